@@ -1,0 +1,1 @@
+"""Lakegate: the gate into the lakehouse."""

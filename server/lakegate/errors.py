@@ -1,0 +1,65 @@
+"""The error vocabulary: every way a request can be refused, defined once.
+
+The rooms below the wire raise `LakegateError`; only `rpc` knows how it looks as
+a gRPC status or as an HTTP body.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a code looks on the wire: its name, HTTP status and gRPC status name."""
+
+    name: str
+    http_status: int
+    grpc_status: str
+
+
+class ErrorCode(Enum):
+    """Every code that a caller can meet."""
+
+    MISSING_TABLE_HEADER = Verdict("missing_table_header", 400, "INVALID_ARGUMENT")
+    INVALID_ARGUMENT = Verdict("invalid_argument", 400, "INVALID_ARGUMENT")
+    BAD_REQUEST_BODY = Verdict("bad_request_body", 400, "INVALID_ARGUMENT")
+    INVALID_QUERY_EVENT = Verdict("invalid_query_event", 400, "INVALID_ARGUMENT")
+    UNAUTHENTICATED = Verdict("unauthenticated", 401, "UNAUTHENTICATED")
+    PERMISSION_DENIED = Verdict("permission_denied", 403, "PERMISSION_DENIED")
+    TABLE_NOT_FOUND = Verdict("table_not_found", 404, "NOT_FOUND")
+    NOT_FOUND = Verdict("not_found", 404, "UNIMPLEMENTED")
+    SCHEMA_CONFLICT = Verdict("schema_conflict", 409, "FAILED_PRECONDITION")
+    BODY_TOO_LARGE = Verdict("body_too_large", 413, "RESOURCE_EXHAUSTED")
+    UNSUPPORTED_MEDIA_TYPE = Verdict("unsupported_media_type", 415, "INVALID_ARGUMENT")
+    OVERLOADED = Verdict("overloaded", 429, "RESOURCE_EXHAUSTED")
+    INGEST_FAILED = Verdict("ingest_failed", 500, "INTERNAL")
+    # The same code for the caller; gRPC tells a conflict from a broken disk.
+    COMMIT_CONFLICT = Verdict("ingest_failed", 500, "ABORTED")
+    UNAVAILABLE = Verdict("unavailable", 503, "UNAVAILABLE")
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing wrong with a request: `field` says where, as a path or `line N`."""
+
+    field: str
+    description: str
+
+
+class LakegateError(Exception):
+    """A refusal that the caller is told of; nothing of the request was written."""
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str,
+        *,
+        violations: tuple[Violation, ...] = (),
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        """Refuse with `code`; `message` is for people and may quote the request."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.violations = violations
+        self.retry_after_seconds = retry_after_seconds

@@ -1,0 +1,1 @@
+"""Arrow to Iceberg: catalog, schema, committer, maintenance. Knows no gRPC and no JSON."""

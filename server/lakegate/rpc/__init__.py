@@ -1,0 +1,1 @@
+"""gRPC: one servicer per proto service, the interceptors, the server."""

@@ -1,0 +1,69 @@
+"""Every knob: its name, its default and its unit. Read from `LAKEGATE_*`."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """The settings of one process; an environment variable `LAKEGATE_<NAME>` each."""
+
+    model_config = SettingsConfigDict(env_prefix="LAKEGATE_", frozen=True)
+
+    # Where things are
+    home: Path = Field(
+        default=Path("lakegate-data"),
+        description="Embedded catalog, warehouse, ledger and development token.",
+    )
+    http_addr: str = Field(
+        default="127.0.0.1:8080", description="Where Envoy listens: REST and gRPC, host:port."
+    )
+    grpc_addr: str = Field(
+        default="127.0.0.1:50051", description="Where the server behind Envoy listens, host:port."
+    )
+    envoy_admin_addr: str = Field(
+        default="127.0.0.1:9901", description="Where Envoy's admin interface listens, host:port."
+    )
+    catalog: str = Field(
+        default="lakegate",
+        description=(
+            "The PyIceberg catalog to use. With PYICEBERG_CATALOG__<NAME>__* set, that one; "
+            "without, the embedded catalog under the home."
+        ),
+    )
+
+    # What a request may be
+    max_body_bytes: int = Field(
+        default=64 * MIB, ge=1, description="The largest body after decompression, in bytes."
+    )
+    max_new_columns: int = Field(
+        default=32, ge=0, description="How many columns one request may add; the rest go to props."
+    )
+    max_table_columns: int = Field(
+        default=1000, ge=1, description="How many columns a table may have; the rest go to props."
+    )
+
+    # How commits happen
+    group_max_bytes: int = Field(
+        default=128 * MIB, ge=1, description="How many bytes of bodies one commit takes."
+    )
+    commit_interval_ms: int = Field(
+        default=0, ge=0, description="The least time between two commits of a table, milliseconds."
+    )
+    commit_attempts: int = Field(
+        default=20, ge=1, description="How often a commit that meets a conflict is tried."
+    )
+
+    # How the process ends
+    drain_seconds: float = Field(
+        default=10.0, ge=0, description="How long requests under way may take after Ctrl-C."
+    )
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @property
+    def warehouse(self) -> Path:
+        """Where the embedded catalog keeps the files of tables."""
+        return self.home / "warehouse"
