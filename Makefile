@@ -1,0 +1,53 @@
+# `make run` and `make test` are all a newcomer needs; both install what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+PROTOS := $(wildcard proto/lakegate/v1/*.proto)
+# The google/api and google/rpc protos, from the installed package.
+GOOGLEAPIS = $(shell $(BIN)/python -c "import google.rpc as r; print(r.__path__[0].removesuffix('google/rpc'))")
+PROTOC = $(BIN)/python -m grpc_tools.protoc -I proto -I $(GOOGLEAPIS)
+# The contract as callers have it: `make lint` refuses what would break them.
+PUBLISHED := proto/published.binpb
+
+.PHONY: install run test lint format generate publish clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: install  ## The server and Envoy on the embedded catalog, until Ctrl-C
+	@exec $(BIN)/lakegate up
+
+test: lint  ## Everything that must hold
+	$(BIN)/pytest
+
+lint: install build/contract.binpb  ## Style, types, layers, the contract
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/buf lint build/contract.binpb --config buf.yaml --path lakegate
+	$(BIN)/buf breaking build/contract.binpb --against $(PUBLISHED) --config buf.yaml --path lakegate
+
+format: install
+	$(BIN)/ruff check --quiet --fix .
+	$(BIN)/ruff format --quiet .
+
+build/contract.binpb: $(PROTOS) | install
+	@mkdir -p build
+	$(PROTOC) --include_imports --include_source_info --descriptor_set_out=$@ $(PROTOS)
+
+generate: install  ## The Python code of the contract
+	$(PROTOC) --python_out=server --pyi_out=server --grpc_python_out=server $(PROTOS)
+
+publish: lint  ## Makes the contract as it stands the one that must not break
+	$(PROTOC) --include_imports --descriptor_set_out=$(PUBLISHED) $(PROTOS)
+
+clean:
+	rm -rf $(VENV) build
