@@ -8,6 +8,8 @@ import pyarrow as pa
 
 from lakegate.errors import LakegateError
 
+DEFAULT_DATABASE = "default"
+
 
 @dataclass(frozen=True, slots=True)
 class TableName:

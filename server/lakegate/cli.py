@@ -1,0 +1,84 @@
+"""The command `lakegate`: arguments in, words out, nothing else."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+
+import click
+import duckdb
+import uvloop
+
+from lakegate import gateway, sql
+from lakegate.batches import DEFAULT_DATABASE
+from lakegate.errors import LakegateError
+from lakegate.gateway import Gate
+from lakegate.lake.catalog import open_catalog
+from lakegate.log import configure_logging
+from lakegate.settings import Settings
+
+_BANNER = """\
+Lakegate is up.
+
+  REST and gRPC   http://{gate.http_addr}
+  gRPC, direct    {gate.grpc_addr}
+  data            {home}
+  token           {gate.token}
+
+Send rows, then read them:
+
+  curl -sS http://{gate.http_addr}/v1/ingest -H 'X-Table: orders' \\
+    -H 'Content-Type: application/x-ndjson' \\
+    --data-binary '{{"_timestamp":"2026-05-02T10:00:00Z","order_id":"o-1","status":"placed"}}'
+
+  curl -sS http://{gate.http_addr}/ingest/push/queries -H 'X-Ryft-Token: {gate.token}' \\
+    -H 'Content-Type: application/json' \\
+    -d '{{"context":{{}},"queryId":"q-1","query":"SELECT 1","queryState":"FINISHED","duration_ms":12,"timestamp":"2026-03-10T12:00:00Z"}}'
+
+  lakegate sql 'select * from orders'
+
+Ctrl-C stops it.
+"""
+
+
+@click.group()
+@click.version_option(package_name="lakegate")
+def main() -> None:
+    """Lakegate: rows over REST, NDJSON and gRPC into Apache Iceberg tables."""
+
+
+@main.command()
+def up() -> None:
+    """Run the server with Envoy in front, until Ctrl-C."""
+    settings = Settings()
+    _run(settings, gateway.up(settings, lambda gate: click.echo(_banner(settings, gate))))
+
+
+@main.command()
+def serve() -> None:
+    """Run the gRPC server alone, until Ctrl-C."""
+    settings = Settings()
+    _run(settings, gateway.serve(settings, lambda address: click.echo(f"gRPC on {address}")))
+
+
+@main.command("sql")
+@click.argument("statement")
+def sql_command(statement: str) -> None:
+    """Run a SELECT over the tables, with DuckDB's Iceberg reader."""
+    settings = Settings()
+    try:
+        sql.query(open_catalog(settings.catalog, settings.home), statement).show()
+    except duckdb.Error as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _banner(settings: Settings, gate: Gate) -> str:
+    return _BANNER.format(gate=gate, home=settings.home.absolute())
+
+
+def _run(settings: Settings, command: Coroutine[None, None, None]) -> None:
+    configure_logging(settings.log_level)
+    try:
+        uvloop.run(command)
+    except LakegateError as error:
+        click.echo(f"lakegate: {error.message}", err=True)
+        sys.exit(1)

@@ -1,0 +1,64 @@
+"""The options of a request: HTTP headers, which arrive as gRPC metadata."""
+
+import re
+from collections.abc import Mapping
+
+import grpc.aio
+
+from lakegate.batches import DEFAULT_DATABASE, TableName
+from lakegate.errors import ErrorCode, LakegateError
+
+MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
+
+_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_BOOLEANS = {"true": True, "false": False}
+
+
+def headers_of(context: grpc.aio.ServicerContext[object, object]) -> Mapping[str, str]:
+    """Give the text metadata of a call; the last of a repeated key."""
+    return {
+        key: value
+        for key, value in context.invocation_metadata() or ()
+        if isinstance(value, str)
+    }
+
+
+def boolean(headers: Mapping[str, str], name: str, *, default: bool) -> bool:
+    """Read a header that is `true` or `false`, in either case of letters."""
+    value = headers.get(name.lower(), "").strip().lower()
+    if not value:
+        return default
+    if value not in _BOOLEANS:
+        raise LakegateError(ErrorCode.INVALID_ARGUMENT, f"{name} must be true or false")
+    return _BOOLEANS[value]
+
+
+def table_name(database: str, table: str) -> TableName:
+    """Check the name of a table; an empty database is the default one."""
+    if not table:
+        raise LakegateError(
+            ErrorCode.MISSING_TABLE_HEADER, "the table is missing: set X-Table (in gRPC: table)"
+        )
+    return TableName(
+        identifier(database or DEFAULT_DATABASE, "database"), identifier(table, "table")
+    )
+
+
+def identifier(name: str, kind: str) -> str:
+    """Check the name of a database or a table."""
+    if not _IDENTIFIER.fullmatch(name):
+        raise LakegateError(
+            ErrorCode.INVALID_ARGUMENT,
+            f"{kind} {name[:100]!r} is not a name: it must be [a-z_][a-z0-9_]{{0,62}}",
+        )
+    return name
+
+
+def idempotency_key(key: str) -> str | None:
+    """Check an idempotency key; an empty one is none."""
+    if len(key) > MAX_IDEMPOTENCY_KEY_CHARACTERS:
+        raise LakegateError(
+            ErrorCode.INVALID_ARGUMENT,
+            f"an idempotency key has at most {MAX_IDEMPOTENCY_KEY_CHARACTERS} characters",
+        )
+    return key or None

@@ -1,0 +1,101 @@
+"""IngestService: rows for any table, as a REST body, as one message, as a stream."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc.aio
+from google.api.httpbody_pb2 import HttpBody
+
+from lakegate.batches import Batch, Body
+from lakegate.errors import ErrorCode, LakegateError
+from lakegate.rpc.append import Append, append
+from lakegate.rpc.formats import Formats
+from lakegate.rpc.headers import boolean, headers_of, idempotency_key, table_name
+from lakegate.rpc.streams import answer_in_order, result_of
+from lakegate.v1 import ingest_pb2_grpc
+from lakegate.v1.acknowledgement_pb2 import Acknowledgement
+from lakegate.v1.ingest_pb2 import IngestRequest, IngestStreamResponse
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
+    """Reads batches off the wire and hands them to the lake."""
+
+    def __init__(
+        self, lake: Append, formats: Formats, max_body_bytes: int, draining: asyncio.Event
+    ) -> None:
+        """Append to `lake`; streams end once `draining` is set."""
+        self._lake = lake
+        self._formats = formats
+        self._max_body_bytes = max_body_bytes
+        self._draining = draining
+
+    async def IngestBody(self, chunks: AsyncIterator[HttpBody], context: Context) -> Acknowledgement:
+        """Take the body of `POST /v1/ingest`; the options are headers."""
+        headers = headers_of(context)
+        # Everything that can be refused is, before the body is read.
+        table = table_name(headers.get("x-database", ""), headers.get("x-table", ""))
+        key = idempotency_key(headers.get("x-idempotency-key", ""))
+        auto_create = boolean(headers, "X-Auto-Create", default=True)
+        schema_evolve = boolean(headers, "X-Schema-Evolve", default=True)
+        content_type, data = await self._read(chunks)
+        batch = Batch(
+            table=table,
+            body=Body(data, schema_evolve),
+            decoder=self._formats.of_media_type(content_type),
+            auto_create=auto_create,
+            idempotency_key=key,
+        )
+        return await append(self._lake, batch)
+
+    async def Ingest(self, request: IngestRequest, context: Context) -> Acknowledgement:
+        """Take one batch."""
+        del context
+        return await append(self._lake, self._batch(request))
+
+    def IngestStream(
+        self, requests: AsyncIterator[IngestRequest], context: Context
+    ) -> AsyncIterator[IngestStreamResponse]:
+        """Take batch after batch, and answer each in its turn."""
+
+        async def answer(request: IngestRequest) -> IngestStreamResponse:
+            return await result_of(self.Ingest(request, context), IngestStreamResponse)
+
+        return answer_in_order(requests, answer, IngestRequest.ByteSize, self._draining)
+
+    async def _read(self, chunks: AsyncIterator[HttpBody]) -> tuple[str, bytes]:
+        """Collect a body; refuse it as soon as it is known to be too large or of no use."""
+        content_type: str | None = None
+        parts: list[bytes] = []
+        size = 0
+        async for chunk in chunks:
+            if content_type is None:
+                content_type = chunk.content_type
+                self._formats.of_media_type(content_type)
+            size += len(chunk.data)
+            self._check_size(size)
+            parts.append(chunk.data)
+        return content_type or "", b"".join(parts)
+
+    def _batch(self, request: IngestRequest) -> Batch:
+        rows = request.WhichOneof("rows")
+        if rows is None:
+            raise LakegateError(ErrorCode.INVALID_ARGUMENT, "rows are missing: set ndjson or arrow_ipc")
+        data: bytes = getattr(request, rows)
+        self._check_size(len(data))
+        return Batch(
+            table=table_name(request.database, request.table),
+            body=Body(data, not request.HasField("schema_evolve") or request.schema_evolve),
+            decoder=self._formats.ndjson if rows == "ndjson" else self._formats.arrow,
+            auto_create=not request.HasField("auto_create") or request.auto_create,
+            idempotency_key=idempotency_key(request.idempotency_key),
+        )
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_body_bytes:
+            raise LakegateError(
+                ErrorCode.BODY_TOO_LARGE,
+                f"the body is larger than {self._max_body_bytes} bytes: split it into smaller batches",
+            )

@@ -1,0 +1,128 @@
+"""Around every call: its request id, its log line, its refusal as a status."""
+
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from lakegate.errors import ErrorCode, LakegateError
+from lakegate.log import REQUEST_ID
+from lakegate.rpc.status import error_metadata, grpc_status_code, shortened_message
+
+REQUEST_ID_KEY = "x-request-id"
+_MAX_REQUEST_ID_CHARACTERS = 128
+_OUR_SERVICES = "/lakegate.v1."
+
+_log = logging.getLogger("lakegate.rpc")
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Handler = grpc.RpcMethodHandler[Any, Any]
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Gives a call of ours its request id, and ends it in the error vocabulary."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Wrap the handler of a call; other services' calls pass as they are."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or not method.startswith(_OUR_SERVICES):
+            return handler
+        return _wrapped(handler, method.removeprefix(_OUR_SERVICES))
+
+
+def _wrapped(handler: Handler, method: str) -> Handler:
+    kind = "_".join(
+        "stream" if streaming else "unary"
+        for streaming in (handler.request_streaming, handler.response_streaming)
+    )
+    behaviour = getattr(handler, kind)
+    wrap = _answering_stream if handler.response_streaming else _answering
+    make_handler = getattr(grpc, f"{kind}_rpc_method_handler")
+    wrapped: Handler = make_handler(
+        wrap(behaviour, method), handler.request_deserializer, handler.response_serializer
+    )
+    return wrapped
+
+
+def _answering(
+    behaviour: Callable[[Any, Context], Awaitable[Any]], method: str
+) -> Callable[[Any, Context], Awaitable[Any]]:
+    async def answer(request: Any, context: Context) -> Any:  # noqa: ANN401 - any message
+        with _call(method, context) as request_id:
+            try:
+                return await behaviour(request, context)
+            except LakegateError as error:
+                return await _refuse(context, error, request_id)
+            except Exception as error:  # noqa: BLE001 - no traceback leaves the server
+                return await _refuse(context, unexpected(error), request_id)
+
+    return answer
+
+
+def _answering_stream(
+    behaviour: Callable[[Any, Context], AsyncIterator[Any]], method: str
+) -> Callable[[Any, Context], AsyncIterator[Any]]:
+    async def answer(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
+        with _call(method, context) as request_id:
+            try:
+                async for response in behaviour(requests, context):
+                    yield response
+            except LakegateError as error:
+                await _refuse(context, error, request_id)
+            except Exception as error:  # noqa: BLE001 - no traceback leaves the server
+                await _refuse(context, unexpected(error), request_id)
+
+    return answer
+
+
+def unexpected(error: Exception) -> LakegateError:
+    """Turn a fault of ours into a refusal; the cause goes to the log alone."""
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    _log.error("unexpected", exc_info=error)
+    return LakegateError(ErrorCode.INGEST_FAILED, "internal error; the log has the cause")
+
+
+@contextmanager
+def _call(method: str, context: Context) -> Iterator[str]:
+    request_id = _request_id(context)
+    context.set_trailing_metadata(((REQUEST_ID_KEY, request_id),))
+    reset = REQUEST_ID.set(request_id)
+    begun = time.perf_counter()
+    try:
+        yield request_id
+    finally:
+        _log.info("%s done in %.1f ms", method, (time.perf_counter() - begun) * 1000)
+        REQUEST_ID.reset(reset)
+
+
+def _request_id(context: Context) -> str:
+    """Take the caller's request id, or make one where it is missing or unprintable."""
+    for key, value in context.invocation_metadata() or ():
+        if (
+            key == REQUEST_ID_KEY
+            and isinstance(value, str)
+            and 0 < len(value) <= _MAX_REQUEST_ID_CHARACTERS
+            and value.isprintable()
+        ):
+            return value
+    return str(uuid.uuid4())
+
+
+async def _refuse(context: Context, error: LakegateError, request_id: str) -> None:
+    _log.warning("refused: %s: %s", error.code.value.name, shortened_message(error))
+    await context.abort(
+        grpc_status_code(error),
+        shortened_message(error),
+        trailing_metadata=((REQUEST_ID_KEY, request_id), *error_metadata(error, request_id)),
+    )

@@ -1,0 +1,78 @@
+"""QueryEventService: the events of query engines, decoded from the bytes of their messages."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from lakegate.batches import Batch, Body, Decoder, TableName
+from lakegate.rpc.append import Append, append
+from lakegate.rpc.headers import headers_of, idempotency_key
+from lakegate.rpc.streams import answer_in_order, result_of
+from lakegate.rpc.tokens import Tokens
+from lakegate.v1 import query_events_pb2
+from lakegate.v1.acknowledgement_pb2 import Acknowledgement
+from lakegate.v1.query_events_pb2 import StreamQueriesResponse
+
+QUERY_EVENTS_TABLE = "query_events"
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class QueryEventServicer:
+    """Hands the raw bytes of requests to the decoder: no message is parsed in Python."""
+
+    def __init__(
+        self, lake: Append, decoder: Decoder, tokens: Tokens, draining: asyncio.Event
+    ) -> None:
+        """Append to `lake`; streams end once `draining` is set."""
+        self._lake = lake
+        self._decoder = decoder
+        self._tokens = tokens
+        self._draining = draining
+
+    async def PushQueries(self, request: bytes, context: Context) -> Acknowledgement:
+        """Take one request, the bytes of a `PushQueriesRequest`."""
+        headers = headers_of(context)
+        database = self._tokens.database_of(headers)
+        key = idempotency_key(headers.get("x-idempotency-key", ""))
+        return await append(self._lake, self._batch(request, database, key))
+
+    async def StreamQueries(
+        self, requests: AsyncIterator[bytes], context: Context
+    ) -> AsyncIterator[StreamQueriesResponse]:
+        """Take request after request, and answer each in its turn."""
+        database = self._tokens.database_of(headers_of(context))
+
+        async def answer(request: bytes) -> StreamQueriesResponse:
+            batch = self._batch(request, database, key=None)
+            return await result_of(append(self._lake, batch), StreamQueriesResponse)
+
+        async for response in answer_in_order(requests, answer, len, self._draining):
+            yield response
+
+    def _batch(self, request: bytes, database: str, key: str | None) -> Batch:
+        return Batch(
+            table=TableName(database, QUERY_EVENTS_TABLE),
+            body=Body(request),
+            decoder=self._decoder,
+            idempotency_key=key,
+        )
+
+
+def add_query_event_servicer(servicer: QueryEventServicer, server: grpc.aio.Server) -> None:
+    """Register the servicer as generated code would, but for the requests: they stay bytes."""
+    service = query_events_pb2.DESCRIPTOR.services_by_name["QueryEventService"]
+    handlers = {
+        "PushQueries": grpc.unary_unary_rpc_method_handler(
+            servicer.PushQueries, response_serializer=Acknowledgement.SerializeToString
+        ),
+        "StreamQueries": grpc.stream_stream_rpc_method_handler(
+            servicer.StreamQueries, response_serializer=StreamQueriesResponse.SerializeToString
+        ),
+    }
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(service.full_name, handlers),)
+    )

@@ -1,0 +1,107 @@
+"""The gRPC server: every service on one port, and its orderly end."""
+
+import asyncio
+
+import grpc.aio
+from grpc_health.v1 import health_pb2 as grpc_health_pb2
+from grpc_health.v1 import health_pb2_grpc as grpc_health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME as GRPC_HEALTH
+from grpc_health.v1.health import aio as grpc_health
+from grpc_reflection.v1alpha import reflection
+
+from lakegate.batches import Decoder
+from lakegate.errors import ErrorCode, LakegateError
+from lakegate.rpc.formats import Formats
+from lakegate.rpc.health import HealthServicer
+from lakegate.rpc.ingest import IngestServicer
+from lakegate.rpc.interceptor import CallInterceptor
+from lakegate.rpc.query_events import QueryEventServicer, add_query_event_servicer
+from lakegate.rpc.tables import Tables, TableServicer
+from lakegate.rpc.tokens import Tokens
+from lakegate.settings import Settings
+from lakegate.v1 import (
+    health_pb2,
+    health_pb2_grpc,
+    ingest_pb2,
+    ingest_pb2_grpc,
+    query_events_pb2,
+    tables_pb2,
+    tables_pb2_grpc,
+)
+
+# A message is a body and what surrounds it: names, keys, tags.
+_MESSAGE_OVERHEAD_BYTES = 64 * 1024
+
+SERVICES = tuple(
+    service.full_name
+    for file in (ingest_pb2, query_events_pb2, tables_pb2, health_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+)
+
+
+class Server:
+    """Serves `Tables` (the lake) over gRPC on one port."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        lake: Tables,
+        formats: Formats,
+        query_events: Decoder,
+        tokens: Tokens,
+    ) -> None:
+        """Build the server and register every service; must run on the event loop."""
+        self.address = settings.grpc_addr
+        self._settings = settings
+        self._draining = asyncio.Event()
+        self._health = grpc_health.HealthServicer()
+        self._server = grpc.aio.server(
+            interceptors=(CallInterceptor(),), options=_options(settings)
+        )
+        ingest_pb2_grpc.add_IngestServiceServicer_to_server(
+            IngestServicer(lake, formats, settings.max_body_bytes, self._draining), self._server
+        )
+        add_query_event_servicer(
+            QueryEventServicer(lake, query_events, tokens, self._draining), self._server
+        )
+        tables_pb2_grpc.add_TableServiceServicer_to_server(
+            TableServicer(lake, formats.ndjson), self._server
+        )
+        health_pb2_grpc.add_HealthServiceServicer_to_server(
+            HealthServicer(self._draining), self._server
+        )
+        grpc_health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(
+            (*SERVICES, GRPC_HEALTH, reflection.SERVICE_NAME), self._server
+        )
+
+    async def start(self) -> None:
+        """Listen; from here on `address` has the port that was bound."""
+        host = self._settings.grpc_addr.rpartition(":")[0]
+        try:
+            port = self._server.add_insecure_port(self._settings.grpc_addr)
+        except RuntimeError as error:
+            raise LakegateError(
+                ErrorCode.UNAVAILABLE, f"cannot listen on {self._settings.grpc_addr}: {error}"
+            ) from error
+        self.address = f"{host}:{port}"
+        await self._server.start()
+        for service in ("", *SERVICES):
+            await self._health.set(service, grpc_health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self) -> None:
+        """Answer what is under way, refuse what is new, then close.
+
+        What is still under way after `drain_seconds` is cut off, unacknowledged.
+        """
+        await self._health.enter_graceful_shutdown()
+        self._draining.set()
+        await self._server.stop(self._settings.drain_seconds)
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", settings.max_body_bytes + _MESSAGE_OVERHEAD_BYTES),
+        # Two servers on one port would split the callers between them unseen.
+        ("grpc.so_reuseport", 0),
+    ]
