@@ -1,6 +1,5 @@
 """The command `lakegate`: arguments in, words out, nothing else."""
 
-import asyncio
 import sys
 from collections.abc import Coroutine
 
@@ -9,7 +8,6 @@ import duckdb
 import uvloop
 
 from lakegate import gateway, sql
-from lakegate.batches import DEFAULT_DATABASE
 from lakegate.errors import LakegateError
 from lakegate.gateway import Gate
 from lakegate.lake.catalog import open_catalog
@@ -32,7 +30,8 @@ Send rows, then read them:
 
   curl -sS http://{gate.http_addr}/ingest/push/queries -H 'X-Ryft-Token: {gate.token}' \\
     -H 'Content-Type: application/json' \\
-    -d '{{"context":{{}},"queryId":"q-1","query":"SELECT 1","queryState":"FINISHED","duration_ms":12,"timestamp":"2026-03-10T12:00:00Z"}}'
+    -d '{{"context":{{}},"queryId":"q-1","query":"SELECT 1","queryState":"FINISHED",
+         "duration_ms":12,"timestamp":"2026-03-10T12:00:00Z"}}'
 
   lakegate sql 'select * from orders'
 

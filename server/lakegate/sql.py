@@ -42,4 +42,5 @@ def _add_view(reader: duckdb.DuckDBPyConnection, catalog: Catalog, name: str) ->
         reader.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
     view = ".".join(f'"{part}"' for part in (*database, table))
     location = found.metadata_location.replace("'", "''")
-    reader.execute(f"CREATE VIEW {view} AS SELECT * FROM iceberg_scan('{location}')")
+    scan = f"SELECT * FROM iceberg_scan('{location}')"  # noqa: S608 - quoted above
+    reader.execute(f"CREATE VIEW {view} AS {scan}")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import grpc.aio
 
@@ -10,16 +11,16 @@ from lakegate.errors import ErrorCode, LakegateError
 
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
 
+Context = grpc.aio.ServicerContext[Any, Any]
+
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _BOOLEANS = {"true": True, "false": False}
 
 
-def headers_of(context: grpc.aio.ServicerContext[object, object]) -> Mapping[str, str]:
+def headers_of(context: Context) -> Mapping[str, str]:
     """Give the text metadata of a call; the last of a repeated key."""
     return {
-        key: value
-        for key, value in context.invocation_metadata() or ()
-        if isinstance(value, str)
+        key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)
     }
 
 

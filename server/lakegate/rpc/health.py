@@ -1,15 +1,11 @@
 """HealthService: `GET /health`."""
 
 import asyncio
-from typing import Any
-
-import grpc.aio
 
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.rpc.headers import Context
 from lakegate.v1 import health_pb2_grpc
 from lakegate.v1.health_pb2 import GetHealthRequest, GetHealthResponse
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class HealthServicer(health_pb2_grpc.HealthServiceServicer):

@@ -2,22 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
-import grpc.aio
 from google.api.httpbody_pb2 import HttpBody
 
 from lakegate.batches import Batch, Body
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.append import Append, append
 from lakegate.rpc.formats import Formats
-from lakegate.rpc.headers import boolean, headers_of, idempotency_key, table_name
+from lakegate.rpc.headers import Context, boolean, headers_of, idempotency_key, table_name
+from lakegate.rpc.inflate import inflater
 from lakegate.rpc.streams import answer_in_order, result_of
 from lakegate.v1 import ingest_pb2_grpc
 from lakegate.v1.acknowledgement_pb2 import Acknowledgement
 from lakegate.v1.ingest_pb2 import IngestRequest, IngestStreamResponse
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
@@ -32,7 +29,9 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self._max_body_bytes = max_body_bytes
         self._draining = draining
 
-    async def IngestBody(self, chunks: AsyncIterator[HttpBody], context: Context) -> Acknowledgement:
+    async def IngestBody(
+        self, chunks: AsyncIterator[HttpBody], context: Context
+    ) -> Acknowledgement:
         """Take the body of `POST /v1/ingest`; the options are headers."""
         headers = headers_of(context)
         # Everything that can be refused is, before the body is read.
@@ -40,7 +39,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         key = idempotency_key(headers.get("x-idempotency-key", ""))
         auto_create = boolean(headers, "X-Auto-Create", default=True)
         schema_evolve = boolean(headers, "X-Schema-Evolve", default=True)
-        content_type, data = await self._read(chunks)
+        content_type, data = await self._read(chunks, headers.get("content-encoding", ""))
         batch = Batch(
             table=table,
             body=Body(data, schema_evolve),
@@ -65,24 +64,35 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
         return answer_in_order(requests, answer, IngestRequest.ByteSize, self._draining)
 
-    async def _read(self, chunks: AsyncIterator[HttpBody]) -> tuple[str, bytes]:
+    async def _read(
+        self, chunks: AsyncIterator[HttpBody], content_encoding: str
+    ) -> tuple[str, bytes]:
         """Collect a body; refuse it as soon as it is known to be too large or of no use."""
-        content_type: str | None = None
+        inflating = inflater(content_encoding)
+        content_type = ""
         parts: list[bytes] = []
         size = 0
         async for chunk in chunks:
-            if content_type is None:
+            if not parts:
                 content_type = chunk.content_type
                 self._formats.of_media_type(content_type)
-            size += len(chunk.data)
+            part = chunk.data
+            if inflating:
+                room = self._max_body_bytes - size
+                part = await asyncio.to_thread(inflating.inflate, part, room)
+            size += len(part)
             self._check_size(size)
-            parts.append(chunk.data)
-        return content_type or "", b"".join(parts)
+            parts.append(part)
+        if inflating:
+            inflating.finish()
+        return content_type, b"".join(parts)
 
     def _batch(self, request: IngestRequest) -> Batch:
         rows = request.WhichOneof("rows")
         if rows is None:
-            raise LakegateError(ErrorCode.INVALID_ARGUMENT, "rows are missing: set ndjson or arrow_ipc")
+            raise LakegateError(
+                ErrorCode.INVALID_ARGUMENT, "rows are missing: set ndjson or arrow_ipc"
+            )
         data: bytes = getattr(request, rows)
         self._check_size(len(data))
         return Batch(
@@ -97,5 +107,5 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         if size > self._max_body_bytes:
             raise LakegateError(
                 ErrorCode.BODY_TOO_LARGE,
-                f"the body is larger than {self._max_body_bytes} bytes: split it into smaller batches",
+                f"the body is larger than {self._max_body_bytes} bytes; send smaller batches",
             )

@@ -5,13 +5,14 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
 
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.log import REQUEST_ID
+from lakegate.rpc.headers import Context
 from lakegate.rpc.status import error_metadata, grpc_status_code, shortened_message
 
 REQUEST_ID_KEY = "x-request-id"
@@ -20,8 +21,8 @@ _OUR_SERVICES = "/lakegate.v1."
 
 _log = logging.getLogger("lakegate.rpc")
 
-Context = grpc.aio.ServicerContext[Any, Any]
-Handler = grpc.RpcMethodHandler[Any, Any]
+# The stubs make it generic, the runtime does not. None: no such method.
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -29,9 +30,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
+    ) -> Handler:
         """Wrap the handler of a call; other services' calls pass as they are."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
@@ -40,7 +41,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return _wrapped(handler, method.removeprefix(_OUR_SERVICES))
 
 
-def _wrapped(handler: Handler, method: str) -> Handler:
+def _wrapped(handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> Handler:
     kind = "_".join(
         "stream" if streaming else "unary"
         for streaming in (handler.request_streaming, handler.response_streaming)

@@ -9,7 +9,7 @@ import grpc.aio
 
 from lakegate.batches import Batch, Body, Decoder, TableName
 from lakegate.rpc.append import Append, append
-from lakegate.rpc.headers import headers_of, idempotency_key
+from lakegate.rpc.headers import Context, headers_of, idempotency_key
 from lakegate.rpc.streams import answer_in_order, result_of
 from lakegate.rpc.tokens import Tokens
 from lakegate.v1 import query_events_pb2
@@ -17,8 +17,6 @@ from lakegate.v1.acknowledgement_pb2 import Acknowledgement
 from lakegate.v1.query_events_pb2 import StreamQueriesResponse
 
 QUERY_EVENTS_TABLE = "query_events"
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class QueryEventServicer:
@@ -65,7 +63,7 @@ class QueryEventServicer:
 def add_query_event_servicer(servicer: QueryEventServicer, server: grpc.aio.Server) -> None:
     """Register the servicer as generated code would, but for the requests: they stay bytes."""
     service = query_events_pb2.DESCRIPTOR.services_by_name["QueryEventService"]
-    handlers = {
+    handlers: dict[str, Any] = {
         "PushQueries": grpc.unary_unary_rpc_method_handler(
             servicer.PushQueries, response_serializer=Acknowledgement.SerializeToString
         ),

@@ -1,16 +1,16 @@
 """Streams of batches: answered in order, with many in flight."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
-from google.protobuf.message import Message
 from google.rpc import status_pb2
 
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.log import REQUEST_ID
 from lakegate.rpc.interceptor import unexpected
 from lakegate.rpc.status import rich_status
+from lakegate.v1.acknowledgement_pb2 import Acknowledgement
 
 # A stream is read no further than this ahead of its oldest unanswered batch;
 # beyond it HTTP/2 flow control holds the sender back.
@@ -26,7 +26,7 @@ async def answer_in_order(
     answer: Callable[[Request], Awaitable[Response]],
     size: Callable[[Request], int],
     draining: asyncio.Event,
-) -> AsyncIterator[Response]:
+) -> AsyncGenerator[Response, None]:
     """Answer each request as soon as those before it are answered.
 
     `size` gives the bytes of a request. Once `draining` is set nothing more is
@@ -65,7 +65,9 @@ async def answer_in_order(
                 left[0].cancel()
 
 
-async def result_of(batch: Awaitable[Message], response: type[Message]) -> Message:
+async def result_of(
+    batch: Awaitable[Acknowledgement], response: Callable[..., Response]
+) -> Response:
     """Wait for a batch and give its result: `acknowledgement`, or the `error` it met."""
     try:
         return response(acknowledgement=await batch)

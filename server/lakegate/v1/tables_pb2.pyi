@@ -8,12 +8,25 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EnsureTableRequest(_message.Message):
-    __slots__ = ("database", "table")
+    __slots__ = ("database", "table", "columns", "partition_by", "properties")
+    class PropertiesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     DATABASE_FIELD_NUMBER: _ClassVar[int]
     TABLE_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_BY_FIELD_NUMBER: _ClassVar[int]
+    PROPERTIES_FIELD_NUMBER: _ClassVar[int]
     database: str
     table: str
-    def __init__(self, database: _Optional[str] = ..., table: _Optional[str] = ...) -> None: ...
+    columns: _containers.RepeatedCompositeFieldContainer[Column]
+    partition_by: _containers.RepeatedScalarFieldContainer[str]
+    properties: _containers.ScalarMap[str, str]
+    def __init__(self, database: _Optional[str] = ..., table: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., partition_by: _Optional[_Iterable[str]] = ..., properties: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class GetTableRequest(_message.Message):
     __slots__ = ("database", "table")
@@ -42,18 +55,24 @@ class ListTablesResponse(_message.Message):
     def __init__(self, tables: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Table(_message.Message):
-    __slots__ = ("database", "table", "columns", "snapshot_id", "location")
+    __slots__ = ("database", "table", "columns", "snapshot_id", "location", "partition_by", "rows", "data_files")
     DATABASE_FIELD_NUMBER: _ClassVar[int]
     TABLE_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_ID_FIELD_NUMBER: _ClassVar[int]
     LOCATION_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_BY_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    DATA_FILES_FIELD_NUMBER: _ClassVar[int]
     database: str
     table: str
     columns: _containers.RepeatedCompositeFieldContainer[Column]
     snapshot_id: str
     location: str
-    def __init__(self, database: _Optional[str] = ..., table: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., snapshot_id: _Optional[str] = ..., location: _Optional[str] = ...) -> None: ...
+    partition_by: _containers.RepeatedScalarFieldContainer[str]
+    rows: int
+    data_files: int
+    def __init__(self, database: _Optional[str] = ..., table: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., snapshot_id: _Optional[str] = ..., location: _Optional[str] = ..., partition_by: _Optional[_Iterable[str]] = ..., rows: _Optional[int] = ..., data_files: _Optional[int] = ...) -> None: ...
 
 class Column(_message.Message):
     __slots__ = ("name", "type")

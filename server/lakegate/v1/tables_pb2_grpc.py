@@ -57,8 +57,10 @@ class TableServiceServicer:
     """
 
     def EnsureTable(self, request, context):
-        """Makes the database and the table where they are missing; does nothing
-        where they are there.
+        """Makes the database and the table where they are missing. Where the table
+        is there, it is widened to what is asked: new columns are added, `int`
+        becomes `long`. Anything else that differs is FAILED_PRECONDITION
+        (`schema_conflict`). Asking twice is the same as asking once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,0 +1,1 @@
+"""TableService: makes and describes tables."""
