@@ -1,0 +1,61 @@
+"""The catalog: where tables are found by name, and where a commit becomes true."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import NamespaceAlreadyExistsError
+from pyiceberg.utils.config import Config
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+
+# How long a connection waits for another process to release SQLite's write lock.
+SQLITE_BUSY_SECONDS = 30
+OPEN_ATTEMPTS = 10
+
+
+def open_catalog(name: str, home: Path) -> Catalog:
+    """Open the PyIceberg catalog `name`, or the embedded one where none is configured.
+
+    Configured means by `PYICEBERG_CATALOG__<NAME>__*` or by PyIceberg's own file.
+    The embedded catalog is SQLite in `home/catalog.db`, its files in `home/warehouse`.
+    """
+    if properties := Config().get_catalog_config(name):
+        return load_catalog(name, **{"pool_pre_ping": "true", **_flat(properties)})
+    return _open_embedded(name, home.absolute())
+
+
+def ensure_namespace(catalog: Catalog, database: str) -> None:
+    """Make the namespace `database` where it is missing."""
+    with contextlib.suppress(NamespaceAlreadyExistsError):
+        catalog.create_namespace((database,))
+
+
+def _open_embedded(name: str, home: Path) -> Catalog:
+    warehouse = home / "warehouse"
+    warehouse.mkdir(parents=True, exist_ok=True)
+    uri = f"sqlite:///{home / 'catalog.db'}?timeout={SQLITE_BUSY_SECONDS}"
+    catalog = _create_together(name, uri=uri, warehouse=warehouse.as_uri())
+    event.listen(catalog.engine, "connect", _write_ahead)
+    catalog.engine.dispose()  # so that every connection in use has met the listener
+    return catalog
+
+
+def _create_together(name: str, **properties: str) -> SqlCatalog:
+    """Open the catalog even if another process makes its tables at this moment."""
+    for _ in range(OPEN_ATTEMPTS - 1):
+        with contextlib.suppress(OperationalError):
+            return SqlCatalog(name, **properties)
+    return SqlCatalog(name, **properties)
+
+
+def _write_ahead(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DB-API connection
+    """Let readers go on while one writes; a commit is on the disk before it returns."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _flat(properties: dict[str, Any]) -> dict[str, str]:
+    return {key: str(value) for key, value in properties.items()}

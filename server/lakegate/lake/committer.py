@@ -1,0 +1,211 @@
+"""Group commit: all batches that gather while a table is busy share its next commit.
+
+Two groups may be under way at a time: while one commits, the next is decoded
+and its data files written.
+"""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections import deque
+from dataclasses import dataclass
+
+from lakegate.batches import Acknowledgement, Batch
+from lakegate.lake.backoff import backoff_seconds
+from lakegate.lake.failures import (
+    RETRYABLE,
+    TableMissingError,
+    TableReplacedError,
+    as_lakegate_error,
+)
+from lakegate.lake.group import Member, PreparedGroup, refuse
+from lakegate.lake.preparation import prepare
+from lakegate.lake.retention import Retention
+from lakegate.lake.snapshot import Append, new_append
+from lakegate.lake.table_state import TableState, load_state
+from lakegate.lake.warm_table import WarmTable
+
+log = logging.getLogger(__name__)
+
+# With this much gathered, the next group is prepared while one commits; with
+# less, it is better to let more requests join it.
+EARLY_BYTES = 1024 * 1024
+# What is neither a conflict nor the catalog's fault is rarely cured by trying again.
+OTHER_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class CommitPolicy:
+    """How commits happen: the settings of these names, the interval in seconds."""
+
+    group_max_bytes: int
+    interval_seconds: float
+    attempts: int
+    retention: Retention
+
+
+class TableCommitter:
+    """Commits the batches of one table, group by group."""
+
+    def __init__(self, table: WarmTable, policy: CommitPolicy) -> None:
+        """Commit to `table`, as `policy` says."""
+        self.table = table
+        self._policy = policy
+        self._gathered: deque[Member] = deque()
+        self._gathered_bytes = 0
+        self._early = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+        self._last_commit = float("-inf")
+        self._own_snapshots: deque[int] = deque(maxlen=2 * policy.retention.count)
+
+    def append(self, batch: Batch) -> asyncio.Future[Acknowledgement]:
+        """Let the batch join the next group; it leaves again if the future is cancelled."""
+        member = Member(batch, asyncio.get_running_loop().create_future())
+        self._gathered.append(member)
+        self._gathered_bytes += member.size
+        if self._gathered_bytes >= EARLY_BYTES:
+            self._early.set()
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        return member.answer
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing is under way."""
+        return self._worker is None
+
+    async def drain(self) -> None:
+        """Wait until every batch is answered."""
+        while self._worker is not None:
+            await asyncio.wait({self._worker})
+
+    async def _work(self) -> None:
+        commit: asyncio.Task[None] | None = None
+        try:
+            while self._gathered or commit is not None:
+                if self._gathered:
+                    await self._pace()
+                    prepared = await prepare(self.table, self._take_group())
+                else:
+                    prepared = None
+                if commit is not None:
+                    await commit
+                    commit = None
+                if prepared is not None:
+                    commit = asyncio.create_task(self._commit(prepared))
+                    await self._until_worthwhile(commit)
+        finally:
+            self._worker = None
+
+    async def _pace(self) -> None:
+        """Wait until the table may commit again; an idle one may at once."""
+        wait = self._last_commit + self._policy.interval_seconds - time.monotonic()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        self._last_commit = time.monotonic()
+
+    async def _until_worthwhile(self, commit: asyncio.Task[None]) -> None:
+        """Wait until the commit ends, or enough has gathered to be prepared beside it."""
+        if self._early.is_set():
+            return
+        early = asyncio.create_task(self._early.wait())
+        await asyncio.wait({commit, early}, return_when=asyncio.FIRST_COMPLETED)
+        early.cancel()
+
+    def _take_group(self) -> list[Member]:
+        """Take what has gathered, up to the byte budget, without those whose sender is gone."""
+        group: list[Member] = []
+        size = 0
+        while self._gathered:
+            member = self._gathered[0]
+            if group and member.waiting and size + member.size > self._policy.group_max_bytes:
+                break
+            self._gathered.popleft()
+            self._gathered_bytes -= member.size
+            if member.waiting:
+                group.append(member)
+                size += member.size
+        if self._gathered_bytes < EARLY_BYTES:
+            self._early.clear()
+        return group
+
+    async def _commit(self, prepared: PreparedGroup) -> None:
+        """Commit the group and answer every member, whatever happens."""
+        try:
+            if prepared.files:
+                await self._commit_files(prepared)
+            elif prepared.rows:
+                prepared.acknowledge(await self._current_snapshot_id())
+        except Exception as error:
+            if not isinstance(error, RETRYABLE):
+                log.exception("A commit to %s failed", self.table.name)
+            refusal = as_lakegate_error(error, self.table.name, self._policy.attempts)
+            refuse(prepared.members, refusal)
+
+    async def _current_snapshot_id(self) -> str:
+        try:
+            state = await self.table.workers.run(load_state, self.table.catalog, self.table.name)
+        except TableMissingError:
+            return ""
+        return state.snapshot_id
+
+    async def _commit_files(self, prepared: PreparedGroup) -> None:
+        commit = _Commit(prepared, self._policy.retention, self._own_snapshots)
+        for attempt in range(self._policy.attempts):
+            try:
+                async with self.table.lock:
+                    state = await self.table.locked_state()
+                    self.table.remember(await self.table.workers.run(commit.attempt, state))
+            except (TableReplacedError, TableMissingError):
+                # The bodies are still here: decode them for the table of that name now.
+                self.table.forget()
+                await self._commit(await prepare(self.table, prepared.members))
+                return
+            except Exception as error:
+                self.table.forget()
+                if attempt + 1 >= self._attempts(error):
+                    raise
+                log.info("Commit to %s, attempt %d: %s", self.table.name, attempt + 1, error)
+                await asyncio.sleep(backoff_seconds(attempt))
+            else:
+                self._own_snapshots.append(commit.snapshot_id)
+                prepared.acknowledge(str(commit.snapshot_id))
+                return
+
+    def _attempts(self, error: Exception) -> int:
+        if isinstance(error, RETRYABLE):
+            return self._policy.attempts
+        return min(OTHER_ATTEMPTS, self._policy.attempts)
+
+
+class _Commit:
+    """The commit of one group, over all its attempts."""
+
+    def __init__(
+        self, prepared: PreparedGroup, retention: Retention, own_snapshots: deque[int]
+    ) -> None:
+        self._id = str(uuid.uuid4())
+        self._prepared = prepared
+        self._retention = retention
+        self._own_snapshots = own_snapshots
+        self._append: Append | None = None
+
+    @property
+    def snapshot_id(self) -> int:
+        """The snapshot that an attempt has made."""
+        assert self._append is not None  # noqa: S101 - only asked after an attempt
+        return self._append.snapshot_id
+
+    def attempt(self, state: TableState) -> TableState:
+        """Try once, on top of `state`. Blocks."""
+        written_for = self._prepared.table
+        if written_for is not None and state.uuid != written_for.uuid:
+            raise TableReplacedError
+        if self._append is None:
+            self._append = new_append(state, self._prepared.files, self._id)
+        elif state.metadata.snapshot_by_id(self._append.snapshot_id) is not None:
+            return state  # an attempt that seemed to fail had come through
+        now_ms = time.time_ns() // 1_000_000
+        expired = self._retention.expired(state.metadata, self._own_snapshots, now_ms)
+        return self._append.commit(state, expired)

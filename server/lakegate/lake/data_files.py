@@ -1,0 +1,92 @@
+"""Rows into Parquet data files, described as manifests want them."""
+
+import uuid
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyiceberg.io.fileformat import DataFileStatistics
+from pyiceberg.io.pyarrow import ParquetFormatWriter
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.partitioning import PartitionKey
+from pyiceberg.schema import Schema
+from pyiceberg.typedef import Record
+
+from lakegate.lake.partitions import split
+from lakegate.lake.schema import file_schema
+from lakegate.lake.table_state import TableState
+
+
+def write_data_files(state: TableState, rows: pa.Table) -> list[DataFile]:
+    """Write `rows` to the table's storage, a file for each partition they touch.
+
+    Every column of `rows` is one of the table's. Raises `OSError` where storage fails.
+    """
+    schema = state.metadata.schema()
+    plain = _as_file_columns(rows, schema)
+    write_id = uuid.uuid4()
+    return [
+        _write_data_file(state, partition, key, f"{number:05d}-{write_id}.parquet")
+        for number, (key, partition) in enumerate(split(plain, state.metadata.spec(), schema))
+    ]
+
+
+def _as_file_columns(rows: pa.Table, schema: Schema) -> pa.Table:
+    """Give the rows in the types and the order of the table, field ids attached."""
+    if rows.num_columns == 0:  # Parquet counts rows by their columns
+        first = schema.fields[0].name
+        rows = rows.append_column(first, pa.nulls(len(rows)))
+    present = set(rows.column_names)
+    columns = file_schema(schema, [field.name for field in schema.fields if field.name in present])
+    return pa.Table.from_arrays(
+        [_cast(rows.column(field.name), field.type) for field in columns], schema=columns
+    )
+
+
+def _cast(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
+    if column.type.equals(type_, check_metadata=True):
+        return column
+    return pc.cast(column, options=pc.CastOptions(type_, allow_time_truncate=True))
+
+
+def _write_data_file(
+    state: TableState, rows: pa.Table, key: PartitionKey | None, name: str
+) -> DataFile:
+    metadata = state.metadata
+    location = state.locations.new_data_location(name, key)
+    output = state.io.new_output(location)
+    schema = metadata.schema()
+    columns = Schema(*(schema.find_field(column) for column in rows.column_names))
+    writer = ParquetFormatWriter(output, columns, metadata.properties)
+    with writer:
+        writer.write(rows)
+    return _data_file(
+        writer.result(),
+        location,
+        len(output),
+        key.partition if key else Record(),
+        metadata.default_spec_id,
+    )
+
+
+def _data_file(
+    statistics: DataFileStatistics, location: str, size: int, partition: Record, spec_id: int
+) -> DataFile:
+    file = DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=location,
+        file_format=FileFormat.PARQUET,
+        partition=partition,
+        file_size_in_bytes=size,
+        sort_order_id=None,
+        equality_ids=None,
+        key_metadata=None,
+        **statistics.to_serialized_dict(),
+    )
+    file.spec_id = spec_id
+    return file
+
+
+def total_size(files: Sequence[DataFile]) -> int:
+    """Give the size of all `files` in bytes."""
+    return sum(file.file_size_in_bytes for file in files)

@@ -1,0 +1,87 @@
+"""What goes wrong below the lake, in the error vocabulary."""
+
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    CommitStateUnknownException,
+    ServerError,
+    ServiceUnavailableError,
+)
+from requests.exceptions import RequestException
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from lakegate.batches import TableName
+from lakegate.errors import ErrorCode, LakegateError
+
+# The catalog did not answer, or did not say what became of a commit.
+CATALOG_FAILURES = (
+    CommitStateUnknownException,
+    DBAPIError,
+    PoolTimeoutError,
+    RequestException,
+    ServerError,
+    ServiceUnavailableError,
+)
+# What another attempt may well cure: somebody was faster, or the catalog was away.
+RETRYABLE = (CommitFailedException, *CATALOG_FAILURES)
+
+
+class TableMissingError(Exception):
+    """The catalog has no such table."""
+
+
+class TableReplacedError(Exception):
+    """The table was dropped and made anew: its files and field ids mean nothing now."""
+
+
+class ColumnConflictError(Exception):
+    """Another writer gave a column that was to be added another type."""
+
+
+def table_not_found(table: TableName) -> LakegateError:
+    """Refuse a table that is not there."""
+    return LakegateError(ErrorCode.TABLE_NOT_FOUND, f"There is no table {table}.")
+
+
+def draining() -> LakegateError:
+    """Refuse a request that came while the server ends."""
+    return LakegateError(
+        ErrorCode.UNAVAILABLE, "The server is shutting down.", retry_after_seconds=1
+    )
+
+
+def conflict(table: TableName, attempts: int) -> LakegateError:
+    """Refuse after the last attempt at a commit that other writers were faster with."""
+    return LakegateError(
+        ErrorCode.COMMIT_CONFLICT,
+        f"Conflict: other writers committed to {table} first, {attempts} times in a row.",
+        retry_after_seconds=1,
+    )
+
+
+def as_lakegate_error(error: BaseException, table: TableName, attempts: int = 1) -> LakegateError:
+    """Say in the error vocabulary what happened; nothing is left untranslated."""
+    match error:
+        case LakegateError():
+            return error
+        case TableMissingError():
+            return table_not_found(table)
+        case CommitFailedException() | TableReplacedError() | ColumnConflictError():
+            return conflict(table, attempts)
+        case _ if isinstance(error, CATALOG_FAILURES):
+            return LakegateError(
+                ErrorCode.UNAVAILABLE,
+                f"The catalog cannot be reached: {_summary(error)}",
+                retry_after_seconds=1,
+            )
+        case OSError():
+            return LakegateError(ErrorCode.INGEST_FAILED, f"Storage failed: {_summary(error)}")
+        case _:
+            return LakegateError(
+                ErrorCode.INGEST_FAILED, f"The commit to {table} failed: {_summary(error)}"
+            )
+
+
+def _summary(error: BaseException) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,116 @@
+"""The lake: what the rooms above see of the tables."""
+
+import asyncio
+from collections import OrderedDict
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchNamespaceError
+
+from lakegate.batches import Acknowledgement, Batch, TableName
+from lakegate.lake.committer import CommitPolicy, TableCommitter
+from lakegate.lake.failures import as_lakegate_error, draining
+from lakegate.lake.retention import Retention
+from lakegate.lake.table_state import load_state
+from lakegate.lake.tables import TableDescription, TableShape, describe, ensure_table
+from lakegate.lake.warm_table import WarmTable
+from lakegate.lake.workers import Workers
+from lakegate.settings import Settings
+
+# Threads wait for storage and for the catalog most of their time.
+WORKER_THREADS = 32
+# How many tables are kept warm while nothing is written to them.
+IDLE_TABLES = 1000
+
+
+class Lake:
+    """Takes batches into tables. Used from one event loop; every method may be awaited at once."""
+
+    def __init__(self, catalog: Catalog, settings: Settings) -> None:
+        """Serve the tables of `catalog`."""
+        self._catalog = catalog
+        self._policy = CommitPolicy(
+            group_max_bytes=settings.group_max_bytes,
+            interval_seconds=settings.commit_interval_ms / 1000,
+            attempts=settings.commit_attempts,
+            retention=Retention(),
+        )
+        self._workers = Workers(WORKER_THREADS)
+        self._committers: OrderedDict[TableName, TableCommitter] = OrderedDict()
+        self._closed = False
+
+    async def append(self, batch: Batch) -> Acknowledgement:
+        """Commit a batch; return once its rows are in a snapshot.
+
+        Raises `LakegateError`; then nothing of the batch is in the table.
+        """
+        if self._closed:
+            raise draining()
+        return await self._committer(batch.table).append(batch)
+
+    async def ensure_table(
+        self, name: TableName, default: pa.Schema, shape: TableShape | None = None
+    ) -> TableDescription:
+        """Make a table of the columns `default`, or make sure that there is one of this `shape`.
+
+        Raises `LakegateError` (schema_conflict) where that would be no widening.
+        """
+        if self._closed:
+            raise draining()
+        table = self._committer(name).table
+        try:
+            async with table.lock:
+                table.forget()
+                state = await self._workers.run(ensure_table, self._catalog, name, default, shape)
+                table.remember(state)
+        except Exception as error:
+            raise as_lakegate_error(error, name) from error
+        return describe(state, name)
+
+    async def describe(self, name: TableName) -> TableDescription:
+        """Describe a table as the catalog has it now. Raises `LakegateError` (table_not_found)."""
+        try:
+            return describe(await self._workers.run(load_state, self._catalog, name), name)
+        except Exception as error:
+            raise as_lakegate_error(error, name) from error
+
+    async def list_tables(
+        self, database: str, page_size: int, page_token: str = ""
+    ) -> tuple[list[str], str]:
+        """Give up to `page_size` names of tables, ascending, and the token of the next page.
+
+        The token is empty on the last page. A missing database has no tables.
+        """
+        try:
+            identifiers = await self._workers.run(self._catalog.list_tables, (database,))
+        except NoSuchNamespaceError:
+            return [], ""
+        except Exception as error:
+            raise as_lakegate_error(error, TableName(database, "")) from error
+        names = sorted(name for *_, name in identifiers if name > page_token)
+        page = names[:page_size]
+        return page, page[-1] if len(names) > len(page) else ""
+
+    async def close(self) -> None:
+        """Refuse new batches, answer those accepted, and let go of the catalog."""
+        self._closed = True
+        await asyncio.gather(*(committer.drain() for committer in self._committers.values()))
+        self._workers.close()
+        self._catalog.close()
+
+    def _committer(self, name: TableName) -> TableCommitter:
+        committer = self._committers.get(name)
+        if committer is None:
+            table = WarmTable(self._catalog, name, self._workers)
+            committer = self._committers[name] = TableCommitter(table, self._policy)
+            self._drop_idle()
+        self._committers.move_to_end(name)
+        return committer
+
+    def _drop_idle(self) -> None:
+        """Forget the table that was idle for the longest time."""
+        if len(self._committers) <= IDLE_TABLES:
+            return
+        longest = next((n for n, committer in self._committers.items() if committer.idle), None)
+        if longest is not None:
+            del self._committers[longest]

@@ -1,0 +1,134 @@
+"""Partitions: how a spec is written, and rows taken apart by it."""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import reduce
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyiceberg.partitioning import (
+    PARTITION_FIELD_ID_START,
+    PartitionField,
+    PartitionFieldValue,
+    PartitionKey,
+    PartitionSpec,
+)
+from pyiceberg.schema import Schema
+from pyiceberg.transforms import IdentityTransform, Transform, parse_transform
+
+from lakegate.errors import ErrorCode, LakegateError
+
+# `day(at)`, `bucket(16, id)`, or a column's bare name.
+_TERM = re.compile(
+    r"\s*(?P<transform>[a-z]+)\s*\(\s*(?:(?P<width>\d+)\s*,)?\s*(?P<column>\w+)\s*\)\s*"
+)
+_PLAIN = frozenset({"identity", "year", "month", "day", "hour"})
+_WITH_WIDTH = frozenset({"bucket", "truncate"})
+# Names of partition fields as Spark makes them.
+_SUFFIXES = {"truncate": "trunc"}
+
+
+def partition_spec(terms: Sequence[str], schema: Schema) -> PartitionSpec:
+    """Read partition terms. Raises `LakegateError` (invalid_argument) with the term in it."""
+    fields = [
+        _partition_field(term, schema, PARTITION_FIELD_ID_START + position)
+        for position, term in enumerate(terms)
+    ]
+    if len({field.name for field in fields}) < len(fields):
+        raise LakegateError(ErrorCode.INVALID_ARGUMENT, "A partition field is given twice.")
+    return PartitionSpec(*fields)
+
+
+def partition_terms(spec: PartitionSpec, schema: Schema) -> list[str]:
+    """Write a spec as terms, the inverse of `partition_spec`."""
+    return [_term(field, schema) for field in spec.fields]
+
+
+def split(
+    rows: pa.Table, spec: PartitionSpec, schema: Schema
+) -> Iterator[tuple[PartitionKey | None, pa.Table]]:
+    """Give the rows of each partition, in their order, with the partition's key."""
+    if spec.is_unpartitioned():
+        yield None, rows
+        return
+    values = [_partition_values(rows, field, schema) for field in spec.fields]
+    codes = reduce(_combine, (_codes(column) for column in values))
+    order = pc.sort_indices(codes)  # stable
+    runs = pc.run_end_encode(codes.take(order))
+    sorted_rows = rows.take(order)
+    start = 0
+    for end in runs.run_ends.to_pylist():
+        first = order[start].as_py()
+        key = [
+            PartitionFieldValue(field, column[first].as_py())
+            for field, column in zip(spec.fields, values, strict=True)
+        ]
+        yield PartitionKey(key, spec, schema), sorted_rows.slice(start, end - start)
+        start = end
+
+
+def _partition_field(term: str, schema: Schema, field_id: int) -> PartitionField:
+    match = _TERM.fullmatch(term)
+    name, width, column = match.group("transform", "width", "column") if match else ("", None, term)
+    transform = _transform(name or "identity", width, term)
+    try:
+        source = schema.find_field(column.strip())
+    except ValueError:
+        raise LakegateError(
+            ErrorCode.INVALID_ARGUMENT, f"partition_by: {term!r} names no column."
+        ) from None
+    if not transform.can_transform(source.field_type):
+        raise LakegateError(
+            ErrorCode.INVALID_ARGUMENT, f"partition_by: {term!r} does not take {source.field_type}."
+        )
+    suffix = f"_{_SUFFIXES.get(name, name)}" if name not in {"", "identity"} else ""
+    return PartitionField(source.field_id, field_id, transform, f"{source.name}{suffix}")
+
+
+def _transform(name: str, width: str | None, term: str) -> Transform[object, object]:
+    if name in _PLAIN and width is None:
+        return parse_transform(name)
+    if name in _WITH_WIDTH and width is not None and int(width) > 0:
+        return parse_transform(f"{name}[{width}]")
+    raise LakegateError(
+        ErrorCode.INVALID_ARGUMENT,
+        f"partition_by: {term!r} is none of column, identity(column), year(column), month(column),"
+        " day(column), hour(column), bucket(N, column), truncate(N, column).",
+    )
+
+
+def _term(field: PartitionField, schema: Schema) -> str:
+    column = schema.find_column_name(field.source_id) or f"#{field.source_id}"
+    if isinstance(field.transform, IdentityTransform):
+        return column
+    name, _, width = str(field.transform).rstrip("]").partition("[")
+    return f"{name}({width}, {column})" if width else f"{name}({column})"
+
+
+def _partition_values(rows: pa.Table, field: PartitionField, schema: Schema) -> pa.Array:
+    name = schema.find_column_name(field.source_id) or ""
+    column = _column(rows, name)
+    if column is None:
+        return pa.nulls(len(rows))
+    return field.transform.pyarrow_transform(schema.find_type(field.source_id))(column)
+
+
+def _column(rows: pa.Table, name: str) -> pa.Array | None:
+    """Find a column by its full name; `a.b` is the field `b` of the struct `a`."""
+    if name in rows.column_names:
+        return rows.column(name).combine_chunks()
+    root, *path = name.split(".")
+    if path and root in rows.column_names:
+        return pc.struct_field(rows.column(root).combine_chunks(), path)
+    return None
+
+
+def _codes(values: pa.Array) -> pa.Array:
+    encoded = pc.dictionary_encode(values, null_encoding="encode")
+    return encoded.indices.cast(pa.int64())
+
+
+def _combine(left: pa.Array, right: pa.Array) -> pa.Array:
+    """Give one code for each pair of codes, kept small so that any number combines."""
+    pairs = pc.add(pc.multiply(left, pc.add(pc.max(right), 1)), right)
+    return _codes(pairs)

@@ -1,0 +1,114 @@
+"""Preparing a group: its bodies decoded, the table widened, the data files written.
+
+Members are independent: each is refused for its own faults alone.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import pyarrow as pa
+from pyiceberg.manifest import DataFile
+
+from lakegate.batches import Body, DecodedGroup, Decoder
+from lakegate.errors import LakegateError
+from lakegate.lake.data_files import write_data_files
+from lakegate.lake.failures import (
+    CATALOG_FAILURES,
+    ColumnConflictError,
+    TableMissingError,
+    TableReplacedError,
+    as_lakegate_error,
+    table_not_found,
+)
+from lakegate.lake.group import Member, PreparedGroup, by_decoder, refuse
+from lakegate.lake.schema import new_columns, round_trip
+from lakegate.lake.table_state import TableState
+from lakegate.lake.warm_table import WarmTable
+
+log = logging.getLogger(__name__)
+
+# How often a group is decoded anew because another writer changed the schema meanwhile.
+DECODING_ATTEMPTS = 20
+
+
+async def prepare(table: WarmTable, members: Sequence[Member]) -> PreparedGroup:
+    """Prepare the members; those with a fault are answered here and now."""
+    prepared = PreparedGroup()
+    for decoder, group in by_decoder(members):
+        await _prepare_or_refuse(table, decoder, group, prepared)
+    return prepared
+
+
+async def _prepare_or_refuse(
+    table: WarmTable, decoder: Decoder, members: Sequence[Member], prepared: PreparedGroup
+) -> None:
+    try:
+        await _prepare(table, decoder, members, prepared)
+    except (LakegateError, OSError, *CATALOG_FAILURES) as error:
+        table.forget()
+        refuse(members, as_lakegate_error(error, table.name))
+    except Exception as error:
+        if len(members) == 1:
+            log.exception("A batch for %s could not be prepared", table.name)
+            refuse(members, as_lakegate_error(error, table.name))
+            return
+        # One of them broke the group; the others must not pay for it.
+        for member in members:
+            await _prepare_or_refuse(table, decoder, [member], prepared)
+
+
+async def _prepare(
+    table: WarmTable, decoder: Decoder, members: Sequence[Member], prepared: PreparedGroup
+) -> None:
+    for _ in range(DECODING_ATTEMPTS):
+        state = await table.state()
+        admitted = _admitted(table, members, state)
+        if not admitted:
+            return
+        bodies = [member.batch.body for member in admitted]
+        decoded, files = await table.workers.run(_decode_and_write, decoder, bodies, state)
+        if files is None:
+            try:
+                state = await _make_room(table, state, decoder, decoded.rows.schema)
+            except (ColumnConflictError, TableReplacedError, TableMissingError):
+                table.forget()
+                continue  # decode again, for the table as it is now
+            files = await table.workers.run(write_data_files, state, decoded.rows)
+        if files and state is not None:
+            prepared.add_files(state, files)
+        prepared.add_outcomes(admitted, decoded.outcomes)
+        return
+    raise ColumnConflictError(f"The schema of {table.name} keeps changing.")
+
+
+def _admitted(
+    table: WarmTable, members: Sequence[Member], state: TableState | None
+) -> Sequence[Member]:
+    """Give the members for which a missing table may be made; refuse the others."""
+    if state is not None:
+        return members
+    refuse([m for m in members if not m.batch.auto_create], table_not_found(table.name))
+    return [m for m in members if m.batch.auto_create]
+
+
+def _decode_and_write(
+    decoder: Decoder, bodies: Sequence[Body], state: TableState | None
+) -> tuple[DecodedGroup, list[DataFile] | None]:
+    """Decode, and write the data files at once where the table has room for the rows."""
+    schema = state.arrow_schema if state is not None else round_trip(decoder.default_schema)
+    decoded = decoder.decode(bodies, schema)
+    if not len(decoded.rows):
+        return decoded, []
+    if state is None or new_columns(decoded.rows.schema, schema).names:
+        return decoded, None
+    return decoded, write_data_files(state, decoded.rows)
+
+
+async def _make_room(
+    table: WarmTable, state: TableState | None, decoder: Decoder, rows: pa.Schema
+) -> TableState:
+    """Make the table, or the columns it lacks."""
+    if state is not None:
+        return await table.widen(rows)
+    default = decoder.default_schema
+    return await table.create(pa.schema([*default, *new_columns(rows, default)]))

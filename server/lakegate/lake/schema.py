@@ -1,0 +1,195 @@
+"""Iceberg schemas as Arrow schemas, for decoders and for data files, and back.
+
+Two types of Lakegate are narrower than anything Arrow and Iceberg have: JSON
+text (`dynamic`) and vectors of one length (`vector(N)`). In Arrow they travel
+as field metadata, in a table as a property that goes by field id, so that a
+column renamed by another engine stays what it is.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import pyarrow as pa
+from pyiceberg.io.pyarrow import pyarrow_to_schema, schema_to_pyarrow
+from pyiceberg.schema import Schema, assign_fresh_schema_ids
+from pyiceberg.types import IntegerType, LongType, NestedField
+
+from lakegate.errors import ErrorCode, LakegateError
+
+LOGICAL_TYPE = b"lakegate:type"
+LOGICAL_TYPE_PROPERTY = "lakegate.type."
+FIELD_ID = b"PARQUET:field_id"
+INT_BITS = 32
+
+
+def arrow_schema(schema: Schema, properties: Mapping[str, str]) -> pa.Schema:
+    """Give the columns as a decoder sees them: plain Arrow types, all optional."""
+    plain = schema_to_pyarrow(schema, include_field_ids=False)
+    return pa.schema(
+        [
+            _plain(arrow).with_metadata(_logical_metadata(field.field_id, properties))
+            for field, arrow in zip(schema.fields, plain, strict=True)
+        ]
+    )
+
+
+def file_schema(schema: Schema, names: Sequence[str]) -> pa.Schema:
+    """Give the columns `names` as a data file has them, field ids in the metadata.
+
+    Iceberg table spec, "Column Projection": a column that a file does not have is null.
+    """
+    chosen = Schema(*(schema.find_field(name) for name in names))
+    return pa.schema([_plain(field) for field in schema_to_pyarrow(chosen)])
+
+
+def iceberg_schema(schema: pa.Schema, first_id: int = 1) -> Schema:
+    """Give Arrow columns as Iceberg columns, optional, with ids from `first_id` on.
+
+    Raises `LakegateError` for an Arrow type that Iceberg has no type for.
+    """
+    ids = itertools.count(1)
+    identified = pa.schema([_identified(_plain(field), ids) for field in schema])
+    try:
+        converted = pyarrow_to_schema(identified, downcast_ns_timestamp_to_us=True)
+    except (TypeError, ValueError, pa.ArrowException) as error:
+        raise LakegateError(
+            ErrorCode.BAD_REQUEST_BODY, f"A column has no Iceberg type: {error}"
+        ) from error
+    return assign_fresh_schema_ids(converted, _counter(first_id))
+
+
+def logical_properties(schema: Schema, arrow: pa.Schema) -> dict[str, str]:
+    """Give the table properties that keep the logical types of `arrow`'s columns."""
+    return {
+        f"{LOGICAL_TYPE_PROPERTY}{schema.find_field(field.name).field_id}": logical
+        for field in arrow
+        if (logical := logical_type(field)) is not None
+    }
+
+
+def logical_type(field: pa.Field) -> str | None:
+    """Give `dynamic`, `vector(N)`, or nothing where the Arrow type says it all."""
+    value = (field.metadata or {}).get(LOGICAL_TYPE)
+    return value.decode() if value is not None else None
+
+
+def round_trip(schema: pa.Schema) -> pa.Schema:
+    """Give the columns as they are once a table has been made of them."""
+    converted = iceberg_schema(schema)
+    return arrow_schema(converted, logical_properties(converted, schema))
+
+
+def new_columns(rows: pa.Schema, table: pa.Schema) -> pa.Schema:
+    """Give the columns of `rows` that `table` does not have."""
+    known = set(table.names)
+    return pa.schema([field for field in rows if field.name not in known])
+
+
+def conflicting(rows: pa.Schema, table: pa.Schema) -> Iterator[str]:
+    """Name the columns of `rows` that `table` has with another type."""
+    for field in rows:
+        index = table.get_field_index(field.name)
+        if index >= 0 and not _same(_plain(field), table.field(index)):
+            yield field.name
+
+
+def widened(schema: Schema, added: Schema, longer: Sequence[str] = ()) -> Schema:
+    """Give `schema` with the columns of `added` at its end and `int` columns made `long`."""
+    kept = [_as_long(field) if field.name in longer else field for field in schema.fields]
+    return Schema(*kept, *added.fields, identifier_field_ids=schema.identifier_field_ids)
+
+
+def is_widening(old: NestedField, new: pa.Field) -> bool:
+    """Whether the column may become the type of `new`: `int` to `long` is all there is."""
+    return isinstance(old.field_type, IntegerType) and pa.types.is_int64(new.type)
+
+
+def _same(left: pa.Field, right: pa.Field) -> bool:
+    return bool(left.type == right.type) and logical_type(left) == logical_type(right)
+
+
+def _as_long(field: NestedField) -> NestedField:
+    return field.model_copy(update={"field_type": LongType()})
+
+
+def _logical_metadata(field_id: int, properties: Mapping[str, str]) -> dict[bytes, bytes] | None:
+    logical = properties.get(f"{LOGICAL_TYPE_PROPERTY}{field_id}")
+    return {LOGICAL_TYPE: logical.encode()} if logical is not None else None
+
+
+def _plain(field: pa.Field) -> pa.Field:
+    """Give the field as optional, in the one Arrow type that its Iceberg type reads as."""
+    return pa.field(field.name, _plain_type(field.type), nullable=True, metadata=field.metadata)
+
+
+def _plain_type(type_: pa.DataType) -> pa.DataType:
+    for matches, convert in _PLAIN_TYPES:
+        if matches(type_):
+            return convert(type_)
+    return type_
+
+
+def _is_list(type_: pa.DataType) -> bool:
+    types = pa.types
+    return (
+        types.is_list(type_)
+        or types.is_large_list(type_)
+        or types.is_fixed_size_list(type_)
+        or types.is_list_view(type_)
+        or types.is_large_list_view(type_)
+    )
+
+
+def _plain_map(type_: pa.DataType) -> pa.DataType:
+    key = type_.key_field
+    plain_key = pa.field(key.name, _plain_type(key.type), nullable=False, metadata=key.metadata)
+    return pa.map_(plain_key, _plain(type_.item_field))
+
+
+def _plain_integer(type_: pa.DataType) -> pa.DataType:
+    bits = type_.bit_width + pa.types.is_unsigned_integer(type_)
+    if bits <= INT_BITS:
+        return pa.int32()
+    return pa.decimal128(20, 0) if bits > 2 * INT_BITS else pa.int64()
+
+
+_Matcher = Callable[[pa.DataType], bool]
+_Converter = Callable[[pa.DataType], pa.DataType]
+
+_PLAIN_TYPES: Sequence[tuple[_Matcher, _Converter]] = (
+    (pa.types.is_dictionary, lambda type_: _plain_type(type_.value_type)),
+    (pa.types.is_large_string, lambda _: pa.string()),
+    (pa.types.is_string_view, lambda _: pa.string()),
+    (pa.types.is_null, lambda _: pa.string()),
+    (pa.types.is_large_binary, lambda _: pa.binary()),
+    (pa.types.is_binary_view, lambda _: pa.binary()),
+    (pa.types.is_integer, _plain_integer),
+    (pa.types.is_float16, lambda _: pa.float32()),
+    (pa.types.is_date64, lambda _: pa.date32()),
+    (pa.types.is_time, lambda _: pa.time64("us")),
+    (pa.types.is_timestamp, lambda type_: pa.timestamp("us", "UTC" if type_.tz else None)),
+    (_is_list, lambda type_: pa.list_(_plain(type_.value_field.with_name("element")))),
+    (pa.types.is_map, _plain_map),
+    (pa.types.is_struct, lambda type_: pa.struct([_plain(field) for field in type_])),
+)
+
+
+def _identified(field: pa.Field, ids: Iterator[int]) -> pa.Field:
+    metadata = {**(field.metadata or {}), FIELD_ID: str(next(ids)).encode()}
+    metadata.pop(LOGICAL_TYPE, None)
+    return pa.field(field.name, _identified_type(field.type, ids), field.nullable, metadata)
+
+
+def _identified_type(type_: pa.DataType, ids: Iterator[int]) -> pa.DataType:
+    if pa.types.is_struct(type_):
+        return pa.struct([_identified(field, ids) for field in type_])
+    if pa.types.is_list(type_):
+        return pa.list_(_identified(type_.value_field, ids))
+    if pa.types.is_map(type_):
+        return pa.map_(_identified(type_.key_field, ids), _identified(type_.item_field, ids))
+    return type_
+
+
+def _counter(first: int) -> Callable[[], int]:
+    ids = itertools.count(first)
+    return lambda: next(ids)

@@ -1,0 +1,225 @@
+"""A snapshot in the making: manifests, manifest list, and ONE commit at the catalog.
+
+Iceberg table spec, "Snapshots", "Manifests", "Optimistic Concurrency". What is
+written once (data files, the manifest of what is added) is kept over all
+attempts; what depends on the parent (manifest list, totals) is made anew.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from pyiceberg.avro.codecs import AvroCompressionCodec
+from pyiceberg.manifest import (
+    DataFile,
+    ManifestEntry,
+    ManifestEntryStatus,
+    ManifestFile,
+    write_manifest,
+    write_manifest_list,
+)
+from pyiceberg.table import CommitTableResponse, TableProperties
+from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
+from pyiceberg.table.snapshots import Operation, Snapshot, SnapshotSummaryCollector, Summary
+from pyiceberg.table.update import (
+    AddSnapshotUpdate,
+    AssertRefSnapshotId,
+    AssertTableUUID,
+    RemoveSnapshotsUpdate,
+    SetSnapshotRefUpdate,
+    TableUpdate,
+)
+
+from lakegate.lake.table_state import TableState
+
+COMMIT_ID = "lakegate.commit-id"
+# Totals of the table in a snapshot's summary, with what adds to them and what takes away.
+_TOTALS = (
+    ("total-data-files", "added-data-files", "deleted-data-files"),
+    ("total-records", "added-records", "deleted-records"),
+    ("total-files-size", "added-files-size", "removed-files-size"),
+    ("total-delete-files", "added-delete-files", "removed-delete-files"),
+    ("total-position-deletes", "added-position-deletes", "removed-position-deletes"),
+    ("total-equality-deletes", "added-equality-deletes", "removed-equality-deletes"),
+)
+
+
+@dataclass(frozen=True)
+class Append:
+    """Data files that become one snapshot, however many attempts that takes."""
+
+    snapshot_id: int
+    commit_id: str
+    files: Sequence[DataFile]
+    manifests: Sequence[ManifestFile] = field(default=())
+
+    def commit(self, state: TableState, expired: Sequence[int]) -> TableState:
+        """Try once to add the files on top of `state`, and remove the snapshots `expired`.
+
+        Raises PyIceberg's `CommitFailedException` where `state` is stale.
+        """
+        sequence_number = state.metadata.next_sequence_number()
+        added = [numbered(manifest, sequence_number) for manifest in self.manifests]
+        manifests = (*added, *state.manifests)
+        snapshot = new_snapshot(
+            state,
+            self.snapshot_id,
+            manifests,
+            summary(state, Operation.APPEND, self.commit_id, added=self.files),
+        )
+        return commit_snapshot(state, snapshot, manifests, expired)
+
+
+def new_append(state: TableState, files: Sequence[DataFile], commit_id: str) -> Append:
+    """Write the manifest of `files` and give them a snapshot id."""
+    snapshot_id = state.metadata.new_snapshot_id()
+    entries = [
+        ManifestEntry.from_args(
+            status=ManifestEntryStatus.ADDED, snapshot_id=snapshot_id, data_file=file
+        )
+        for file in files
+    ]
+    spec_id = files[0].spec_id
+    name = f"{commit_id}-m0.avro"
+    manifest = write_entries(state, name, spec_id, snapshot_id, entries)
+    return Append(snapshot_id, commit_id, files, (manifest,))
+
+
+def write_entries(
+    state: TableState, name: str, spec_id: int, snapshot_id: int, entries: Sequence[ManifestEntry]
+) -> ManifestFile:
+    """Write a manifest of `entries`, all of one partition spec."""
+    metadata = state.metadata
+    with write_manifest(
+        metadata.format_version,
+        metadata.specs()[spec_id],
+        metadata.schema(),
+        state.io.new_output(state.locations.new_metadata_location(name)),
+        snapshot_id,
+        _avro_compression(state),
+    ) as writer:
+        for entry in entries:
+            writer.add_entry(entry)
+    return writer.to_manifest_file()
+
+
+def numbered(manifest: ManifestFile, sequence_number: int) -> ManifestFile:
+    """Give a manifest that this commit adds the commit's sequence number.
+
+    A copy, because an attempt that fails must leave the manifest as it was.
+    """
+    copy = ManifestFile(*(manifest[position] for position in range(len(manifest))))
+    if copy.sequence_number < 0:
+        copy.sequence_number = sequence_number
+    if copy.min_sequence_number < 0:
+        copy.min_sequence_number = sequence_number
+    return copy
+
+
+def new_snapshot(
+    state: TableState, snapshot_id: int, manifests: Sequence[ManifestFile], summary: Summary
+) -> Snapshot:
+    """Write the manifest list and describe the snapshot."""
+    metadata = state.metadata
+    sequence_number = metadata.next_sequence_number()
+    # The sequence number makes the name of each attempt another one.
+    name = f"snap-{snapshot_id}-{sequence_number}-{summary[COMMIT_ID]}.avro"
+    location = state.locations.new_metadata_location(name)
+    with write_manifest_list(
+        metadata.format_version,
+        state.io.new_output(location),
+        snapshot_id,
+        metadata.current_snapshot_id,
+        sequence_number,
+        _avro_compression(state),
+    ) as writer:
+        writer.add_manifests(list(manifests))
+    return Snapshot(
+        snapshot_id=snapshot_id,
+        parent_snapshot_id=metadata.current_snapshot_id,
+        sequence_number=sequence_number,
+        timestamp_ms=max(time.time_ns() // 1_000_000, metadata.last_updated_ms),
+        manifest_list=location,
+        summary=summary,
+        schema_id=metadata.current_schema_id,
+    )
+
+
+def commit_snapshot(
+    state: TableState,
+    snapshot: Snapshot,
+    manifests: tuple[ManifestFile, ...],
+    expired: Sequence[int],
+) -> TableState:
+    """Make `snapshot` the current one of `main`, if `state` is still how things are."""
+    metadata = state.metadata
+    main = metadata.refs.get(MAIN_BRANCH)
+    updates: list[TableUpdate] = [
+        AddSnapshotUpdate(snapshot=snapshot),
+        SetSnapshotRefUpdate(
+            ref_name=MAIN_BRANCH,
+            type=SnapshotRefType.BRANCH,
+            snapshot_id=snapshot.snapshot_id,
+            min_snapshots_to_keep=main.min_snapshots_to_keep if main else None,
+            max_snapshot_age_ms=main.max_snapshot_age_ms if main else None,
+            max_ref_age_ms=main.max_ref_age_ms if main else None,
+        ),
+    ]
+    if expired:
+        updates.append(RemoveSnapshotsUpdate(snapshot_ids=list(expired)))
+    response: CommitTableResponse = state.table.catalog.commit_table(
+        state.table,
+        (
+            AssertTableUUID(uuid=metadata.table_uuid),
+            AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=metadata.current_snapshot_id),
+        ),
+        tuple(updates),
+    )
+    return state.after(response, manifests)
+
+
+def summary(
+    state: TableState,
+    operation: Operation,
+    commit_id: str,
+    *,
+    added: Sequence[DataFile],
+    removed: Sequence[DataFile] = (),
+) -> Summary:
+    """Count what the snapshot changes (Iceberg table spec, "Optional Snapshot Summary Fields")."""
+    metadata = state.metadata
+    collector = SnapshotSummaryCollector(_partition_summary_limit(metadata.properties))
+    schema, specs = metadata.schema(), metadata.specs()
+    for file in added:
+        collector.add_file(file, schema, specs[file.spec_id])
+    for file in removed:
+        collector.remove_file(file, schema, specs[file.spec_id])
+    changes = collector.build()
+    parent = metadata.current_snapshot()
+    before = parent.summary.additional_properties if parent and parent.summary else None
+    totals = _totals(changes, before if parent else dict.fromkeys(t for t, _, _ in _TOTALS))
+    return Summary(operation, **{COMMIT_ID: commit_id}, **changes, **totals)
+
+
+def _totals(changes: Mapping[str, str], before: Mapping[str, str | None] | None) -> dict[str, str]:
+    """Carry the totals on; one that the parent does not tell stays untold."""
+    if before is None:
+        return {}
+    return {
+        total: str(int(before[total] or 0) + int(changes.get(more, 0)) - int(changes.get(less, 0)))
+        for total, more, less in _TOTALS
+        if total in before
+    }
+
+
+def _partition_summary_limit(properties: Mapping[str, str]) -> int:
+    default = TableProperties.WRITE_PARTITION_SUMMARY_LIMIT_DEFAULT
+    return int(properties.get(TableProperties.WRITE_PARTITION_SUMMARY_LIMIT, default))
+
+
+def _avro_compression(state: TableState) -> AvroCompressionCodec:
+    codec = state.metadata.properties.get(
+        TableProperties.WRITE_AVRO_COMPRESSION, TableProperties.WRITE_AVRO_COMPRESSION_DEFAULT
+    )
+    return cast(AvroCompressionCodec, codec)  # PyIceberg knows Iceberg's names of codecs too

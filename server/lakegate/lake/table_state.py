@@ -1,0 +1,103 @@
+"""What a server knows of a table: its metadata and the manifests of its current snapshot.
+
+A state is a value and never changes; a commit makes the next one. It is kept
+warm between commits and thrown away when the catalog says that it is stale.
+"""
+
+import time
+import uuid
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+from pyiceberg.io import FileIO
+from pyiceberg.manifest import ManifestFile
+from pyiceberg.table import CommitTableResponse, Table
+from pyiceberg.table.locations import LocationProvider, load_location_provider
+from pyiceberg.table.metadata import TableMetadata
+
+from lakegate.batches import TableName
+from lakegate.lake.failures import TableMissingError, TableReplacedError
+from lakegate.lake.schema import arrow_schema
+
+
+@dataclass(frozen=True)
+class TableState:
+    """A table at one version of its metadata."""
+
+    table: Table
+    manifests: tuple[ManifestFile, ...]
+    # When this was read from the catalog, on the monotonic clock: credentials
+    # that the catalog hands out with a table end some day.
+    loaded_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def metadata(self) -> TableMetadata:
+        """The table's metadata (Iceberg table spec, "Table Metadata")."""
+        return self.table.metadata
+
+    @property
+    def uuid(self) -> uuid.UUID:
+        """What tells the table from another one that has its name later."""
+        return self.metadata.table_uuid
+
+    @property
+    def io(self) -> FileIO:
+        """The storage of the table's files."""
+        return self.table.io
+
+    @cached_property
+    def locations(self) -> LocationProvider:
+        """Where new files go."""
+        return load_location_provider(self.metadata.location, self.metadata.properties)
+
+    @cached_property
+    def arrow_schema(self) -> pa.Schema:
+        """The columns as decoders see them."""
+        return arrow_schema(self.metadata.schema(), self.metadata.properties)
+
+    @property
+    def snapshot_id(self) -> str:
+        """The current snapshot in decimal digits, empty where there is none."""
+        current = self.metadata.current_snapshot_id
+        return str(current) if current is not None else ""
+
+    def after(
+        self, response: CommitTableResponse, manifests: tuple[ManifestFile, ...]
+    ) -> "TableState":
+        """Give the state that a commit led to."""
+        table = Table(
+            self.table.name(),
+            response.metadata,
+            response.metadata_location,
+            self.table.io,
+            self.table.catalog,
+            self.table.config,
+        )
+        return TableState(table, manifests, self.loaded_at)
+
+
+def load_state(catalog: Catalog, name: TableName) -> TableState:
+    """Read a table from the catalog. Raises `TableMissingError`."""
+    try:
+        table = catalog.load_table((name.database, name.table))
+    except (NoSuchTableError, NoSuchNamespaceError) as error:
+        raise TableMissingError(str(name)) from error
+    return state_of(table)
+
+
+def reload(catalog: Catalog, name: TableName, table_uuid: uuid.UUID) -> TableState:
+    """Read a table again. Raises `TableReplacedError` where the name means another one now."""
+    state = load_state(catalog, name)
+    if state.uuid != table_uuid:
+        raise TableReplacedError(str(name))
+    return state
+
+
+def state_of(table: Table) -> TableState:
+    """Read the manifests of a table's current snapshot."""
+    snapshot = table.metadata.current_snapshot()
+    manifests = snapshot.manifests(table.io) if snapshot is not None else ()
+    return TableState(table, tuple(manifests))

@@ -1,0 +1,74 @@
+"""A table of this process: its state kept warm, its changes made one at a time."""
+
+import asyncio
+import time
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+
+from lakegate.batches import TableName
+from lakegate.lake.failures import ColumnConflictError, TableMissingError
+from lakegate.lake.schema import new_columns
+from lakegate.lake.table_state import TableState, load_state
+from lakegate.lake.tables import create_table, widen
+from lakegate.lake.workers import Workers
+
+# How long a state is trusted without asking the catalog again.
+WARM_SECONDS = 600.0
+
+
+class WarmTable:
+    """The state of one table, and the lock for whoever changes the table at the catalog.
+
+    Others may change the table at any time; that shows as a conflict, after
+    which the state is forgotten and read anew.
+    """
+
+    def __init__(self, catalog: Catalog, name: TableName, workers: Workers) -> None:
+        """Know the table `name`, which need not exist yet; what blocks goes to `workers`."""
+        self.name = name
+        self.catalog = catalog
+        self.workers = workers
+        self.lock = asyncio.Lock()
+        self._state: TableState | None = None
+
+    async def state(self) -> TableState | None:
+        """Give the state, read from the catalog where none is warm; None for a missing table."""
+        async with self.lock:
+            try:
+                return await self.locked_state()
+            except TableMissingError:
+                return None
+
+    async def locked_state(self) -> TableState:
+        """Give the state to a holder of the lock. Raises `TableMissingError`."""
+        state = self._state
+        if state is None or time.monotonic() - state.loaded_at > WARM_SECONDS:
+            self._state = None
+            self._state = state = await self.workers.run(load_state, self.catalog, self.name)
+        return state
+
+    def remember(self, state: TableState) -> None:
+        """Keep the state that a change led to; for holders of the lock."""
+        self._state = state
+
+    def forget(self) -> None:
+        """Read the table anew the next time."""
+        self._state = None
+
+    async def create(self, columns: pa.Schema) -> TableState:
+        """Make the table. Raises `ColumnConflictError` where another server made it otherwise."""
+        async with self.lock:
+            state = await self.workers.run(create_table, self.catalog, self.name, columns)
+            self.remember(state)
+            if new_columns(columns, state.arrow_schema).names:
+                raise ColumnConflictError(f"{self.name} was made with other columns.")
+            return state
+
+    async def widen(self, rows: pa.Schema) -> TableState:
+        """Add the columns of `rows` that the table lacks. Raises `ColumnConflictError`."""
+        async with self.lock:
+            state = await self.locked_state()
+            state = await self.workers.run(widen, self.catalog, state, self.name, rows)
+            self.remember(state)
+            return state
