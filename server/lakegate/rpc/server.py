@@ -65,7 +65,7 @@ class Server:
             QueryEventServicer(lake, query_events, tokens, self._draining), self._server
         )
         tables_pb2_grpc.add_TableServiceServicer_to_server(
-            TableServicer(lake, formats.ndjson), self._server
+            TableServicer(lake, formats.ndjson.default_schema), self._server
         )
         health_pb2_grpc.add_HealthServiceServicer_to_server(
             HealthServicer(self._draining), self._server
