@@ -57,6 +57,16 @@ class Settings(BaseSettings):
         default=20, ge=1, description="How often a commit that meets a conflict is tried."
     )
 
+    # How tables are kept
+    snapshots_kept: int = Field(
+        default=100,
+        ge=1,
+        description=(
+            "How many snapshots a table keeps, unless its property "
+            "history.expire.max-snapshot-age-ms says for how long."
+        ),
+    )
+
     # How the process ends
     drain_seconds: float = Field(
         default=10.0, ge=0, description="How long requests under way may take after Ctrl-C."

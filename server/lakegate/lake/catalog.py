@@ -11,6 +11,8 @@ from pyiceberg.utils.config import Config
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
+from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
+
 # How long a connection waits for another process to release SQLite's write lock.
 SQLITE_BUSY_SECONDS = 30
 OPEN_ATTEMPTS = 10
@@ -23,7 +25,11 @@ def open_catalog(name: str, home: Path) -> Catalog:
     The embedded catalog is SQLite in `home/catalog.db`, its files in `home/warehouse`.
     """
     if properties := Config().get_catalog_config(name):
-        return load_catalog(name, **{"pool_pre_ping": "true", **_flat(properties)})
+        catalog = load_catalog(name, **_flat(properties))
+        if type(catalog) is not SqlCatalog:
+            return catalog
+        catalog.close()
+        return LeanSqlCatalog(name, **{"pool_pre_ping": "true", **catalog.properties})
     return _open_embedded(name, home.absolute())
 
 
@@ -43,12 +49,12 @@ def _open_embedded(name: str, home: Path) -> Catalog:
     return catalog
 
 
-def _create_together(name: str, **properties: str) -> SqlCatalog:
+def _create_together(name: str, **properties: str) -> LeanSqlCatalog:
     """Open the catalog even if another process makes its tables at this moment."""
     for _ in range(OPEN_ATTEMPTS - 1):
         with contextlib.suppress(OperationalError):
-            return SqlCatalog(name, **properties)
-    return SqlCatalog(name, **properties)
+            return LeanSqlCatalog(name, **properties)
+    return LeanSqlCatalog(name, **properties)
 
 
 def _write_ahead(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DB-API connection

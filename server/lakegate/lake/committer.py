@@ -19,6 +19,7 @@ from lakegate.lake.failures import (
     TableReplacedError,
     as_lakegate_error,
 )
+from lakegate.lake.files import delete_files
 from lakegate.lake.group import Member, PreparedGroup, refuse
 from lakegate.lake.preparation import prepare
 from lakegate.lake.retention import Retention
@@ -57,6 +58,7 @@ class TableCommitter:
         self._early = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._last_commit = float("-inf")
+        self._tidying: set[asyncio.Task[int]] = set()
         self._own_snapshots: deque[int] = deque(maxlen=2 * policy.retention.count)
 
     def append(self, batch: Batch) -> asyncio.Future[Acknowledgement]:
@@ -79,6 +81,7 @@ class TableCommitter:
         """Wait until every batch is answered."""
         while self._worker is not None:
             await asyncio.wait({self._worker})
+        await asyncio.gather(*self._tidying)
 
     async def _work(self) -> None:
         commit: asyncio.Task[None] | None = None
@@ -171,7 +174,15 @@ class TableCommitter:
             else:
                 self._own_snapshots.append(commit.snapshot_id)
                 prepared.acknowledge(str(commit.snapshot_id))
+                self._tidy(state)
                 return
+
+    def _tidy(self, state: TableState) -> None:
+        """Delete old metadata files beside the next commits."""
+        if due := self.table.old_metadata.due():
+            tidying = asyncio.create_task(self.table.workers.run(delete_files, state.io, due))
+            self._tidying.add(tidying)
+            tidying.add_done_callback(self._tidying.discard)
 
     def _attempts(self, error: Exception) -> int:
         if isinstance(error, RETRYABLE):

@@ -33,7 +33,7 @@ class Lake:
             group_max_bytes=settings.group_max_bytes,
             interval_seconds=settings.commit_interval_ms / 1000,
             attempts=settings.commit_attempts,
-            retention=Retention(),
+            retention=Retention(settings.snapshots_kept),
         )
         self._workers = Workers(WORKER_THREADS)
         self._committers: OrderedDict[TableName, TableCommitter] = OrderedDict()

@@ -105,7 +105,7 @@ def is_widening(old: NestedField, new: pa.Field) -> bool:
 
 
 def _same(left: pa.Field, right: pa.Field) -> bool:
-    return bool(left.type == right.type) and logical_type(left) == logical_type(right)
+    return bool(left.type == right.type and logical_type(left) == logical_type(right))
 
 
 def _as_long(field: NestedField) -> NestedField:

@@ -12,6 +12,7 @@ from typing import cast
 
 from pyiceberg.avro.codecs import AvroCompressionCodec
 from pyiceberg.manifest import (
+    UNASSIGNED_SEQ,
     DataFile,
     ManifestEntry,
     ManifestEntryStatus,
@@ -31,6 +32,7 @@ from pyiceberg.table.update import (
     TableUpdate,
 )
 
+from lakegate.lake.manifests import merged
 from lakegate.lake.table_state import TableState
 
 COMMIT_ID = "lakegate.commit-id"
@@ -59,9 +61,14 @@ class Append:
 
         Raises PyIceberg's `CommitFailedException` where `state` is stale.
         """
-        sequence_number = state.metadata.next_sequence_number()
-        added = [numbered(manifest, sequence_number) for manifest in self.manifests]
-        manifests = (*added, *state.manifests)
+        existing = merged(
+            state,
+            self.commit_id,
+            lambda name, spec_id, entries: write_entries(
+                state, name, spec_id, self.snapshot_id, entries
+            ),
+        )
+        manifests = numbered(state, (*self.manifests, *existing))
         snapshot = new_snapshot(
             state,
             self.snapshot_id,
@@ -104,15 +111,21 @@ def write_entries(
     return writer.to_manifest_file()
 
 
-def numbered(manifest: ManifestFile, sequence_number: int) -> ManifestFile:
-    """Give a manifest that this commit adds the commit's sequence number.
+def numbered(state: TableState, manifests: Sequence[ManifestFile]) -> tuple[ManifestFile, ...]:
+    """Give the manifests that the next commit adds its sequence number.
 
-    A copy, because an attempt that fails must leave the manifest as it was.
+    Copies, because an attempt that fails must leave the manifests as they were.
     """
+    sequence_number = state.metadata.next_sequence_number()
+    return tuple(_numbered(manifest, sequence_number) for manifest in manifests)
+
+
+def _numbered(manifest: ManifestFile, sequence_number: int) -> ManifestFile:
+    if UNASSIGNED_SEQ not in (manifest.sequence_number, manifest.min_sequence_number):
+        return manifest
     copy = ManifestFile(*(manifest[position] for position in range(len(manifest))))
-    if copy.sequence_number < 0:
-        copy.sequence_number = sequence_number
-    if copy.min_sequence_number < 0:
+    copy.sequence_number = sequence_number
+    if copy.min_sequence_number == UNASSIGNED_SEQ:
         copy.min_sequence_number = sequence_number
     return copy
 

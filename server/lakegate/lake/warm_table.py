@@ -8,6 +8,7 @@ from pyiceberg.catalog import Catalog
 
 from lakegate.batches import TableName
 from lakegate.lake.failures import ColumnConflictError, TableMissingError
+from lakegate.lake.old_metadata import OldMetadata
 from lakegate.lake.schema import new_columns
 from lakegate.lake.table_state import TableState, load_state
 from lakegate.lake.tables import create_table, widen
@@ -30,6 +31,7 @@ class WarmTable:
         self.catalog = catalog
         self.workers = workers
         self.lock = asyncio.Lock()
+        self.old_metadata = OldMetadata()
         self._state: TableState | None = None
 
     async def state(self) -> TableState | None:
@@ -50,6 +52,8 @@ class WarmTable:
 
     def remember(self, state: TableState) -> None:
         """Keep the state that a change led to; for holders of the lock."""
+        if self._state is not None:
+            self.old_metadata.superseded(self._state, state)
         self._state = state
 
     def forget(self) -> None:

@@ -1,0 +1,72 @@
+"""Manifests merged as they gather, so that their number grows with the logarithm of the commits.
+
+Manifests of about the same size are merged ten by ten, as in a log-structured
+merge tree. Each entry is so rewritten a few times in its life, and a commit
+lists a few dozen manifests at the most. Large ones are left to compaction:
+rewriting them would hold up a commit.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from pyiceberg.manifest import ManifestContent, ManifestEntry, ManifestEntryStatus, ManifestFile
+from pyiceberg.table import TableProperties
+
+from lakegate.lake.table_state import TableState
+
+FAN_IN = 10
+# More entries than this are not written by one commit.
+LARGEST_MERGE = 1000
+
+WriteEntries = Callable[[str, int, Sequence[ManifestEntry]], ManifestFile]
+
+
+def merged(state: TableState, commit_id: str, write: WriteEntries) -> tuple[ManifestFile, ...]:
+    """Give the state's manifests, ten of a size made into one by `write(name, spec_id, entries)`.
+
+    The table property `commit.manifest-merge.enabled` can forbid it.
+    """
+    enabled = state.metadata.properties.get(TableProperties.MANIFEST_MERGE_ENABLED, "true")
+    manifests = state.manifests
+    if enabled.lower() == "false" or len(manifests) < FAN_IN:
+        return manifests
+    for number, mergeable in enumerate(_mergeable(manifests)):
+        entries = [
+            _existing(entry)
+            for manifest in mergeable
+            for entry in manifest.fetch_manifest_entry(state.io)
+        ]
+        gone = set(mergeable)
+        manifests = tuple(manifest for manifest in manifests if manifest not in gone)
+        if entries:
+            name = f"{commit_id}-merged{number}.avro"
+            one = write(name, mergeable[0].partition_spec_id, entries)
+            manifests = (one, *manifests)
+    return manifests
+
+
+def _mergeable(manifests: Sequence[ManifestFile]) -> list[list[ManifestFile]]:
+    """Find the manifests of one partition spec and about one size, where there are enough."""
+    alike: dict[tuple[int, int], list[ManifestFile]] = defaultdict(list)
+    for manifest in manifests:
+        if manifest.content == ManifestContent.DATA:
+            alike[manifest.partition_spec_id, _magnitude(manifest)].append(manifest)
+    return [
+        group
+        for group in alike.values()
+        if len(group) >= FAN_IN and sum(map(_entries, group)) <= LARGEST_MERGE
+    ]
+
+
+def _entries(manifest: ManifestFile) -> int:
+    return (manifest.added_files_count or 0) + (manifest.existing_files_count or 0)
+
+
+def _magnitude(manifest: ManifestFile) -> int:
+    """Give the number of decimal digits of the number of entries."""
+    return len(str(_entries(manifest)))
+
+
+def _existing(entry: ManifestEntry) -> ManifestEntry:
+    entry.status = ManifestEntryStatus.EXISTING
+    return entry
