@@ -101,7 +101,7 @@ def widened(schema: Schema, added: Schema, longer: Sequence[str] = ()) -> Schema
 
 def is_widening(old: NestedField, new: pa.Field) -> bool:
     """Whether the column may become the type of `new`: `int` to `long` is all there is."""
-    return isinstance(old.field_type, IntegerType) and pa.types.is_int64(new.type)
+    return isinstance(old.field_type, IntegerType) and bool(pa.types.is_int64(new.type))
 
 
 def _same(left: pa.Field, right: pa.Field) -> bool:
