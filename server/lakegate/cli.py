@@ -11,6 +11,7 @@ from lakegate import gateway, sql
 from lakegate.errors import LakegateError
 from lakegate.gateway import Gate
 from lakegate.lake.catalog import open_catalog
+from lakegate.lake.listing import describe_all
 from lakegate.log import configure_logging
 from lakegate.settings import Settings
 
@@ -68,6 +69,15 @@ def sql_command(statement: str) -> None:
         sql.query(open_catalog(settings.catalog, settings.home), statement).show()
     except duckdb.Error as error:
         raise click.ClickException(str(error)) from error
+
+
+@main.command()
+def tables() -> None:
+    """List the tables, with their rows, data files and columns."""
+    settings = Settings()
+    for table in describe_all(open_catalog(settings.catalog, settings.home)):
+        columns = ", ".join(column.name for column in table.columns)
+        click.echo(f"{table.name}  {table.rows} rows  {table.data_files} files  ({columns})")
 
 
 def _banner(settings: Settings, gate: Gate) -> str:

@@ -73,10 +73,13 @@ def development_token(settings: Settings) -> str:
 @asynccontextmanager
 async def _running_server(settings: Settings) -> AsyncIterator[Server]:
     lake = Lake(open_catalog(settings.catalog, settings.home), settings)
-    ndjson = NdjsonDecoder(settings.max_new_columns, settings.max_table_columns)
-    arrow = ArrowDecoder(settings.max_new_columns, settings.max_table_columns)
+    limits = {
+        "max_new_columns": settings.max_new_columns,
+        "max_table_columns": settings.max_table_columns,
+    }
+    formats = Formats(NdjsonDecoder(**limits), ArrowDecoder(**limits))
     tokens = Tokens(development_token(settings), DEFAULT_DATABASE)
-    server = Server(settings, lake, Formats(ndjson, arrow), QueryEventDecoder(), tokens)
+    server = Server(settings, lake, formats, QueryEventDecoder(), tokens)
     await server.start()
     try:
         yield server
