@@ -1,0 +1,71 @@
+"""A field of many rows: the values that the rows sent, still JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """The values of one field, a row each; null where a row has no such field.
+
+    Either JSON texts, or (`unquoted`) the insides of JSON strings without any
+    escape: the usual case, which then needs no more work in a string column.
+    """
+
+    values: pa.Array
+    unquoted: bool = False
+
+    def json(self) -> pa.Array:
+        """Give the values as JSON texts."""
+        if not self.unquoted:
+            return self.values
+        return pc.binary_join_element_wise('"', self.values, '"', "")
+
+    def present(self) -> pa.Array:
+        """Give the values as JSON texts, null where they are the JSON `null`."""
+        if self.unquoted:
+            return self.json()
+        return _without_null(self.values)
+
+    def text(self) -> pa.Array:
+        """Give what a string column holds: a string's text, anything else as JSON."""
+        if self.unquoted:
+            return self.values
+        return unquote(_without_null(self.values))
+
+    def strings(self) -> pa.Array:
+        """Give the texts of JSON strings; null for any other value."""
+        if self.unquoted:
+            return self.values
+        quoted = pc.starts_with(self.values, '"')
+        return unquote(pc.if_else(quoted, self.values, pa.scalar(None, self.values.type)))
+
+
+def concatenate(fields: Sequence[Field]) -> Field:
+    """Put the values of rows after one another."""
+    if all(field.unquoted for field in fields):
+        return Field(pa.concat_arrays([field.values for field in fields]), unquoted=True)
+    return Field(pa.concat_arrays([field.json() for field in fields]))
+
+
+def unquote(values: pa.Array) -> pa.Array:
+    """Give the texts of JSON strings; other JSON texts stay as they are."""
+    escaped = pc.and_(pc.starts_with(values, '"'), pc.match_substring(values, "\\"))
+    # A string's text can only begin or end in a quotation mark if that is escaped.
+    plain = pc.ascii_trim(values, '"')
+    if not pc.any(escaped).as_py():
+        return plain
+    escaped = pc.fill_null(escaped, fill_value=False)
+    texts = [json.loads(value) for value in values.filter(escaped).to_pylist()]
+    return pc.replace_with_mask(plain, escaped, pa.array(texts, values.type))
+
+
+def _without_null(values: pa.Array) -> pa.Array:
+    is_null = pc.equal(values, "null")
+    if not pc.any(is_null).as_py():
+        return values
+    return pc.if_else(is_null, pa.scalar(None, values.type), values)

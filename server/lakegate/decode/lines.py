@@ -1,0 +1,101 @@
+"""Bodies to lines: where each row lies in its body, and which bytes are no UTF-8."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+WHITESPACE = " \t\r\n"  # RFC 8259, section 2
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The lines of a group of bodies that are not blank; each is to become a row.
+
+    `text` (large_string) has null where a line is no UTF-8. Body `b` owns the rows
+    `starts[b]` to `starts[b + 1]`. `positions` says for each row which line of the
+    whole group it is; None when no line is blank. `first_lines[b]` is the position
+    of the first line of body `b`.
+    """
+
+    text: pa.Array
+    starts: Sequence[int]
+    first_lines: Sequence[int]
+    positions: pa.Array | None
+
+    def __len__(self) -> int:
+        """Give the number of rows."""
+        return len(self.text)
+
+    def body_of(self, row: int) -> int:
+        """Give the index of the body that a row belongs to."""
+        return bisect_right(self.starts, row) - 1
+
+    def number(self, row: int) -> int:
+        """Give the line number of a row in its body, from 1, blank lines counted."""
+        position = row if self.positions is None else self.positions[row].as_py()
+        return int(position) - self.first_lines[self.body_of(row)] + 1
+
+    def rows_of(self, body: int) -> int:
+        """Give the number of rows of a body."""
+        return self.starts[body + 1] - self.starts[body]
+
+    def by_body(self, values: Sequence[bool]) -> pa.Array:
+        """Give for each row the value that `values` has for its body."""
+        runs = [
+            pa.repeat(pa.scalar(value), self.rows_of(body)) for body, value in enumerate(values)
+        ]
+        return pa.concat_arrays(runs or [pa.array([], pa.bool_())])
+
+
+def split_lines(bodies: Sequence[bytes]) -> Lines:
+    """Split bodies at their line feeds; skip blank lines and a byte order mark at the start."""
+    trimmed = [_trim(body) for body in bodies]
+    first_lines = list(accumulate((body.count(b"\n") + 1 for body in trimmed), initial=0))
+    joined = b"\n".join(trimmed)
+    every = pc.split_pattern(pa.array([joined], pa.large_binary()), "\n").values
+    text = _decode(every, ascii_only=joined.isascii())
+    if b"\r" in joined:
+        text = pc.ascii_rtrim(text, WHITESPACE)
+    if not bodies:
+        text = text.slice(0, 0)
+    return _without_blank_lines(text, first_lines)
+
+
+def _trim(body: bytes) -> bytes:
+    """Cut a byte order mark and the last line feed, which would make one more, blank line."""
+    return body.removeprefix(BYTE_ORDER_MARK).removesuffix(b"\n")
+
+
+def _decode(lines: pa.Array, *, ascii_only: bool) -> pa.Array:
+    """Make text of bytes; null where they are no UTF-8."""
+    if ascii_only:
+        return lines.view(pa.large_string())
+    try:
+        return lines.cast(pa.large_string())  # checks
+    except pa.ArrowInvalid:
+        return pa.array([_decode_line(line) for line in lines.to_pylist()], pa.large_string())
+
+
+def _decode_line(line: bytes) -> str | None:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _without_blank_lines(text: pa.Array, first_lines: list[int]) -> Lines:
+    # A row starts with `{` but for leading whitespace and errors: look closely at those only.
+    odd = pc.invert(pc.starts_with(text, "{"))
+    if pc.any(odd).as_py():
+        blank = pc.fill_null(pc.equal(pc.ascii_trim(text, WHITESPACE), ""), fill_value=False)
+        if pc.any(blank).as_py():
+            keep = pc.invert(blank)
+            kept = pc.cumulative_sum(keep.cast(pa.int64()))
+            starts = [kept[first - 1].as_py() if first else 0 for first in first_lines]
+            return Lines(text.filter(keep), starts, first_lines, pc.indices_nonzero(keep))
+    return Lines(text, first_lines, first_lines, None)

@@ -1,0 +1,79 @@
+"""Which column a field goes to, and which fields may become columns."""
+
+import re
+
+import pyarrow as pa
+
+from lakegate.decode.types import PROPS
+
+AT = "at"
+_AT_SOURCES = (AT, "timestamp", "_timestamp")
+
+_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+# Metadata columns of the Iceberg specification ("Reserved Field IDs"): engines would
+# not let a column of this name be read.
+_RESERVED = frozenset(
+    {
+        "_change_ordinal",
+        "_change_type",
+        "_commit_snapshot_id",
+        "_deleted",
+        "_file",
+        "_last_updated_sequence_number",
+        "_partition",
+        "_pos",
+        "_row_id",
+        "_spec_id",
+    }
+)
+
+_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+
+
+class Names:
+    """The names of one table's columns, as fields of a row find them.
+
+    A field goes to the column of its very name, or else to the one that differs in
+    ASCII case only: `Status` to `status`, and to the `STATUS` of another engine.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        """Take the columns of `schema`, and `props`, which is made when it is needed."""
+        self._known: dict[str, str] = {}
+        for name in (*schema.names, PROPS):
+            self._known.setdefault(name.translate(_LOWER), name)
+        self._known |= {name: name for name in schema.names}
+        self.at_sources = _sources_of_at(schema)
+        self._settled = frozenset(self._known.values()) | frozenset(self.at_sources)
+
+    def slot(self, field: str) -> str | None:
+        """Give the name that a field is kept under, or None if it can be no column.
+
+        That is a column's name, one of `at_sources`, or that of a column to be.
+        """
+        known = self._known.get(field)
+        if known is not None:
+            return known
+        lowered = field.translate(_LOWER)
+        known = self._known.get(lowered)
+        if known is not None:
+            return known
+        usable = _IDENTIFIER.fullmatch(lowered) and lowered not in _RESERVED
+        return lowered if usable else None
+
+    def is_known(self, slot: str) -> bool:
+        """Tell whether a slot needs no new column."""
+        return slot in self._settled
+
+
+def _sources_of_at(schema: pa.Schema) -> tuple[str, ...]:
+    """Give the fields that `at` is taken from, in order of precedence.
+
+    None but `at` itself where it is no timestamp; a column of its own keeps its values.
+    """
+    index = schema.get_field_index(AT)
+    if index < 0 or not pa.types.is_timestamp(schema.field(index).type):
+        return ()
+    columns = {name.translate(_LOWER) for name in schema.names}
+    return tuple(name for name in _AT_SOURCES if name == AT or name not in columns)

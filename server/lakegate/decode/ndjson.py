@@ -1,0 +1,95 @@
+"""NDJSON to Arrow: a group of bodies for one table, in one columnar pass."""
+
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+
+from lakegate.batches import Body, DecodedGroup
+from lakegate.decode import props, types
+from lakegate.decode.blocks import Block, ExactBlock
+from lakegate.decode.evolution import Evolution
+from lakegate.decode.exact import LineError, parse_line
+from lakegate.decode.lines import Lines, split_lines
+from lakegate.decode.names import AT, Names
+from lakegate.decode.refusals import Refusals
+from lakegate.decode.rows import Rows
+
+DEFAULT_SCHEMA = pa.schema(
+    [
+        pa.field(AT, types.TIMESTAMP),
+        pa.field("label", pa.string()),
+        pa.field("body", pa.string()),
+        types.dynamic_field(types.PROPS),
+    ]
+)
+
+
+class NdjsonDecoder:
+    """Decodes bodies of one JSON object (RFC 8259) a line."""
+
+    default_schema = DEFAULT_SCHEMA
+
+    def __init__(self, *, max_new_columns: int = 32, max_table_columns: int = 1000) -> None:
+        """Let a body bring `max_new_columns`, and a table grow to `max_table_columns`."""
+        self._max_new_columns = max_new_columns
+        self._max_table_columns = max_table_columns
+
+    def decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
+        """Decode a group of bodies.
+
+        Refuses a body with `bad_request_body` where a line is no JSON object, or
+        has a value that the column of a table cannot hold.
+        """
+        lines = split_lines([body.data for body in bodies])
+        refusals = Refusals(lines)
+        rows = Rows(_parse(lines, Names(schema), refusals))
+        columns = rows.convert(schema, refusals)
+        while True:
+            evolution = self._evolve(bodies, schema, refusals, rows)
+            brought, members = rows.resolve(evolution)
+            if not props.refuse_members(schema, rows, members, refusals):
+                break
+        new = {name: brought[name].text() for name in evolution.columns}
+        columns |= new | props.column(schema, rows, members, evolution)
+        table = _table(schema, columns, len(rows))
+        keep = lines.by_body([i not in refusals for i in range(len(bodies))]) if refusals else None
+        return DecodedGroup(
+            rows=rows.sort(table, keep),
+            outcomes=[
+                refusals.error(i) if i in refusals else lines.rows_of(i) for i in range(len(bodies))
+            ],
+        )
+
+    def _evolve(
+        self, bodies: Sequence[Body], schema: pa.Schema, refusals: Refusals, rows: Rows
+    ) -> Evolution:
+        evolution = Evolution(
+            lines=refusals.lines,
+            evolves=[body.schema_evolve and i not in refusals for i, body in enumerate(bodies)],
+            max_new_columns=self._max_new_columns,
+            room=self._max_table_columns - len(schema),
+        )
+        evolution.add(rows.appearances())
+        return evolution
+
+
+def _parse(lines: Lines, names: Names, refusals: Refusals) -> list[Block]:
+    block = ExactBlock(names)
+    for row, line in enumerate(lines.text.to_pylist()):
+        if refusals.is_full(row):
+            continue
+        try:
+            block.add(row, parse_line(line))
+        except LineError as error:
+            refusals.add(row, str(error))
+    return [block]
+
+
+def _table(schema: pa.Schema, columns: Mapping[str, pa.Array], length: int) -> pa.Table:
+    """Lay out columns: the schema's in its order, then the new ones."""
+    new = [types.new_field(name) for name in columns if name not in schema.names]
+    fields = [field for field in schema if field.name in columns] + new
+    if not fields:  # rows without any field still are rows
+        fields = [*schema, types.dynamic_field(types.PROPS)][:1]
+        columns = {fields[0].name: pa.nulls(length, fields[0].type)}
+    return pa.table([columns[field.name] for field in fields], schema=pa.schema(fields))
