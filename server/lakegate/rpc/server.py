@@ -13,6 +13,7 @@ from lakegate.batches import Decoder
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.formats import Formats
 from lakegate.rpc.health import HealthServicer
+from lakegate.rpc.inflate_service import add_inflate_servicer
 from lakegate.rpc.ingest import IngestServicer
 from lakegate.rpc.interceptor import CallInterceptor
 from lakegate.rpc.query_events import QueryEventServicer, add_query_event_servicer
@@ -64,6 +65,7 @@ class Server:
         add_query_event_servicer(
             QueryEventServicer(lake, query_events, tokens, self._draining), self._server
         )
+        add_inflate_servicer(self._server, settings.max_body_bytes)
         tables_pb2_grpc.add_TableServiceServicer_to_server(
             TableServicer(lake, formats.ndjson.default_schema), self._server
         )
