@@ -47,7 +47,7 @@ def _wrapped(handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> Handler
         for streaming in (handler.request_streaming, handler.response_streaming)
     )
     behaviour = getattr(handler, kind)
-    wrap = _answering_stream if handler.response_streaming else _answering
+    wrap = answering_stream if handler.response_streaming else answering
     make_handler = getattr(grpc, f"{kind}_rpc_method_handler")
     wrapped: Handler = make_handler(
         wrap(behaviour, method), handler.request_deserializer, handler.response_serializer
@@ -55,9 +55,11 @@ def _wrapped(handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> Handler
     return wrapped
 
 
-def _answering(
+def answering(
     behaviour: Callable[[Any, Context], Awaitable[Any]], method: str
 ) -> Callable[[Any, Context], Awaitable[Any]]:
+    """Wrap a handler that answers once: what it raises ends the call as a status."""
+
     async def answer(request: Any, context: Context) -> Any:  # noqa: ANN401 - any message
         with _call(method, context) as request_id:
             try:
@@ -70,9 +72,11 @@ def _answering(
     return answer
 
 
-def _answering_stream(
+def answering_stream(
     behaviour: Callable[[Any, Context], AsyncIterator[Any]], method: str
 ) -> Callable[[Any, Context], AsyncIterator[Any]]:
+    """Wrap a handler that answers with a stream: what it raises ends the call as a status."""
+
     async def answer(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
         with _call(method, context) as request_id:
             try:

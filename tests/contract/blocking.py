@@ -1,0 +1,76 @@
+"""Lets grpcio-testing, which knows blocking servicers, drive ours."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from typing import Any, cast
+
+import grpc
+
+from lakegate.rpc.headers import Context
+from lakegate.rpc.interceptor import answering, answering_stream
+
+
+class Blocking:
+    """A servicer of coroutines as a blocking one, each call on an event loop of its own."""
+
+    def __init__(self, servicer: object) -> None:
+        self._servicer = servicer
+
+    def __getattr__(self, method: str) -> Callable[[Any, Any], Any]:
+        behaviour = getattr(self._servicer, method)
+        call = self._stream if method.endswith("Stream") else self._unary
+        return lambda request, context: call(behaviour, method, request, context)
+
+    def _unary(self, behaviour: Any, method: str, request: Any, context: Any) -> Any:
+        async def call() -> Any:
+            with suppress(_AbortedError):
+                return await answering(behaviour, method)(_aio(request), _aio_context(context))
+
+        return asyncio.run(call())
+
+    def _stream(self, behaviour: Any, method: str, request: Any, context: Any) -> Iterator[Any]:
+        async def call() -> list[Any]:
+            responses = []
+            with suppress(_AbortedError):
+                answer = answering_stream(behaviour, method)
+                async for response in answer(_aio(request), _aio_context(context)):
+                    responses.append(response)  # noqa: PERF401 - what came before an abort counts
+            return responses
+
+        return iter(asyncio.run(call()))
+
+
+class _AbortedError(Exception):
+    """The call has been given the status that it ends with."""
+
+
+class _AioContext:
+    """The part of `grpc.aio.ServicerContext` that our servicers use."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        self.invocation_metadata = context.invocation_metadata
+        self.set_trailing_metadata = context.set_trailing_metadata
+
+    async def abort(self, code: grpc.StatusCode, details: str, trailing_metadata: Any) -> None:
+        self._context.set_trailing_metadata(trailing_metadata)
+        self._context.set_code(code)
+        self._context.set_details(details)
+        raise _AbortedError
+
+
+def _aio_context(context: Any) -> Context:
+    return cast(Context, _AioContext(context))
+
+
+def _aio(request: Any) -> Any:
+    """Give a stream of requests as an asynchronous one; a single request as it is."""
+    if not isinstance(request, Iterator):
+        return request
+
+    async def requests() -> AsyncIterator[Any]:
+        for each in request:
+            yield each
+
+    return requests()
