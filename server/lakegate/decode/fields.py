@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -43,6 +44,18 @@ class Field:
             return self.values
         quoted = pc.starts_with(self.values, '"')
         return unquote(pc.if_else(quoted, self.values, pa.scalar(None, self.values.type)))
+
+    def filter(self, mask: pa.Array) -> Self:
+        """Leave the rows out for which `mask` is false."""
+        return replace(self, values=self.values.filter(mask))
+
+    def where(self, mask: pa.Array) -> Self:
+        """Give the values of the rows for which `mask` is true."""
+        if pc.all(mask).as_py():
+            return self
+        return replace(
+            self, values=pc.if_else(mask, self.values, pa.scalar(None, self.values.type))
+        )
 
 
 def concatenate(fields: Sequence[Field]) -> Field:

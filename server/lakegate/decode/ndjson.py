@@ -6,11 +6,10 @@ import pyarrow as pa
 
 from lakegate.batches import Body, DecodedGroup
 from lakegate.decode import props, types
-from lakegate.decode.blocks import Block, ExactBlock
 from lakegate.decode.evolution import Evolution
-from lakegate.decode.exact import LineError, parse_line
-from lakegate.decode.lines import Lines, split_lines
+from lakegate.decode.lines import split_lines
 from lakegate.decode.names import AT, Names
+from lakegate.decode.reader import Reader
 from lakegate.decode.refusals import Refusals
 from lakegate.decode.rows import Rows
 
@@ -31,6 +30,7 @@ class NdjsonDecoder:
 
     def __init__(self, *, max_new_columns: int = 32, max_table_columns: int = 1000) -> None:
         """Let a body bring `max_new_columns`, and a table grow to `max_table_columns`."""
+        self._reader = Reader()
         self._max_new_columns = max_new_columns
         self._max_table_columns = max_table_columns
 
@@ -42,7 +42,7 @@ class NdjsonDecoder:
         """
         lines = split_lines([body.data for body in bodies])
         refusals = Refusals(lines)
-        rows = Rows(_parse(lines, Names(schema), refusals))
+        rows = Rows(self._reader.read(lines, Names(schema), refusals))
         columns = rows.convert(schema, refusals)
         while True:
             evolution = self._evolve(bodies, schema, refusals, rows)
@@ -71,18 +71,6 @@ class NdjsonDecoder:
         )
         evolution.add(rows.appearances())
         return evolution
-
-
-def _parse(lines: Lines, names: Names, refusals: Refusals) -> list[Block]:
-    block = ExactBlock(names)
-    for row, line in enumerate(lines.text.to_pylist()):
-        if refusals.is_full(row):
-            continue
-        try:
-            block.add(row, parse_line(line))
-        except LineError as error:
-            refusals.add(row, str(error))
-    return [block]
 
 
 def _table(schema: pa.Schema, columns: Mapping[str, pa.Array], length: int) -> pa.Table:

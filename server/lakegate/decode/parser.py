@@ -1,0 +1,123 @@
+"""Many lines of one shape to columns, by DuckDB, each line proven or left."""
+
+import itertools
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakegate.decode.exact import MAX_DEPTH
+from lakegate.decode.fields import Field
+from lakegate.decode.shapes import Member, Shape
+
+# What DuckDB passes for numbers and RFC 8259 does not. Inside of strings it may
+# stand too; such a line is read again, no more.
+_NOT_FINITE = r"(?i)(^|[:\[,])-?(nan|inf)"
+
+_VECTOR = 2048  # the rows that a thread of DuckDB takes at a time
+
+
+class Parsed(NamedTuple):
+    """The values of lines, a column for each member of the shape.
+
+    `proven` tells which lines were read right; of the others the values mean nothing.
+    """
+
+    columns: Sequence[Field]
+    proven: pa.Array
+
+
+class Parser:
+    """DuckDB's JSON functions over Arrow columns. Any number of threads may use one."""
+
+    def __init__(self) -> None:
+        """Start an engine in memory."""
+        self._engine = duckdb.connect()
+        (self._threads,) = self._engine.execute("SELECT current_setting('threads')").fetchone() or (
+            1,
+        )
+
+    def parse(self, lines: pa.Array, shape: Shape) -> Parsed:
+        """Read lines as a shape has them."""
+        with self._engine.cursor() as cursor:
+            cursor.register("lines", self._batches(lines))
+            try:
+                table = cursor.execute(_query(shape, "{}")).to_arrow_table()
+            except duckdb.InvalidInputException:  # a line is no JSON
+                table = cursor.execute(_query(shape, "TRY({})")).to_arrow_table()
+        *values, proven = [_single(column) for column in table.columns]
+        columns = [
+            Field(column, unquoted=member.plain)
+            for column, member in zip(values, shape.members, strict=True)
+        ]
+        for column in columns:
+            if not column.unquoted:
+                proven = pc.and_(proven, _shallow(column.values))
+        return Parsed(columns, pc.fill_null(proven, fill_value=False))
+
+    def _batches(self, lines: pa.Array) -> pa.Table:
+        """Cut a column into pieces that the threads can share."""
+        size = max(_VECTOR, -(-len(lines) // self._threads))
+        return pa.Table.from_batches(pa.table({"line": lines}).to_batches(max_chunksize=size))
+
+
+def _single(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+
+
+def _query(shape: Shape, guard: str) -> str:
+    """Write the query that reads lines, and writes each of them again to prove it."""
+    types = {member.name: "VARCHAR" if member.plain else "JSON" for member in shape.members}
+    row = guard.format(f"json_transform(line, {_literal(json.dumps(types))})")
+    values = [f"struct_extract_at(row, {i + 1})::VARCHAR" for i in range(len(shape.members))]
+    columns = [f"{value} AS c{i}" for i, value in enumerate(values)]
+    # Every text that comes from a request is a literal, quoted by `_literal`.
+    outputs = ", ".join([*columns, f"{_proof(shape, values)} AS proven"])
+    return f"SELECT {outputs} FROM (SELECT line, {row} AS row FROM lines)"  # noqa: S608  # as said
+
+
+def _proof(shape: Shape, values: Sequence[str]) -> str:
+    """Give the SQL that tells whether a line was read right."""
+    commas = itertools.chain(["{"], itertools.repeat(shape.style.comma))
+    members = list(zip(shape.members, values, strict=True))
+    written = [
+        _written(member, value, comma, shape.style.colon)
+        for (member, value), comma in zip(members, commas, strict=False)
+    ]
+    rewritten, line = f"concat({', '.join(written)}, '}}')", "line"
+    if shape.style.loose:
+        rewritten, line = f"replace({rewritten}, ' ', '')", "replace(line, ' ', '')"
+    finite = [_finite(value) for member, value in members if not member.plain]
+    return " AND ".join([f"{rewritten} = {line}", *finite])
+
+
+def _written(member: Member, value: str, before: str, colon: str) -> str:
+    """Give the arguments of `concat`, which passes over NULL, that write a member."""
+    name = f"{before}{json.dumps(member.name)}{colon}"
+    quote = '"' if member.plain else ""
+    parts = [_literal(name + quote), value, _literal(quote)]
+    if member.always:
+        return ", ".join(parts)
+    written = " || ".join(parts)
+    return f"coalesce({written}, {_literal(name + 'null')})" if member.null else written
+
+
+def _finite(value: str) -> str:
+    """Give the SQL that is false where a JSON text may have a number that is not finite."""
+    has_n = f"(contains({value}, 'n') OR contains({value}, 'N'))"
+    return f"coalesce(NOT ({has_n} AND regexp_matches({value}, {_literal(_NOT_FINITE)})), true)"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _shallow(values: pa.Array) -> pa.Array:
+    """Tell which JSON texts are sure to nest no deeper than is allowed."""
+    if (pc.max(pc.binary_length(values)).as_py() or 0) <= 2 * MAX_DEPTH:
+        return pa.repeat(pa.scalar(True), len(values))
+    brackets = pc.add(pc.count_substring(values, "["), pc.count_substring(values, "{"))
+    return pc.fill_null(pc.less_equal(brackets, MAX_DEPTH), fill_value=True)

@@ -1,0 +1,101 @@
+"""Rows of one shape: the columns that the parser made of them."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakegate.decode.blocks import Appearance, Evolution, Resolved, quote
+from lakegate.decode.fields import Field
+from lakegate.decode.lines import Lines
+from lakegate.decode.names import AT, Names
+from lakegate.decode.shapes import Member, Shape
+
+
+class ShapeBlock:
+    """Rows of one shape; `columns` has the values of its members."""
+
+    def __init__(
+        self, rows: pa.Array, shape: Shape, columns: Sequence[Field], names: Names, lines: Lines
+    ) -> None:
+        """Take proven rows of a group."""
+        self.rows = rows
+        self._lines = lines
+        self._known: dict[str, Field] = {}
+        self._settled: list[tuple[str, Field]] = []  # go to `props`
+        self._unknown: list[tuple[int, Member, Field]] = []
+        sources: dict[str, tuple[str, Field]] = {}
+        for position, (member, column) in enumerate(zip(shape.members, columns, strict=True)):
+            if member.slot in names.at_sources:
+                sources[member.slot] = (member.name, column)
+            elif member.slot is not None and names.is_known(member.slot):
+                self._known[member.slot] = column
+            else:
+                self._unknown.append((position, member, column))
+        self._take_at([sources[slot] for slot in names.at_sources if slot in sources])
+
+    def _take_at(self, sources: Sequence[tuple[str, Field]]) -> None:
+        """Take `at` from the first source that a row has; the others go to `props`."""
+        if not sources:
+            return
+        _, at = sources[0]
+        for name, column in sources[1:]:
+            taken = at.present().is_valid()
+            left = pc.if_else(taken, column.present(), pa.scalar(None, column.values.type))
+            self._settled.append((name, Field(left)))
+            at = Field(pc.coalesce(at.present(), column.present()))
+        self._known[AT] = at
+
+    @property
+    def known(self) -> Mapping[str, Field]:
+        """The fields that go to columns of the table."""
+        return self._known
+
+    def appearances(self) -> Iterator[Appearance]:
+        """Give the first row of each body that has a field that may become a column."""
+        for position, member, column in self._unknown:
+            if member.slot is not None:
+                rows = self.rows if member.null else self.rows.filter(column.values.is_valid())
+                for row in self._first_of_bodies(rows):
+                    yield Appearance(row, position, member.slot)
+
+    def resolve(self, evolution: Evolution) -> Resolved:
+        """Give what goes to new columns and what to `props`."""
+        columns = {}
+        members = [_written(name, column.json()) for name, column in self._settled]
+        keeps = evolution.keeps_unknown(self.rows)
+        for _, member, column in self._unknown:
+            sent = pc.fill_null(column.json(), "null") if member.null else column.json()
+            first = None if member.slot is None else evolution.first_row(member.slot)
+            overflows = keeps
+            if member.slot is not None and first is not None:
+                is_column = pc.greater_equal(self.rows, first)
+                columns[member.slot] = column.where(is_column)
+                overflows = pc.and_not(keeps, is_column)
+            if pc.any(overflows).as_py():
+                nothing = pa.scalar(None, sent.type)
+                members.append(_written(member.name, pc.if_else(overflows, sent, nothing)))
+        return Resolved(columns, _join(members, len(self.rows)))
+
+    def _first_of_bodies(self, rows: pa.Array) -> Iterator[int]:
+        """Give the first of `rows` in each body that has any."""
+        index = 0
+        while index < len(rows):
+            row = rows[index].as_py()
+            yield row
+            end = self._lines.starts[self._lines.body_of(row) + 1]
+            index = bisect_left(range(len(rows)), end, lo=index, key=lambda i: rows[i].as_py())
+
+
+def _written(name: str, values: pa.Array) -> pa.Array:
+    """Write values as members of an object."""
+    return pc.binary_join_element_wise(f"{quote(name)}:", values, "")
+
+
+def _join(members: Sequence[pa.Array], length: int) -> pa.Array:
+    """Join the members of each row; null for a row without any."""
+    if not members:
+        return pa.nulls(length, pa.string())
+    joined = pc.binary_join_element_wise(*members, ",", null_handling="skip")
+    return pc.if_else(pc.equal(joined, ""), pa.scalar(None, joined.type), joined)
