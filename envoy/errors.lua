@@ -128,6 +128,7 @@ end
 
 -- gRPC's status codes without our metadata: gRPC refused the call itself.
 local BARE_STATUS = {
+  [1] = {"503", "unavailable"}, -- a server that shuts down cancels its calls
   [3] = {"400", "invalid_argument"},
   [4] = {"503", "unavailable"},
   [5] = {"404", "not_found"},

@@ -51,7 +51,12 @@ class Settings(BaseSettings):
         default=128 * MIB, ge=1, description="How many bytes of bodies one commit takes."
     )
     commit_interval_ms: int = Field(
-        default=0, ge=0, description="The least time between two commits of a table, milliseconds."
+        default=20,
+        ge=0,
+        description=(
+            "The least time between two commits of a busy table, in milliseconds; "
+            "an idle table commits at once."
+        ),
     )
     commit_attempts: int = Field(
         default=20, ge=1, description="How often a commit that meets a conflict is tried."

@@ -113,7 +113,7 @@ async def test_a_refusal_is_a_rich_status(
     stub = ingest_pb2_grpc.IngestServiceStub(channel)
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await stub.Ingest(batch, metadata=(("x-request-id", "r-grpc"),))
-    status = await rpc_status.aio.from_call(refusal.value)
+    status = rpc_status.from_call(refusal.value)
     assert refusal.value.code() is code
     assert status is not None
     info = error_info(status)

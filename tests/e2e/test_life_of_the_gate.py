@@ -120,9 +120,8 @@ async def test_ctrl_c_during_load_loses_nothing_that_was_acknowledged(
     own_gate.process.send_signal(signal.SIGINT)
     await asyncio.gather(*load)
     assert await asyncio.to_thread(own_gate.process.wait, WAIT_SECONDS) == 0
-    assert {(each.status_code, each.json()["error"]["code"]) for each in refusals} <= {
-        (503, "unavailable")
-    }
+    unavailable = [each.json()["error"]["code"] == "unavailable" for each in refusals]
+    assert all(unavailable), [each.text for each in refusals]
     landed = [row["id"] for row in own_gate.rows("interrupted")]
     assert len(landed) == len(set(landed))
     assert acknowledged <= set(landed) <= attempted

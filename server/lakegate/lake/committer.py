@@ -84,6 +84,8 @@ class TableCommitter:
         await asyncio.gather(*self._tidying)
 
     async def _work(self) -> None:
+        """Commit until nothing is left; the table was idle, so the first group waits for nothing."""
+        self._last_commit = float("-inf")
         commit: asyncio.Task[None] | None = None
         try:
             while self._gathered or commit is not None:
@@ -102,7 +104,7 @@ class TableCommitter:
             self._worker = None
 
     async def _pace(self) -> None:
-        """Wait until the table may commit again; an idle one may at once."""
+        """Wait until the busy table may commit again."""
         wait = self._last_commit + self._policy.interval_seconds - time.monotonic()
         if wait > 0:
             await asyncio.sleep(wait)
