@@ -39,17 +39,21 @@ function envoy_on_request(handle)
   handle:streamInfo():dynamicMetadata():set(MEMORY, "request_id", request_id)
 
   local encoding = (headers:get("content-encoding") or "identity"):lower()
-  local length = tonumber(headers:get("content-length") or 0) or 0
+  local length = tonumber(headers:get("content-length") or "")
   local max_length = handle:filterContext():get("max_body_bytes")
-  if encoding == "identity" and length > max_length then
+  if encoding == "identity" and (length or 0) > max_length then
     -- Known before the body is sent, so said before it is sent.
     refuse(handle, "413", "body_too_large", request_id,
       string.format("the body is larger than %d bytes: split it into smaller batches", max_length))
   elseif not ENCODINGS[encoding] then
     refuse(handle, "415", "unsupported_media_type", request_id,
       "Content-Encoding must be gzip, zstd or identity")
-  elseif encoding ~= "identity" and headers:get(":path"):find("^/ingest/push/queries") then
-    inflate(handle, encoding, request_id)
+  elseif headers:get(":path"):find("^/ingest/push/queries") then
+    if encoding ~= "identity" then
+      inflate(handle, encoding, request_id)
+    elseif length == nil then
+      handle:body(true) -- held until it is whole, and so within the route's limit
+    end
   end
 end
 
@@ -187,6 +191,10 @@ function query_event_message(words)
     return wire_path(path .. "." .. twice) .. " is given twice"
   end
   local found = #value <= MAX_QUOTED and ", not " .. value or ""
+  local list = path:match("^(.*%.tags)%[%d+%]$")
+  if list then -- the transcoder does not count the elements of a list of strings
+    return wire_path(list) .. " must hold strings" .. found
+  end
   return wire_path(path) .. " must be " .. expected(kind) .. found
 end
 

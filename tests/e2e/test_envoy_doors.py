@@ -1,0 +1,182 @@
+"""One port of Envoy takes every way in, and hands over what was sent."""
+
+import gzip
+import hashlib
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable
+
+import grpc.aio
+import httpx
+import pytest
+import pytest_asyncio
+from backports import zstd
+from grpc_health.v1 import health_pb2
+from tests.e2e.echo_gate import EchoGate, running_echo_gate
+
+from lakegate.v1.ingest_pb2 import IngestRequest
+from lakegate.v1.ingest_pb2_grpc import IngestServiceStub
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "zstd": zstd.compress}
+MIB = 1024 * 1024
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gate() -> AsyncIterator[EchoGate]:
+    async with running_echo_gate() as running:
+        yield running
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
+async def test_rest_speaks_both_versions_of_http(gate: EchoGate, version: str) -> None:
+    http2 = version == "HTTP/2"
+    async with httpx.AsyncClient(base_url=gate.url, http1=not http2, http2=http2) as client:
+        answer = await client.get("/health")
+    assert (answer.http_version, answer.status_code) == (version, 200)
+    assert answer.json() == {"status": "ok"}
+
+
+async def test_an_acknowledgement_has_every_key_numbers_as_numbers(gate: EchoGate) -> None:
+    answer = await gate.rest.post("/v1/ingest", content=b"")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {
+        "snapshot_id": hashlib.sha256().hexdigest(),
+        "extent_count": 0,
+        "rows_ingested": 0,
+        "bytes_written": 0,
+        "replayed": False,
+    }
+
+
+async def test_native_grpc_passes_on_the_same_port(gate: EchoGate) -> None:
+    async with grpc.aio.insecure_channel(gate.envoy.http_addr) as channel:
+        stub = IngestServiceStub(channel)
+        assert (await stub.Ingest(IngestRequest(table="one"))).snapshot_id == "one"
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        health = await check(health_pb2.HealthCheckRequest())
+        assert health.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_a_grpc_stream_is_answered_batch_by_batch(gate: EchoGate) -> None:
+    async with grpc.aio.insecure_channel(gate.envoy.http_addr) as channel:
+        call = IngestServiceStub(channel).IngestStream()
+        for table in ("a", "b"):
+            await call.write(IngestRequest(table=table))
+            answer = await call.read()
+            assert answer.acknowledgement.snapshot_id == table
+        await call.done_writing()
+        assert await call.read() is grpc.aio.EOF
+
+
+async def test_a_body_arrives_in_pieces_while_it_is_sent(gate: EchoGate) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        for piece in (b"first", b"second"):
+            yield piece
+            # Sends no more before the server has it: Envoy cannot be waiting for the end.
+            assert await gate.echo.pieces.get() == piece
+
+    answer = await gate.rest.post("/v1/ingest", content=body())
+    assert answer.json()["bytes_written"] == len(b"firstsecond")
+
+
+async def test_a_large_body_arrives_whole(gate: EchoGate) -> None:
+    body = os.urandom(MIB) * 20
+    answer = await gate.rest.post("/v1/ingest", content=body)
+    assert answer.json()["snapshot_id"] == hashlib.sha256(body).hexdigest()
+
+
+@pytest.mark.parametrize("encoding", COMPRESS)
+async def test_compressed_rows_reach_the_server_as_they_were_sent(
+    gate: EchoGate, encoding: str
+) -> None:
+    body = COMPRESS[encoding](b'{"a":1}\n' * 1000)
+    answer = await gate.rest.post(
+        "/v1/ingest", content=body, headers={"Content-Encoding": encoding}
+    )
+    assert answer.json()["snapshot_id"] == hashlib.sha256(body).hexdigest()
+    assert gate.echo.metadata[-1]["content-encoding"] == encoding
+
+
+@pytest.mark.parametrize("body", [b'{"query":"x"}', b'[{"query":"x"}]'], ids=["object", "array"])
+async def test_one_query_event_may_stand_alone_or_in_an_array(gate: EchoGate, body: bytes) -> None:
+    answer = await gate.rest.post("/ingest/push/queries", content=body)
+    assert answer.json()["rows_ingested"] == 1
+    assert gate.echo.queries[-1].queries[0].query == "x"
+
+
+async def test_fields_of_query_events_that_are_not_known_are_ignored(gate: EchoGate) -> None:
+    body = b'{"query":"x","later":{"a":[1]},"context":{"more":true}}'
+    answer = await gate.rest.post("/ingest/push/queries", content=body)
+    assert answer.json()["rows_ingested"] == 1
+
+
+@pytest.mark.parametrize("encoding", COMPRESS)
+async def test_query_events_that_compress_a_thousandfold_arrive_whole(
+    gate: EchoGate, encoding: str
+) -> None:
+    query = "x" * (32 * MIB)
+    body = COMPRESS[encoding](f'[{{"query":"{query}"}}]'.encode())
+    answer = await gate.rest.post(
+        "/ingest/push/queries", content=body, headers={"Content-Encoding": encoding}
+    )
+    assert answer.status_code == 200, answer.text
+    assert gate.echo.queries[-1].queries[0].query == query
+
+
+@pytest.mark.parametrize("encoding", COMPRESS)
+async def test_query_events_larger_than_a_buffer_arrive_compressed(
+    gate: EchoGate, encoding: str
+) -> None:
+    query = os.urandom(4 * MIB).hex()
+    body = COMPRESS[encoding](f'{{"query":"{query}"}}'.encode())
+    assert len(body) > 4 * MIB
+    answer = await gate.rest.post(
+        "/ingest/push/queries", content=body, headers={"Content-Encoding": encoding}
+    )
+    assert answer.status_code == 200, answer.text
+    assert gate.echo.queries[-1].queries[0].query == query
+
+
+async def test_a_request_id_is_kept_to_the_letter(gate: EchoGate) -> None:
+    # A UUID: the version digit is what tracing would change.
+    request_id = "11111111-2222-4333-8444-555555555555"
+    answer = await gate.rest.get("/health", headers={"X-Request-ID": request_id})
+    assert answer.headers["x-request-id"] == request_id
+    assert gate.echo.metadata[-1]["x-request-id"] == request_id
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Request-ID": ""}], ids=["none", "empty"])
+async def test_a_request_id_is_made_where_there_is_none(
+    gate: EchoGate, headers: dict[str, str]
+) -> None:
+    answer = await gate.rest.get("/health", headers=headers)
+    assert uuid.UUID(answer.headers["x-request-id"])
+    assert gate.echo.metadata[-1]["x-request-id"] == answer.headers["x-request-id"]
+
+
+async def test_a_grpc_answer_carries_the_request_id(gate: EchoGate) -> None:
+    async with grpc.aio.insecure_channel(gate.envoy.http_addr) as channel:
+        call = IngestServiceStub(channel).Ingest(
+            IngestRequest(table="t"), metadata=(("x-request-id", "mine"),)
+        )
+        assert ("x-request-id", "mine") in tuple(await call.initial_metadata() or ())
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [(b"a" * 40_000, "a" * 128), (b"caf\xc3\xa9 \xff", "caf__ _")],
+    ids=["absurdly long", "not ASCII"],
+)
+async def test_an_absurd_request_id_is_made_harmless(
+    gate: EchoGate, sent: bytes, kept: str
+) -> None:
+    answer = await gate.rest.get("/health", headers=[(b"x-request-id", sent)])
+    assert answer.status_code == 200
+    assert answer.headers["x-request-id"] == kept
+    assert gate.echo.metadata[-1]["x-request-id"] == kept
