@@ -28,9 +28,15 @@ class NdjsonDecoder:
 
     default_schema = DEFAULT_SCHEMA
 
-    def __init__(self, *, max_new_columns: int = 32, max_table_columns: int = 1000) -> None:
+    def __init__(
+        self,
+        *,
+        max_new_columns: int = 32,
+        max_table_columns: int = 1000,
+        reader: Reader | None = None,
+    ) -> None:
         """Let a body bring `max_new_columns`, and a table grow to `max_table_columns`."""
-        self._reader = Reader()
+        self._reader = reader or Reader()
         self._max_new_columns = max_new_columns
         self._max_table_columns = max_table_columns
 

@@ -23,27 +23,27 @@ class ShapeBlock:
         self.rows = rows
         self._lines = lines
         self._known: dict[str, Field] = {}
-        self._settled: list[tuple[str, Field]] = []  # go to `props`
+        self._settled: list[tuple[int, str, Field]] = []  # go to `props`
         self._unknown: list[tuple[int, Member, Field]] = []
-        sources: dict[str, tuple[str, Field]] = {}
+        sources: dict[str, tuple[int, str, Field]] = {}
         for position, (member, column) in enumerate(zip(shape.members, columns, strict=True)):
             if member.slot in names.at_sources:
-                sources[member.slot] = (member.name, column)
+                sources[member.slot] = (position, member.name, column)
             elif member.slot is not None and names.is_known(member.slot):
                 self._known[member.slot] = column
             else:
                 self._unknown.append((position, member, column))
         self._take_at([sources[slot] for slot in names.at_sources if slot in sources])
 
-    def _take_at(self, sources: Sequence[tuple[str, Field]]) -> None:
+    def _take_at(self, sources: Sequence[tuple[int, str, Field]]) -> None:
         """Take `at` from the first source that a row has; the others go to `props`."""
         if not sources:
             return
-        _, at = sources[0]
-        for name, column in sources[1:]:
+        *_, at = sources[0]
+        for position, name, column in sources[1:]:
             taken = at.present().is_valid()
             left = pc.if_else(taken, column.present(), pa.scalar(None, column.values.type))
-            self._settled.append((name, Field(left)))
+            self._settled.append((position, name, Field(left)))
             at = Field(pc.coalesce(at.present(), column.present()))
         self._known[AT] = at
 
@@ -63,9 +63,11 @@ class ShapeBlock:
     def resolve(self, evolution: Evolution) -> Resolved:
         """Give what goes to new columns and what to `props`."""
         columns = {}
-        members = [_written(name, column.json()) for name, column in self._settled]
+        members = {
+            position: _written(name, column.json()) for position, name, column in self._settled
+        }
         keeps = evolution.keeps_unknown(self.rows)
-        for _, member, column in self._unknown:
+        for position, member, column in self._unknown:
             sent = pc.fill_null(column.json(), "null") if member.null else column.json()
             first = None if member.slot is None else evolution.first_row(member.slot)
             overflows = keeps
@@ -75,8 +77,8 @@ class ShapeBlock:
                 overflows = pc.and_not(keeps, is_column)
             if pc.any(overflows).as_py():
                 nothing = pa.scalar(None, sent.type)
-                members.append(_written(member.name, pc.if_else(overflows, sent, nothing)))
-        return Resolved(columns, _join(members, len(self.rows)))
+                members[position] = _written(member.name, pc.if_else(overflows, sent, nothing))
+        return Resolved(columns, _join([members[i] for i in sorted(members)], len(self.rows)))
 
     def _first_of_bodies(self, rows: pa.Array) -> Iterator[int]:
         """Give the first of `rows` in each body that has any."""
@@ -89,13 +91,15 @@ class ShapeBlock:
 
 
 def _written(name: str, values: pa.Array) -> pa.Array:
-    """Write values as members of an object."""
-    return pc.binary_join_element_wise(f"{quote(name)}:", values, "")
+    """Write values as members of an object, each with a comma after it."""
+    return pc.binary_join_element_wise(f"{quote(name)}:", values, ",", "")
 
 
 def _join(members: Sequence[pa.Array], length: int) -> pa.Array:
     """Join the members of each row; null for a row without any."""
     if not members:
         return pa.nulls(length, pa.string())
-    joined = pc.binary_join_element_wise(*members, ",", null_handling="skip")
-    return pc.if_else(pc.equal(joined, ""), pa.scalar(None, joined.type), joined)
+    # Not null_handling="skip": with that Arrow 26 leaves out rows that have only nulls.
+    joined = pc.binary_join_element_wise(*members, "", null_handling="replace", null_replacement="")
+    without_last_comma = pc.utf8_slice_codeunits(joined, 0, -1)
+    return pc.if_else(pc.equal(joined, ""), pa.scalar(None, joined.type), without_last_comma)
