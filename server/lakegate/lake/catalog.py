@@ -9,7 +9,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NamespaceAlreadyExistsError
 from pyiceberg.utils.config import Config
 from sqlalchemy import event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
 
@@ -35,7 +35,8 @@ def open_catalog(name: str, home: Path) -> Catalog:
 
 def ensure_namespace(catalog: Catalog, database: str) -> None:
     """Make the namespace `database` where it is missing."""
-    with contextlib.suppress(NamespaceAlreadyExistsError):
+    # A SQL catalog that two servers ask at once refuses the second as an IntegrityError.
+    with contextlib.suppress(NamespaceAlreadyExistsError, IntegrityError):
         catalog.create_namespace((database,))
 
 

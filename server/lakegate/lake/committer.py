@@ -84,7 +84,7 @@ class TableCommitter:
         await asyncio.gather(*self._tidying)
 
     async def _work(self) -> None:
-        """Commit until nothing is left; the table was idle, so the first group waits for nothing."""
+        """Commit until nothing is left; the table was idle, so the first group need not wait."""
         self._last_commit = float("-inf")
         commit: asyncio.Task[None] | None = None
         try:

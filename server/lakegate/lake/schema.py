@@ -10,7 +10,11 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
-from pyiceberg.io.pyarrow import pyarrow_to_schema, schema_to_pyarrow
+from pyiceberg.io.pyarrow import (
+    UnsupportedPyArrowTypeException,
+    pyarrow_to_schema,
+    schema_to_pyarrow,
+)
 from pyiceberg.schema import Schema, assign_fresh_schema_ids
 from pyiceberg.types import IntegerType, LongType, NestedField
 
@@ -51,7 +55,7 @@ def iceberg_schema(schema: pa.Schema, first_id: int = 1) -> Schema:
     identified = pa.schema([_identified(_plain(field), ids) for field in schema])
     try:
         converted = pyarrow_to_schema(identified, downcast_ns_timestamp_to_us=True)
-    except (TypeError, ValueError, pa.ArrowException) as error:
+    except (UnsupportedPyArrowTypeException, TypeError, ValueError) as error:
         raise LakegateError(
             ErrorCode.BAD_REQUEST_BODY, f"A column has no Iceberg type: {error}"
         ) from error
@@ -130,14 +134,7 @@ def _plain_type(type_: pa.DataType) -> pa.DataType:
 
 
 def _is_list(type_: pa.DataType) -> bool:
-    types = pa.types
-    return (
-        types.is_list(type_)
-        or types.is_large_list(type_)
-        or types.is_fixed_size_list(type_)
-        or types.is_list_view(type_)
-        or types.is_large_list_view(type_)
-    )
+    return any(matches(type_) for matches in _LIST_TYPES)
 
 
 def _plain_map(type_: pa.DataType) -> pa.DataType:
@@ -152,6 +149,14 @@ def _plain_integer(type_: pa.DataType) -> pa.DataType:
         return pa.int32()
     return pa.decimal128(20, 0) if bits > 2 * INT_BITS else pa.int64()
 
+
+_LIST_TYPES = (
+    pa.types.is_list,
+    pa.types.is_large_list,
+    pa.types.is_fixed_size_list,
+    pa.types.is_list_view,
+    pa.types.is_large_list_view,
+)
 
 _Matcher = Callable[[pa.DataType], bool]
 _Converter = Callable[[pa.DataType], pa.DataType]

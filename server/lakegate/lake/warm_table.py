@@ -36,6 +36,8 @@ class WarmTable:
 
     async def state(self) -> TableState | None:
         """Give the state, read from the catalog where none is warm; None for a missing table."""
+        if self._warm:
+            return self._state  # even while a commit is under way
         async with self.lock:
             try:
                 return await self.locked_state()
@@ -44,11 +46,16 @@ class WarmTable:
 
     async def locked_state(self) -> TableState:
         """Give the state to a holder of the lock. Raises `TableMissingError`."""
-        state = self._state
-        if state is None or time.monotonic() - state.loaded_at > WARM_SECONDS:
+        if not self._warm:
             self._state = None
-            self._state = state = await self.workers.run(load_state, self.catalog, self.name)
-        return state
+            self._state = await self.workers.run(load_state, self.catalog, self.name)
+        assert self._state is not None  # noqa: S101 - that is what warm means
+        return self._state
+
+    @property
+    def _warm(self) -> bool:
+        state = self._state
+        return state is not None and time.monotonic() - state.loaded_at < WARM_SECONDS
 
     def remember(self, state: TableState) -> None:
         """Keep the state that a change led to; for holders of the lock."""

@@ -1,0 +1,34 @@
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from pyiceberg.catalog import Catalog
+from tests.unit.lake.lines import LinesDecoder
+
+from lakegate.lake.catalog import open_catalog
+from lakegate.lake.lake import Lake
+from lakegate.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path)
+
+
+@pytest.fixture
+def catalog(settings: Settings) -> Iterator[Catalog]:
+    """The embedded catalog, opened once more: what another engine sees of the same tables."""
+    with open_catalog(settings.catalog, settings.home) as catalog:
+        yield catalog
+
+
+@pytest.fixture
+async def lake(settings: Settings) -> AsyncIterator[Lake]:
+    lake = Lake(open_catalog(settings.catalog, settings.home), settings)
+    yield lake
+    await lake.close()
+
+
+@pytest.fixture
+def decoder() -> LinesDecoder:
+    return LinesDecoder()

@@ -1,0 +1,219 @@
+"""Other writers commit to the same table at any time, and nothing is lost or doubled."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+from pyiceberg.table import CommitTableResponse
+from sqlalchemy.exc import OperationalError
+from tests.unit.lake.lines import COLUMNS, LinesDecoder, batch
+from tests.unit.lake.reading import duckdb_rows, labels, load
+
+from lakegate.errors import ErrorCode, LakegateError
+from lakegate.lake import backoff
+from lakegate.lake.catalog import open_catalog
+from lakegate.lake.lake import Lake
+from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
+from lakegate.settings import Settings
+
+Commit = Callable[..., CommitTableResponse]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "LONGEST_SECONDS", 0.02)
+
+
+@pytest.fixture
+def around_commit(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Commit], Any]], None]:
+    """Let a function stand around each commit: it is given the commit to call, or not."""
+    original = LeanSqlCatalog.commit_table
+
+    def install(wrapper: Callable[[Commit], Any]) -> None:
+        def commit_table(self: LeanSqlCatalog, *args: Any) -> CommitTableResponse:
+            return wrapper(lambda: original(self, *args))  # type: ignore[no-any-return] # a wrapper returns what it is given
+
+        monkeypatch.setattr(LeanSqlCatalog, "commit_table", commit_table)
+
+    return install
+
+
+async def test_an_append_of_another_engine_stays(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await lake.append(batch(decoder, {"label": "ours"}))
+    load(catalog).append(pa.table({"label": ["theirs"]}))
+    await lake.append(batch(decoder, {"label": "ours again"}))
+    assert labels(catalog) == duckdb_rows(catalog) == ["ours", "ours again", "theirs"]
+    summary = load(catalog).current_snapshot().summary  # type: ignore[union-attr] # there is one
+    assert summary is not None
+    assert summary["total-records"] == "3"
+
+
+async def test_two_lakes_on_one_catalog_lose_and_double_nothing(
+    lake: Lake, settings: Settings, catalog: Catalog
+) -> None:
+    other = Lake(open_catalog(settings.catalog, settings.home), settings)
+
+    async def send(lake: Lake, prefix: str) -> None:
+        for number in range(25):
+            await lake.append(batch(LinesDecoder(), {"label": f"{prefix}{number:02d}"}))
+
+    await asyncio.gather(send(lake, "a"), send(other, "b"))
+    await other.close()
+    assert labels(catalog) == [f"{p}{n:02d}" for p in "ab" for n in range(25)]
+
+
+async def test_data_files_are_kept_over_the_attempts_of_a_commit(
+    lake: Lake, settings: Settings, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+    load(catalog).append(pa.table({"label": ["theirs"]}))
+    await lake.append(batch(decoder, {"label": "b"}))
+    assert len(list(settings.warehouse.rglob("*.parquet"))) == 3
+
+
+async def test_after_the_last_attempt_the_message_says_conflict(
+    lake: Lake,
+    catalog: Catalog,
+    decoder: LinesDecoder,
+    around_commit: Callable[[Callable[[Commit], Any]], None],
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+    attempts = []
+
+    def always_late(_: Commit) -> None:
+        attempts.append(1)
+        raise CommitFailedException("somebody was faster")
+
+    around_commit(always_late)
+    with pytest.raises(LakegateError, match="Conflict") as caught:
+        await lake.append(batch(decoder, {"label": "b"}))
+    assert caught.value.code is ErrorCode.COMMIT_CONFLICT
+    assert len(attempts) == 20
+    assert labels(catalog) == ["a"]
+
+
+async def test_a_commit_whose_answer_was_lost_is_not_made_twice(
+    lake: Lake,
+    catalog: Catalog,
+    decoder: LinesDecoder,
+    around_commit: Callable[[Callable[[Commit], Any]], None],
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+
+    def commit_then_fail(commit: Commit) -> None:
+        commit()
+        raise CommitStateUnknownException("the connection broke")
+
+    around_commit(commit_then_fail)
+    done = await lake.append(batch(decoder, {"label": "b"}))
+    assert labels(catalog) == ["a", "b"]
+    assert labels(catalog, snapshot_id=done.snapshot_id) == ["a", "b"]
+
+
+async def test_a_table_dropped_and_made_anew_is_written_as_the_new_one(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await lake.append(batch(decoder, {"label": "old", "extra": "x"}))
+    catalog.drop_table("default.orders")
+    catalog.create_table(
+        "default.orders", pa.schema([("other", pa.string()), ("label", pa.string())])
+    )
+    await lake.append(batch(decoder, {"label": "new", "extra": "y"}))
+    assert duckdb_rows(catalog, "other, label, extra") == [(None, "new", "y")]
+
+
+async def test_a_dropped_table_is_made_again_only_for_those_who_let_it_be_made(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await lake.append(batch(decoder, {"label": "old"}))
+    catalog.drop_table("default.orders")
+    with pytest.raises(LakegateError) as caught:
+        await lake.append(batch(decoder, {"label": "no"}, auto_create=False))
+    assert caught.value.code is ErrorCode.TABLE_NOT_FOUND
+    await lake.append(batch(decoder, {"label": "new"}))
+    assert labels(catalog) == ["new"]
+
+
+async def test_two_servers_that_widen_at_once_end_with_the_union(
+    lake: Lake, settings: Settings, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+    other = Lake(open_catalog(settings.catalog, settings.home), settings)
+    await other.append(batch(LinesDecoder(), {"label": "b"}))
+    await asyncio.gather(
+        lake.append(batch(decoder, {"label": "c", "x": "1", "shared": "2"})),
+        other.append(batch(LinesDecoder(), {"label": "d", "y": "3", "shared": "4"})),
+    )
+    await other.close()
+    assert duckdb_rows(catalog, "label, x, y, shared") == [
+        ("a", None, None, None),
+        ("b", None, None, None),
+        ("c", "1", None, "2"),
+        ("d", None, "3", "4"),
+    ]
+
+
+async def test_a_column_that_another_writer_made_otherwise_is_decoded_as_it_is_now(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))  # the state is warm: without `n`
+    with load(catalog).update_schema() as update:
+        update.union_by_name(pa.schema([*COLUMNS, ("n", pa.int64())]))
+    # The decoder makes an unknown field a string; after the conflict, it finds a number.
+    await lake.append(batch(decoder, {"label": "b", "n": 7}))
+    assert duckdb_rows(catalog, "label, n") == [("a", None), ("b", 7)]
+
+
+async def test_a_column_renamed_by_another_engine_gets_the_rows_written_before(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+    with load(catalog).update_schema() as update:
+        update.rename_column("label", "name")
+    await lake.append(batch(decoder, {"label": "b"}))  # prepared for the old name
+    assert duckdb_rows(catalog, "name") == ["a", "b"]
+
+
+def catalog_gone(_: Commit) -> None:
+    raise OperationalError("UPDATE", {}, Exception("the database does not answer"))
+
+
+async def test_a_catalog_that_is_gone_is_unavailable_and_the_next_commit_works(
+    lake: Lake,
+    catalog: Catalog,
+    decoder: LinesDecoder,
+    around_commit: Callable[[Callable[[Commit], Any]], None],
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+    around_commit(catalog_gone)
+    with pytest.raises(LakegateError) as caught:
+        await lake.append(batch(decoder, {"label": "b"}))
+    assert caught.value.code is ErrorCode.UNAVAILABLE
+    around_commit(lambda commit: commit())
+    await lake.append(batch(decoder, {"label": "c"}))
+    assert labels(catalog) == ["a", "c"]
+
+
+async def test_a_catalog_that_comes_back_is_waited_for(
+    lake: Lake,
+    catalog: Catalog,
+    decoder: LinesDecoder,
+    around_commit: Callable[[Callable[[Commit], Any]], None],
+) -> None:
+    failures = iter(range(5))
+
+    def gone_for_a_while(commit: Commit) -> CommitTableResponse:
+        if next(failures, None) is not None:
+            catalog_gone(commit)
+        return commit()
+
+    await lake.append(batch(decoder, {"label": "a"}))
+    around_commit(gone_for_a_while)
+    await lake.append(batch(decoder, {"label": "b"}))
+    assert labels(catalog) == ["a", "b"]

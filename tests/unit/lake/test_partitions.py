@@ -1,0 +1,117 @@
+"""A commit writes one file for each partition it touches."""
+
+import pyarrow as pa
+import pytest
+from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import EqualTo, GreaterThanOrEqual
+from tests.unit.lake.lines import ORDERS, LinesDecoder, batch
+from tests.unit.lake.reading import duckdb_rows, file_rows, labels, load
+
+from lakegate.errors import ErrorCode, LakegateError
+from lakegate.lake.lake import Lake
+from lakegate.lake.tables import TableShape
+
+COLUMNS = pa.schema(
+    [
+        ("at", pa.timestamp("us", tz="UTC")),
+        ("label", pa.string()),
+        ("day", pa.date32()),
+        ("n", pa.int64()),
+    ]
+)
+ROWS: list[dict[str, object]] = [
+    {"label": "a", "n": 1, "at": "2026-01-01T10:00:00+00:00"},
+    {"label": "b", "n": 12, "at": "2026-01-01T10:30:00+00:00"},
+    {"label": "a", "n": 13, "at": "2026-01-02T10:00:00+00:00"},
+    {"label": "b", "n": None, "at": "2027-02-01T00:00:00+00:00"},
+    {"label": "abc", "n": -5, "at": "1969-12-31T23:59:59+00:00"},
+    {"label": None, "n": 2},
+]
+
+
+@pytest.mark.parametrize(
+    ("terms", "partitions"),
+    [
+        (["label"], 4),
+        (["identity(label)"], 4),
+        (["year(at)"], 4),
+        (["month(at)"], 4),
+        (["day(at)"], 5),
+        (["hour(at)"], 5),
+        (["truncate(10, n)"], 4),
+        (["truncate(1, label)"], 3),
+        (["bucket(1, label)"], 2),
+        (["day(at)", "label"], 6),
+    ],
+)
+async def test_each_partition_gets_one_file(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder, terms: list[str], partitions: int
+) -> None:
+    await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=terms))
+    done = await lake.append(batch(decoder, *ROWS))
+    assert done.extent_count == partitions
+    files = file_rows(catalog)
+    assert len(files) == partitions
+    assert sum(files["record_count"].to_pylist()) == len(ROWS)
+    assert len({str(partition) for partition in files["partition"].to_pylist()}) == partitions
+    assert sorted(map(str, labels_of(catalog))) == sorted(str(row["label"]) for row in ROWS)
+    assert len(duckdb_rows(catalog)) == len(ROWS)
+
+
+def labels_of(catalog: Catalog) -> list[str | None]:
+    return load(catalog).scan().to_arrow()["label"].to_pylist()  # type: ignore[no-any-return] # untyped
+
+
+async def test_readers_skip_the_partitions_that_they_do_not_want(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=["day(at)", "label"]))
+    await lake.append(batch(decoder, *ROWS))
+    by_label = load(catalog).scan(EqualTo("label", "b"))
+    by_day = load(catalog).scan(GreaterThanOrEqual("at", "2027-01-01T00:00:00+00:00"))
+    assert len(list(by_label.plan_files())) == 2
+    assert len(list(by_day.plan_files())) == 1
+    assert by_day.to_arrow()["label"].to_pylist() == ["b"]
+
+
+async def test_rows_without_the_partition_column_are_in_the_null_partition(
+    lake: Lake, catalog: Catalog
+) -> None:
+    await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=["bucket(8, n)"]))
+    await lake.append(batch(LinesDecoder(), {"label": "a"}, {"label": "b"}))
+    assert labels(catalog) == ["a", "b"]
+    assert file_rows(catalog)["partition"].to_pylist() == [{"n_bucket": None}]
+
+
+async def test_files_written_before_the_partitioning_changed_are_committed_as_they_were(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+    with load(catalog).update_spec() as update:
+        update.add_identity("label")
+    await lake.append(batch(decoder, {"label": "b"}))  # written unpartitioned
+    await lake.append(batch(decoder, {"label": "c"}))
+    assert labels(catalog) == duckdb_rows(catalog) == ["a", "b", "c"]
+    assert sorted(file_rows(catalog)["spec_id"].to_pylist()) == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        "nope",
+        "day(nope)",
+        "day(label)",
+        "bucket(label)",
+        "bucket(0, label)",
+        "week(at)",
+        "day(at",
+        "",
+    ],
+)
+async def test_a_term_that_makes_no_sense_is_refused_and_no_table_is_made(
+    lake: Lake, term: str
+) -> None:
+    with pytest.raises(LakegateError) as caught:
+        await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=[term]))
+    assert caught.value.code is ErrorCode.INVALID_ARGUMENT
+    assert await lake.list_tables("default", 10) == ([], "")
