@@ -89,7 +89,7 @@ def files_in(directory: Path) -> list[Path]:
 
 async def until_refused(gate: EchoGate) -> None:
     """Connect again and again until no new connection is taken."""
-    with suppress(ConnectionRefusedError):
+    with suppress(ConnectionRefusedError, ConnectionResetError):
         while True:
             _, writer = await asyncio.open_connection(*gate.address)
             writer.close()

@@ -57,6 +57,7 @@ class TableCommitter:
         self._gathered_bytes = 0
         self._early = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
+        self._busy = False
         self._last_commit = float("-inf")
         self._tidying: set[asyncio.Task[int]] = set()
         self._own_snapshots: deque[int] = deque(maxlen=2 * policy.retention.count)
@@ -84,8 +85,7 @@ class TableCommitter:
         await asyncio.gather(*self._tidying)
 
     async def _work(self) -> None:
-        """Commit until nothing is left; the table was idle, so the first group need not wait."""
-        self._last_commit = float("-inf")
+        """Commit until nothing is left."""
         commit: asyncio.Task[None] | None = None
         try:
             while self._gathered or commit is not None:
@@ -104,9 +104,9 @@ class TableCommitter:
             self._worker = None
 
     async def _pace(self) -> None:
-        """Wait until the busy table may commit again."""
+        """Wait until the table may commit again, if its senders share commits: then more will."""
         wait = self._last_commit + self._policy.interval_seconds - time.monotonic()
-        if wait > 0:
+        if self._busy and wait > 0:
             await asyncio.sleep(wait)
         self._last_commit = time.monotonic()
 
@@ -133,6 +133,7 @@ class TableCommitter:
                 size += member.size
         if self._gathered_bytes < EARLY_BYTES:
             self._early.clear()
+        self._busy = len(group) > 1
         return group
 
     async def _commit(self, prepared: PreparedGroup) -> None:
