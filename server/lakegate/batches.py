@@ -66,10 +66,19 @@ class Decoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class StreamPosition:
+    """A place in a stream of batches: each is the `offset`-th of its stream, from 0."""
+
+    stream_id: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """One request on its way into a table: all of it is committed, or nothing.
 
     `auto_create`: whether a missing database or table is made.
+    `idempotency_key`, `position`: what tells a retry from a new batch; one of the two, or none.
     """
 
     table: TableName
@@ -77,6 +86,7 @@ class Batch:
     decoder: Decoder
     auto_create: bool = True
     idempotency_key: str | None = None
+    position: StreamPosition | None = None
 
 
 @dataclass(frozen=True, slots=True)

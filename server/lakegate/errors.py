@@ -4,8 +4,10 @@ The rooms below the wire raise `LakegateError`; only `rpc` knows how it looks as
 a gRPC status or as an HTTP body.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class ErrorCode(Enum):
     NOT_FOUND = Verdict("not_found", 404, "UNIMPLEMENTED")
     METHOD_NOT_ALLOWED = Verdict("method_not_allowed", 405, "UNIMPLEMENTED")
     REQUEST_TIMEOUT = Verdict("request_timeout", 408, "DEADLINE_EXCEEDED")
+    OFFSET_OUT_OF_RANGE = Verdict("offset_out_of_range", 400, "OUT_OF_RANGE")
     SCHEMA_CONFLICT = Verdict("schema_conflict", 409, "FAILED_PRECONDITION")
     BODY_TOO_LARGE = Verdict("body_too_large", 413, "RESOURCE_EXHAUSTED")
     UNSUPPORTED_MEDIA_TYPE = Verdict("unsupported_media_type", 415, "INVALID_ARGUMENT")
@@ -58,10 +61,15 @@ class LakegateError(Exception):
         *,
         violations: tuple[Violation, ...] = (),
         retry_after_seconds: float | None = None,
+        metadata: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Refuse with `code`; `message` is for people and may quote the request."""
+        """Refuse with `code`; `message` is for people and may quote the request.
+
+        `metadata` is for programs, in `google.rpc.ErrorInfo`.
+        """
         super().__init__(message)
         self.code = code
         self.message = message
         self.violations = violations
         self.retry_after_seconds = retry_after_seconds
+        self.metadata = metadata

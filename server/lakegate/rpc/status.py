@@ -46,7 +46,7 @@ def rich_status(error: LakegateError, request_id: str) -> status_pb2.Status:
         error_details_pb2.ErrorInfo(
             reason=error.code.value.name.upper(),
             domain="lakegate",
-            metadata={"request_id": request_id},
+            metadata={**error.metadata, "request_id": request_id},
         )
     )
     if error.violations:
