@@ -1,13 +1,14 @@
 """Rows that were read in one way: which fields they have, and where each belongs."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 
 from lakegate.decode.fields import Field
-from lakegate.decode.names import AT, Names
+from lakegate.decode.members import quote
+from lakegate.decode.names import Names
+from lakegate.decode.types import AT
 
 
 class Appearance(NamedTuple):
@@ -180,8 +181,3 @@ class _Sparse:
 
     def padded(self, length: int) -> list[str | None]:
         return self._values + [None] * (length - len(self._values))
-
-
-def quote(text: str) -> str:
-    """Give a text as a JSON string."""
-    return json.dumps(text, ensure_ascii=False)

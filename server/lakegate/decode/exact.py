@@ -42,6 +42,17 @@ def parse_line(line: str | None) -> list[tuple[str, str]]:
     return fields
 
 
+def parse_value(text: str) -> str:
+    """Give a JSON text of any value, without the whitespace between its tokens.
+
+    Raises `LineError` where `parse_line` would for the value of a field.
+    """
+    fields = parse_line(f'{{"":{text}}}')
+    if len(fields) != 1:
+        raise LineError("Extra data after the value")
+    return fields[0][1]
+
+
 def _parse_object(line: str) -> list[tuple[str, str]]:
     position = _skip(line, 0)
     if line[position : position + 1] != "{":

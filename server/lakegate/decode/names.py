@@ -4,9 +4,8 @@ import re
 
 import pyarrow as pa
 
-from lakegate.decode.types import PROPS
+from lakegate.decode.types import AT, PROPS
 
-AT = "at"
 _AT_SOURCES = (AT, "timestamp", "_timestamp")
 
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")

@@ -8,25 +8,16 @@ from lakegate.batches import Body, DecodedGroup
 from lakegate.decode import props, types
 from lakegate.decode.evolution import Evolution
 from lakegate.decode.lines import split_lines
-from lakegate.decode.names import AT, Names
+from lakegate.decode.names import Names
 from lakegate.decode.reader import Reader
 from lakegate.decode.refusals import Refusals
 from lakegate.decode.rows import Rows
-
-DEFAULT_SCHEMA = pa.schema(
-    [
-        pa.field(AT, types.TIMESTAMP),
-        pa.field("label", pa.string()),
-        pa.field("body", pa.string()),
-        types.dynamic_field(types.PROPS),
-    ]
-)
 
 
 class NdjsonDecoder:
     """Decodes bodies of one JSON object (RFC 8259) a line."""
 
-    default_schema = DEFAULT_SCHEMA
+    default_schema = types.DEFAULT_SCHEMA
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ import pyarrow.compute as pc
 
 from lakegate.decode import types
 from lakegate.decode.evolution import Evolution
+from lakegate.decode.members import merge
 from lakegate.decode.refusals import Refusals, shorten
 from lakegate.decode.rows import Rows
 
@@ -37,7 +38,7 @@ def column(
     else:
         target = types.dynamic_field(types.PROPS)
     json = own.present() if own else pa.nulls(len(members), pa.string())
-    merged = _merge(json, members)
+    merged = merge(json, members)
     if index >= 0 and not types.is_dynamic(target) and own is not None:
         merged = pc.if_else(members.is_valid(), merged, own.text())
     if index < 0:
@@ -45,25 +46,3 @@ def column(
         if merged.null_count == len(merged):
             return {}
     return {types.PROPS: merged.cast(target.type)}
-
-
-def _merge(own: pa.Array, members: pa.Array) -> pa.Array:
-    """Add members, texts like `"a":1,"b":2`, to what rows sent as `props` themselves.
-
-    An object gets them after its own members; any other value moves under the key
-    `props` of a new object, so that nothing is lost. `own` has JSON texts without
-    whitespace between tokens, or null.
-    """
-    is_object = pc.fill_null(pc.starts_with(own, "{"), fill_value=False)
-    is_empty = pc.fill_null(pc.equal(own, "{}"), fill_value=True)
-    opened = pc.case_when(
-        pc.make_struct(is_empty, is_object),
-        pa.scalar("{", own.type),
-        _join(pc.utf8_slice_codeunits(own, 0, -1), ","),
-        _join(f'{{"{types.PROPS}":', own, ","),
-    )
-    return pc.coalesce(_join(opened, members, "}"), own)
-
-
-def _join(*parts: pa.Array | str) -> pa.Array:
-    return pc.binary_join_element_wise(*parts, "")

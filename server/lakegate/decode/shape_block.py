@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.decode.blocks import Appearance, Evolution, Resolved, quote
+from lakegate.decode import members
+from lakegate.decode.blocks import Appearance, Evolution, Resolved
 from lakegate.decode.fields import Field
 from lakegate.decode.lines import Lines
-from lakegate.decode.names import AT, Names
+from lakegate.decode.names import Names
 from lakegate.decode.shapes import Member, Shape
+from lakegate.decode.types import AT
 
 
 class ShapeBlock:
@@ -63,8 +65,8 @@ class ShapeBlock:
     def resolve(self, evolution: Evolution) -> Resolved:
         """Give what goes to new columns and what to `props`."""
         columns = {}
-        members = {
-            position: _written(name, column.json()) for position, name, column in self._settled
+        overflow = {
+            position: members.write(name, column.json()) for position, name, column in self._settled
         }
         keeps = evolution.keeps_unknown(self.rows)
         for position, member, column in self._unknown:
@@ -77,8 +79,12 @@ class ShapeBlock:
                 overflows = pc.and_not(keeps, is_column)
             if pc.any(overflows).as_py():
                 nothing = pa.scalar(None, sent.type)
-                members[position] = _written(member.name, pc.if_else(overflows, sent, nothing))
-        return Resolved(columns, _join([members[i] for i in sorted(members)], len(self.rows)))
+                overflow[position] = members.write(
+                    member.name, pc.if_else(overflows, sent, nothing)
+                )
+        return Resolved(
+            columns, members.join([overflow[i] for i in sorted(overflow)], len(self.rows))
+        )
 
     def _first_of_bodies(self, rows: pa.Array) -> Iterator[int]:
         """Give the first of `rows` in each body that has any."""
@@ -88,18 +94,3 @@ class ShapeBlock:
             yield row
             end = self._lines.starts[self._lines.body_of(row) + 1]
             index = bisect_left(range(len(rows)), end, lo=index, key=lambda i: rows[i].as_py())
-
-
-def _written(name: str, values: pa.Array) -> pa.Array:
-    """Write values as members of an object, each with a comma after it."""
-    return pc.binary_join_element_wise(f"{quote(name)}:", values, ",", "")
-
-
-def _join(members: Sequence[pa.Array], length: int) -> pa.Array:
-    """Join the members of each row; null for a row without any."""
-    if not members:
-        return pa.nulls(length, pa.string())
-    # Not null_handling="skip": with that Arrow 26 leaves out rows that have only nulls.
-    joined = pc.binary_join_element_wise(*members, "", null_handling="replace", null_replacement="")
-    without_last_comma = pc.utf8_slice_codeunits(joined, 0, -1)
-    return pc.if_else(pc.equal(joined, ""), pa.scalar(None, joined.type), without_last_comma)

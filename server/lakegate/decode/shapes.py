@@ -17,8 +17,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lakegate.decode.blocks import quote
 from lakegate.decode.exact import LineError, parse_line
+from lakegate.decode.members import quote
 from lakegate.decode.names import Names
 
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from lakegate.batches import LOGICAL_TYPE
 
+AT = "at"
 PROPS = "props"
 DYNAMIC = b"dynamic"
 _VECTOR = re.compile(rb"vector\(([0-9]+)\)")
@@ -44,6 +45,18 @@ def is_text(type_: pa.DataType) -> bool:
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_))
 
 
+def is_list(type_: pa.DataType) -> bool:
+    """Tell whether a type is Arrow's list, of either size."""
+    return bool(pa.types.is_list(type_) or pa.types.is_large_list(type_))
+
+
+def is_number(type_: pa.DataType) -> bool:
+    """Tell whether a type is one of numbers."""
+    return bool(
+        pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_)
+    )
+
+
 def expectation(column: pa.Field) -> str:
     """Say what a column takes, for an error."""
     length = vector_length(column)
@@ -67,3 +80,13 @@ _EXPECTATIONS = [
     (pa.types.is_date32, "date (text like 2026-05-02)"),
     (pa.types.is_time64, "time (text like 10:00:00.5)"),
 ]
+
+# The columns of a table that no one gave a schema.
+DEFAULT_SCHEMA = pa.schema(
+    [
+        pa.field(AT, TIMESTAMP),
+        pa.field("label", pa.string()),
+        pa.field("body", pa.string()),
+        dynamic_field(PROPS),
+    ]
+)

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from lakegate.decode.types import is_text, vector_length
+from lakegate.decode.types import is_list, is_text, vector_length
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 T = TypeVar("T")
@@ -206,10 +206,6 @@ def _convert_member(value: object, field: pa.Field) -> Any:  # noqa: ANN401  # w
     return _convert(value, field.type)
 
 
-def _is_list(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_list(type_) or pa.types.is_large_list(type_))
-
-
 def _is_uuid(type_: pa.DataType) -> bool:
     return bool(type_ == pa.uuid())
 
@@ -224,7 +220,7 @@ _CONVERSIONS: list[tuple[Callable[[pa.DataType], bool], Callable[[Any, pa.DataTy
     (pa.types.is_time64, _to_time),
     (pa.types.is_decimal, _to_decimal),
     (_is_uuid, _to_uuid),
-    (_is_list, _to_list),
+    (is_list, _to_list),
     (pa.types.is_struct, _to_struct),
     (pa.types.is_map, _to_map),
 ]

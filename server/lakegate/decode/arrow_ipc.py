@@ -1,0 +1,132 @@
+"""Arrow IPC streams from the wire: nothing is allocated that the stream does not hold.
+
+Arrow reads uncompressed buffers in place and checks that they lie within the stream.
+Two claims it takes on trust, so they are checked here first: how large a compressed
+buffer becomes, and how many rows a column without buffers has.
+"""
+
+import struct
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.ipc
+
+from lakegate.errors import ErrorCode, LakegateError
+
+_NOT_COMPRESSED = -1  # in place of the size of a buffer; Message.fbs, BodyCompression
+_ROWS_PER_BYTE = 8  # a column of booleans without nulls
+
+# Where fields stand in the tables of Arrow's Message.fbs.
+_MESSAGE_HEADER = 2
+_DICTIONARY_BATCH_DATA = 1
+_BATCH_LENGTH, _BATCH_BUFFERS, _BATCH_COMPRESSION = 0, 2, 3
+
+
+def read_stream(data: bytes, max_bytes: int) -> pa.Table:
+    """Read a stream whose buffers take at most `max_bytes` together.
+
+    Raises `LakegateError`: `body_too_large` beyond that, and `bad_request_body` for
+    bytes that are no Arrow IPC stream.
+    """
+    try:
+        _check_claims(data, max_bytes)
+        with pa.ipc.open_stream(pa.py_buffer(data)) as reader:
+            table = reader.read_all()
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, struct.error, EOFError, ValueError) as error:
+        raise LakegateError(
+            ErrorCode.BAD_REQUEST_BODY, f"The body is no Arrow IPC stream: {error}"
+        ) from None
+    return table
+
+
+def _check_claims(data: bytes, max_bytes: int) -> None:
+    total = 0
+    for message in _messages(data):
+        if message.type == "schema":
+            continue
+        body = message.body
+        size = 0 if body is None else body.size
+        batch = _record_batch(message)
+        if batch.field(_BATCH_COMPRESSION) is not None:
+            size = sum(_uncompressed_size(body, *buffer) for buffer in batch.buffers())
+        total += size
+        if total > max_bytes:
+            raise LakegateError(
+                ErrorCode.BODY_TOO_LARGE, f"The body takes more than {max_bytes} bytes uncompressed"
+            )
+        if not 0 <= batch.length() <= _ROWS_PER_BYTE * size:
+            raise ValueError(f"A batch of {size} bytes claims {batch.length()} rows")
+
+
+def _messages(data: bytes) -> Iterator[pa.ipc.Message]:
+    reader = pa.ipc.MessageReader.open_stream(pa.py_buffer(data))
+    while True:
+        try:
+            yield reader.read_next_message()
+        except StopIteration:
+            return
+
+
+def _uncompressed_size(body: pa.Buffer, offset: int, length: int) -> int:
+    if length == 0:
+        return 0
+    if not 0 <= offset <= body.size - length or length < 0:
+        raise ValueError("A buffer lies outside of its message")
+    (size,) = struct.unpack_from("<q", body, offset)
+    if size == _NOT_COMPRESSED:
+        return length
+    if size < 0:
+        raise ValueError(f"A compressed buffer claims {size} bytes")
+    return int(size)
+
+
+def _record_batch(message: pa.ipc.Message) -> "_FlatTable":
+    """Give the header of a record batch, or of the batch within a dictionary batch."""
+    metadata = memoryview(message.metadata)
+    root = _FlatTable(metadata, struct.unpack_from("<I", metadata)[0])
+    header = root.table(_MESSAGE_HEADER)
+    return header.table(_DICTIONARY_BATCH_DATA) if message.type == "dictionary" else header
+
+
+class _FlatTable:
+    """A table of a flatbuffer (its internals: flatbuffers.dev, "FlatBuffers Internals").
+
+    Arrow has verified the buffer by the time it gives a message out.
+    """
+
+    def __init__(self, data: memoryview, position: int) -> None:
+        self._data = data
+        self._position = position
+
+    def field(self, index: int) -> int | None:
+        """Give the position of a field; None if it is left out."""
+        vtable = self._position - self._read("<i", self._position)
+        slot = 4 + 2 * index
+        if slot >= self._read("<H", vtable):
+            return None
+        offset = self._read("<H", vtable + slot)
+        return self._position + offset if offset else None
+
+    def table(self, index: int) -> "_FlatTable":
+        position = self.field(index)
+        if position is None:
+            raise ValueError("A message lacks its header")
+        return _FlatTable(self._data, position + self._read("<I", position))
+
+    def length(self) -> int:
+        position = self.field(_BATCH_LENGTH)
+        return 0 if position is None else self._read("<q", position)
+
+    def buffers(self) -> Iterator[tuple[int, int]]:
+        """Give offset and length of each buffer."""
+        position = self.field(_BATCH_BUFFERS)
+        if position is None:
+            return
+        start = position + self._read("<I", position)
+        for index in range(self._read("<I", start)):
+            yield struct.unpack_from("<qq", self._data, start + 4 + 16 * index)
+
+    def _read(self, format_: str, position: int) -> int:
+        (value,) = struct.unpack_from(format_, self._data, position)
+        return int(value)
