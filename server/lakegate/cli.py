@@ -13,6 +13,7 @@ from lakegate.gateway import Gate
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.listing import describe_all
 from lakegate.log import configure_logging
+from lakegate.memory import return_large_blocks
 from lakegate.settings import Settings
 
 _BANNER = """\
@@ -86,6 +87,7 @@ def _banner(settings: Settings, gate: Gate) -> str:
 
 def _run(settings: Settings, command: Coroutine[None, None, None]) -> None:
     configure_logging(settings.log_level)
+    return_large_blocks()
     try:
         uvloop.run(command)
     except LakegateError as error:

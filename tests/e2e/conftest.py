@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-
 from tests.e2e.running_gate import RunningGate, running_gate
 
 

@@ -126,6 +126,8 @@ def _request_id(context: Context) -> str:
 
 async def _refuse(context: Context, error: LakegateError, request_id: str) -> None:
     _log.warning("refused: %s: %s", error.code.value.name, shortened_message(error))
+    # The frames of the traceback hold the body, and are part of a cycle.
+    error.__traceback__ = None
     await context.abort(
         grpc_status_code(error),
         shortened_message(error),

@@ -78,6 +78,8 @@ async def result_of(
 
 
 def _status(error: LakegateError) -> status_pb2.Status:
+    # The frames of the traceback hold the batch, and are part of a cycle.
+    error.__traceback__ = None
     return rich_status(error, REQUEST_ID.get())
 
 
