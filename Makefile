@@ -11,7 +11,7 @@ PROTOC = $(BIN)/python -m grpc_tools.protoc -I proto -I $(GOOGLEAPIS)
 # The contract as callers have it: `make lint` refuses what would break them.
 PUBLISHED := proto/published.binpb
 
-.PHONY: install run test lint format generate publish clean
+.PHONY: install run test lint format generate publish lock clean
 
 install: $(INSTALLED)
 
@@ -48,6 +48,11 @@ generate: install  ## The Python code of the contract
 
 publish: lint  ## Makes the contract as it stands the one that must not break
 	$(PROTOC) --include_imports --descriptor_set_out=$(PUBLISHED) $(PROTOS)
+
+lock: install  ## requirements.lock from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --custom-compile-command "make lock" \
+		--quiet -o requirements.lock
 
 clean:
 	rm -rf $(VENV) build
