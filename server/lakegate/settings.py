@@ -72,11 +72,38 @@ class Settings(BaseSettings):
         ),
     )
 
+    # What is remembered of requests
+    ledger_url: str = Field(
+        default="",
+        description=(
+            "The ledger of idempotency keys and streams, as an SQLAlchemy URL of SQLite or "
+            "PostgreSQL; servers of the same tables share one. Empty: ledger.db under the home."
+        ),
+    )
+    ledger_ttl_hours: float = Field(
+        default=24.0, gt=0, description="How long an idempotency key is known at least, in hours."
+    )
+    ledger_stream_ttl_hours: float = Field(
+        default=720.0,
+        gt=0,
+        description="How long a stream is known at least after its last batch, in hours.",
+    )
+    ledger_lease_seconds: float = Field(
+        default=15.0,
+        ge=0,
+        description="How long a retry waits for another server that has its key, in seconds.",
+    )
+
     # How the process ends
     drain_seconds: float = Field(
         default=10.0, ge=0, description="How long requests under way may take after Ctrl-C."
     )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @property
+    def ledger_database(self) -> str:
+        """The SQLAlchemy URL of the ledger."""
+        return self.ledger_url or f"sqlite:///{(self.home / 'ledger.db').absolute()}"
 
     @property
     def warehouse(self) -> Path:

@@ -9,7 +9,10 @@ import logging
 import time
 import uuid
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from pyiceberg.exceptions import CommitFailedException
 
 from lakegate.batches import Acknowledgement, Batch
 from lakegate.lake.backoff import backoff_seconds
@@ -20,7 +23,11 @@ from lakegate.lake.failures import (
     as_lakegate_error,
 )
 from lakegate.lake.files import delete_files
-from lakegate.lake.group import Member, PreparedGroup, refuse
+from lakegate.lake.group import Member, PreparedGroup, refuse, unnamed
+from lakegate.lake.ledger.claims import Claims, ClaimsLostError
+from lakegate.lake.ledger.ledger import Ledger
+from lakegate.lake.ledger.looked_for import LookedFor
+from lakegate.lake.ledger.once import ExactlyOnce
 from lakegate.lake.preparation import prepare
 from lakegate.lake.retention import Retention
 from lakegate.lake.snapshot import Append, new_append
@@ -49,9 +56,11 @@ class CommitPolicy:
 class TableCommitter:
     """Commits the batches of one table, group by group."""
 
-    def __init__(self, table: WarmTable, policy: CommitPolicy) -> None:
-        """Commit to `table`, as `policy` says."""
+    def __init__(self, table: WarmTable, policy: CommitPolicy, ledger: Ledger) -> None:
+        """Commit to `table`, as `policy` says; `ledger` knows what is there already."""
         self.table = table
+        self.once = ExactlyOnce(table, ledger, self._gather)
+        self._looked_for = LookedFor(ledger, table.name)
         self._policy = policy
         self._gathered: deque[Member] = deque()
         self._gathered_bytes = 0
@@ -64,24 +73,27 @@ class TableCommitter:
 
     def append(self, batch: Batch) -> asyncio.Future[Acknowledgement]:
         """Let the batch join the next group; it leaves again if the future is cancelled."""
-        member = Member(batch, asyncio.get_running_loop().create_future())
+        answer = asyncio.get_running_loop().create_future()
+        self._gather(Member(batch, answer, self.once.enter(batch)))
+        return answer
+
+    def _gather(self, member: Member) -> None:
         self._gathered.append(member)
         self._gathered_bytes += member.size
         if self._gathered_bytes >= EARLY_BYTES:
             self._early.set()
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
-        return member.answer
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing is under way."""
-        return self._worker is None
+        return self._worker is None and self.once.idle
 
     async def drain(self) -> None:
         """Wait until every batch is answered."""
-        while self._worker is not None:
-            await asyncio.wait({self._worker})
+        while waiting := {self._worker} if self._worker else set(self.once.waiting):
+            await asyncio.wait(waiting)
         await asyncio.gather(*self._tidying)
 
     async def _work(self) -> None:
@@ -91,7 +103,8 @@ class TableCommitter:
             while self._gathered or commit is not None:
                 if self._gathered:
                     await self._pace()
-                    prepared = await prepare(self.table, self._take_group())
+                    group = await self.once.admit(self._take_group())
+                    prepared = await prepare(self.table, group)
                 else:
                     prepared = None
                 if commit is not None:
@@ -131,6 +144,8 @@ class TableCommitter:
             if member.waiting:
                 group.append(member)
                 size += member.size
+            else:
+                member.leave()
         if self._gathered_bytes < EARLY_BYTES:
             self._early.clear()
         self._busy = len(group) > 1
@@ -138,16 +153,36 @@ class TableCommitter:
 
     async def _commit(self, prepared: PreparedGroup) -> None:
         """Commit the group and answer every member, whatever happens."""
+        commit = _Commit(prepared, self._policy.retention, self._own_snapshots, self._looked_for)
+        claims = self.once.claims(commit.id, prepared.rows)
         try:
             if prepared.files:
-                await self._commit_files(prepared)
+                await self._commit_files(prepared, commit, claims)
             elif prepared.rows:
-                prepared.acknowledge(await self._current_snapshot_id())
+                await claims.own(None)
+                await self._acknowledge(prepared, claims, await self._current_snapshot_id())
+        except (ClaimsLostError, TableReplacedError, TableMissingError):
+            # The bodies are still here: what is left of the group begins anew.
+            await claims.abandon()
+            self._gather_again(prepared.members)
         except Exception as error:
             if not isinstance(error, RETRYABLE):
                 log.exception("A commit to %s failed", self.table.name)
+            await claims.abandon()
             refusal = as_lakegate_error(error, self.table.name, self._policy.attempts)
             refuse(prepared.members, refusal)
+
+    def _gather_again(self, members: Sequence[Member]) -> None:
+        for member in members:
+            if member.waiting:
+                self._gather(member)
+            else:
+                member.leave()
+
+    async def _acknowledge(self, prepared: PreparedGroup, claims: Claims, snapshot_id: str) -> None:
+        committed = prepared.committed(snapshot_id)
+        await claims.settle(committed)
+        prepared.acknowledge(committed)
 
     async def _current_snapshot_id(self) -> str:
         try:
@@ -156,27 +191,36 @@ class TableCommitter:
             return ""
         return state.snapshot_id
 
-    async def _commit_files(self, prepared: PreparedGroup) -> None:
-        commit = _Commit(prepared, self._policy.retention, self._own_snapshots)
+    async def _commit_files(
+        self, prepared: PreparedGroup, commit: "_Commit", claims: Claims
+    ) -> None:
+        doubt: Exception | None = None
         for attempt in range(self._policy.attempts):
             try:
                 async with self.table.lock:
                     state = await self.table.locked_state()
+                    if not commit.is_in(state):
+                        await claims.own(state)
                     self.table.remember(await self.table.workers.run(commit.attempt, state))
             except (TableReplacedError, TableMissingError):
-                # The bodies are still here: decode them for the table of that name now.
                 self.table.forget()
-                await self._commit(await prepare(self.table, prepared.members))
-                return
+                raise
+            except ClaimsLostError:
+                self.table.forget()
+                if doubt is not None:  # an attempt may still come through: no second one
+                    refuse(unnamed(prepared.members), as_lakegate_error(doubt, self.table.name))
+                raise
             except Exception as error:
                 self.table.forget()
                 if attempt + 1 >= self._attempts(error):
                     raise
+                if not isinstance(error, CommitFailedException):
+                    doubt = error
                 log.info("Commit to %s, attempt %d: %s", self.table.name, attempt + 1, error)
                 await asyncio.sleep(backoff_seconds(attempt))
             else:
                 self._own_snapshots.append(commit.snapshot_id)
-                prepared.acknowledge(str(commit.snapshot_id))
+                await self._acknowledge(prepared, claims, str(commit.snapshot_id))
                 self._tidy(state)
                 return
 
@@ -197,12 +241,17 @@ class _Commit:
     """The commit of one group, over all its attempts."""
 
     def __init__(
-        self, prepared: PreparedGroup, retention: Retention, own_snapshots: deque[int]
+        self,
+        prepared: PreparedGroup,
+        retention: Retention,
+        own_snapshots: deque[int],
+        looked_for: LookedFor,
     ) -> None:
-        self._id = str(uuid.uuid4())
+        self.id = str(uuid.uuid4())
         self._prepared = prepared
         self._retention = retention
         self._own_snapshots = own_snapshots
+        self._looked_for = looked_for
         self._append: Append | None = None
 
     @property
@@ -211,15 +260,22 @@ class _Commit:
         assert self._append is not None  # noqa: S101 - only asked after an attempt
         return self._append.snapshot_id
 
+    def is_in(self, state: TableState) -> bool:
+        """Whether an attempt that seemed to fail had come through."""
+        return (
+            self._append is not None
+            and state.metadata.snapshot_by_id(self._append.snapshot_id) is not None
+        )
+
     def attempt(self, state: TableState) -> TableState:
         """Try once, on top of `state`. Blocks."""
         written_for = self._prepared.table
         if written_for is not None and state.uuid != written_for.uuid:
             raise TableReplacedError
+        if self.is_in(state):
+            return state
         if self._append is None:
-            self._append = new_append(state, self._prepared.files, self._id)
-        elif state.metadata.snapshot_by_id(self._append.snapshot_id) is not None:
-            return state  # an attempt that seemed to fail had come through
+            self._append = new_append(state, self._prepared.files, self.id)
         now_ms = time.time_ns() // 1_000_000
         expired = self._retention.expired(state.metadata, self._own_snapshots, now_ms)
-        return self._append.commit(state, expired)
+        return self._append.commit(state, self._looked_for.removable(state.metadata, expired))

@@ -38,6 +38,10 @@ class ColumnConflictError(Exception):
     """Another writer gave a column that was to be added another type."""
 
 
+class LedgerUnavailableError(Exception):
+    """The ledger did not answer, or did not say what became of a transaction."""
+
+
 def table_not_found(table: TableName) -> LakegateError:
     """Refuse a table that is not there."""
     return LakegateError(ErrorCode.TABLE_NOT_FOUND, f"There is no table {table}.")
@@ -68,10 +72,11 @@ def as_lakegate_error(error: BaseException, table: TableName, attempts: int = 1)
             return table_not_found(table)
         case CommitFailedException() | TableReplacedError() | ColumnConflictError():
             return conflict(table, attempts)
-        case _ if isinstance(error, CATALOG_FAILURES):
+        case _ if isinstance(error, (LedgerUnavailableError, *CATALOG_FAILURES)):
+            what = "ledger" if isinstance(error, LedgerUnavailableError) else "catalog"
             return LakegateError(
                 ErrorCode.UNAVAILABLE,
-                f"The catalog cannot be reached: {_summary(error)}",
+                f"The {what} cannot be reached: {_summary(error)}",
                 retry_after_seconds=1,
             )
         case OSError():

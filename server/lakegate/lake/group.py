@@ -9,17 +9,21 @@ from pyiceberg.manifest import DataFile
 from lakegate.batches import Acknowledgement, Batch, Decoder
 from lakegate.errors import LakegateError
 from lakegate.lake.data_files import total_size
+from lakegate.lake.ledger.candidate import Candidate
+from lakegate.lake.ledger.entries import Committed
 from lakegate.lake.table_state import TableState
-
-UINT32_MAX = 2**32 - 1
 
 
 @dataclass(eq=False, slots=True)
 class Member:
-    """A batch and the future that its sender waits for."""
+    """A batch and the future that its sender waits for.
+
+    `candidate`: where the batch is to be applied once, what is known of that.
+    """
 
     batch: Batch
     answer: asyncio.Future[Acknowledgement]
+    candidate: Candidate | None = None
 
     @property
     def size(self) -> int:
@@ -33,13 +37,21 @@ class Member:
 
     def acknowledge(self, acknowledgement: Acknowledgement) -> None:
         """Answer, unless the sender is gone."""
+        if self.candidate:
+            self.candidate.end(acknowledgement)
         if self.waiting:
             self.answer.set_result(acknowledgement)
 
     def refuse(self, error: LakegateError) -> None:
         """Answer with an error of its own, unless the sender is gone."""
+        self.leave()
         if self.waiting:
             self.answer.set_exception(_copy(error))
+
+    def leave(self) -> None:
+        """Give up the batch; its retry may take its place."""
+        if self.candidate:
+            self.candidate.end(None)
 
 
 @dataclass(eq=False, slots=True)
@@ -70,19 +82,14 @@ class PreparedGroup:
             else:
                 self.rows.append((member, outcome))
 
-    def acknowledge(self, snapshot_id: str) -> None:
+    def committed(self, snapshot_id: str) -> Committed:
+        """Say what the commit of the files came to."""
+        return Committed(snapshot_id, len(self.files), total_size(self.files))
+
+    def acknowledge(self, committed: Committed) -> None:
         """Tell every member that its rows are in the snapshot."""
-        extent_count = min(len(self.files), UINT32_MAX)
-        bytes_written = min(total_size(self.files), UINT32_MAX)
         for member, rows in self.rows:
-            member.acknowledge(
-                Acknowledgement(
-                    snapshot_id=snapshot_id,
-                    extent_count=extent_count if rows else 0,
-                    rows_ingested=rows,
-                    bytes_written=bytes_written if rows else 0,
-                )
-            )
+            member.acknowledge(committed.acknowledgement(rows))
 
 
 def by_decoder(members: Iterable[Member]) -> list[tuple[Decoder, list[Member]]]:
@@ -100,6 +107,11 @@ def refuse(members: Iterable[Member], error: LakegateError) -> None:
         member.refuse(error)
 
 
+def unnamed(members: Iterable[Member]) -> list[Member]:
+    """Give the members whose retry cannot be told from a new batch."""
+    return [member for member in members if member.candidate is None]
+
+
 def _copy(error: LakegateError) -> LakegateError:
     """Give each sender an exception of its own: a traceback grows where one is raised."""
     return LakegateError(
@@ -107,4 +119,5 @@ def _copy(error: LakegateError) -> LakegateError:
         error.message,
         violations=error.violations,
         retry_after_seconds=error.retry_after_seconds,
+        metadata=error.metadata,
     )

@@ -10,6 +10,8 @@ from pyiceberg.exceptions import NoSuchNamespaceError
 from lakegate.batches import Acknowledgement, Batch, TableName
 from lakegate.lake.committer import CommitPolicy, TableCommitter
 from lakegate.lake.failures import as_lakegate_error, draining
+from lakegate.lake.ledger.ledger import Ledger
+from lakegate.lake.ledger.once import replayed
 from lakegate.lake.retention import Retention
 from lakegate.lake.table_state import load_state
 from lakegate.lake.tables import TableDescription, TableShape, describe, ensure_table
@@ -29,6 +31,7 @@ class Lake:
     def __init__(self, catalog: Catalog, settings: Settings) -> None:
         """Serve the tables of `catalog`."""
         self._catalog = catalog
+        self._ledger = Ledger(settings.ledger_database, settings.ledger_lease_seconds)
         self._policy = CommitPolicy(
             group_max_bytes=settings.group_max_bytes,
             interval_seconds=settings.commit_interval_ms / 1000,
@@ -46,7 +49,19 @@ class Lake:
         """
         if self._closed:
             raise draining()
+        while (first := self._committer(batch.table).once.first_of(batch)) is not None:
+            if (acknowledgement := await replayed(first)) is not None:
+                return acknowledgement
+            if self._closed:
+                raise draining()
         return await self._committer(batch.table).append(batch)
+
+    async def next_offset(self, name: TableName, stream_id: str) -> int:
+        """Give the offset that a stream of batches goes on with: 0 for an unknown one."""
+        try:
+            return await self._committer(name).once.next_offset(stream_id)
+        except Exception as error:
+            raise as_lakegate_error(error, name) from error
 
     async def ensure_table(
         self, name: TableName, default: pa.Schema, shape: TableShape | None = None
@@ -97,12 +112,13 @@ class Lake:
         await asyncio.gather(*(committer.drain() for committer in self._committers.values()))
         self._workers.close()
         self._catalog.close()
+        self._ledger.close()
 
     def _committer(self, name: TableName) -> TableCommitter:
         committer = self._committers.get(name)
         if committer is None:
             table = WarmTable(self._catalog, name, self._workers)
-            committer = self._committers[name] = TableCommitter(table, self._policy)
+            committer = self._committers[name] = TableCommitter(table, self._policy, self._ledger)
             self._drop_idle()
         self._committers.move_to_end(name)
         return committer

@@ -1,0 +1,35 @@
+"""A batch on its way that is to be applied once."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Optional
+
+from lakegate.batches import Acknowledgement
+from lakegate.lake.ledger.entries import Entry, Record
+
+
+@dataclass(eq=False, slots=True)
+class Candidate:
+    """What this process knows of such a batch.
+
+    `fate`: what becomes of it, whether its sender still waits or not: the
+    acknowledgement, or None where it is refused or given up.
+    `after`: the batch before it in its stream, where that is on its way too.
+    `displaces`: the ledger's record of a claimant that may be gone.
+    `aside`: whether it waits for another server, `waits` times by now.
+    """
+
+    entry: Entry
+    fate: asyncio.Future[Acknowledgement | None] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+    after: Optional["Candidate"] = None
+    displaces: Record | None = None
+    aside: bool = False
+    waits: int = 0
+
+    def end(self, acknowledgement: Acknowledgement | None) -> None:
+        """Tell the fate to whoever waits for it; only the first word counts."""
+        self.after = None
+        if not self.fate.done():
+            self.fate.set_result(acknowledgement)

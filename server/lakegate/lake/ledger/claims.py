@@ -1,0 +1,126 @@
+"""The claims of one group commit: made before it, checked with it, settled after it."""
+
+import logging
+from collections.abc import Sequence
+
+from lakegate.errors import ErrorCode, LakegateError
+from lakegate.lake.failures import LedgerUnavailableError, as_lakegate_error
+from lakegate.lake.group import Member
+from lakegate.lake.ledger.candidate import Candidate
+from lakegate.lake.ledger.entries import Committed, commits_of
+from lakegate.lake.ledger.ledger import Claim, ContestedError, Ledger, StreamGapError
+from lakegate.lake.table_state import TableState
+from lakegate.lake.warm_table import WarmTable
+
+log = logging.getLogger(__name__)
+
+
+class ClaimsLostError(Exception):
+    """The group may not be committed as it is; what is left of it must be prepared anew."""
+
+
+class Claims:
+    """The entries of a group's members, on behalf of one commit."""
+
+    def __init__(
+        self, table: WarmTable, ledger: Ledger, commit_id: str, rows: Sequence[tuple[Member, int]]
+    ) -> None:
+        """Speak for the commit `commit_id` of these members and their numbers of rows."""
+        self._table = table
+        self._ledger = ledger
+        self._commit_id = commit_id
+        self._candidates: list[tuple[Member, Candidate, int]] = [
+            (member, member.candidate, number)
+            for member, number in rows
+            if member.candidate is not None
+        ]
+        self._claimed = False
+
+    async def own(self, state: TableState | None) -> None:
+        """Make sure that the members may be committed on top of `state`, and nowhere else.
+
+        Must come after `state` was read and before each attempt at a commit that
+        is guarded by it. Raises `ClaimsLostError`; members that are refused for
+        good are answered then.
+        """
+        if not self._candidates:
+            return
+        try:
+            await self._claim_or_renew()
+        except StreamGapError as error:
+            self._refuse_gaps(error)
+            raise ClaimsLostError from error
+        except ContestedError as error:
+            raise ClaimsLostError from error
+        except LedgerUnavailableError as error:
+            for member, _, _ in self._candidates:
+                member.refuse(as_lakegate_error(error, self._table.name))
+            raise ClaimsLostError from error
+        displaced = self._displaced()
+        if state is not None and displaced and displaced & commits_of(state.metadata).keys():
+            raise ClaimsLostError  # the claimant was not gone: its commit is there
+
+    async def settle(self, committed: Committed) -> None:
+        """Note that the commit has come through.
+
+        Where the ledger cannot be told, a retry will find the commit by its id.
+        """
+        if not self._candidates:
+            return
+        try:
+            await self._table.workers.run(
+                self._ledger.settle, self._table.name, self._commit_id, committed
+            )
+        except LedgerUnavailableError as error:
+            log.warning("Commit %s is left for its retries to find: %s", self._commit_id, error)
+
+    async def abandon(self) -> None:
+        """Let the next to come have the entries at once; nothing is lost where that fails."""
+        if not self._claimed:
+            return
+        try:
+            await self._table.workers.run(self._ledger.abandon, self._table.name, self._commit_id)
+        except LedgerUnavailableError as error:
+            log.warning("The claims of %s end with their lease: %s", self._commit_id, error)
+
+    async def _claim_or_renew(self) -> None:
+        run, name = self._table.workers.run, self._table.name
+        if self._claimed:
+            if await run(self._ledger.renew, name, self._commit_id) < len(self._candidates):
+                raise ContestedError
+            return
+        claims = [
+            Claim(candidate.entry, number, candidate.displaces)
+            for _, candidate, number in self._candidates
+        ]
+        await run(self._ledger.claim, name, self._commit_id, claims)
+        self._claimed = True
+
+    def _displaced(self) -> set[str]:
+        """Name the commits that must not be there: those of claimants whose place was taken."""
+        return {
+            attempt.commit_id
+            for _, candidate, _ in self._candidates
+            if candidate.displaces is not None
+            for attempt in candidate.displaces.attempts
+        }
+
+    def _refuse_gaps(self, error: StreamGapError) -> None:
+        for member, candidate, _ in self._candidates:
+            position = candidate.entry.position
+            if position is None or position.offset < error.expected[position.stream_id]:
+                continue
+            before = candidate.after
+            if before is None or before.fate.done():  # else it may still be applied
+                member.refuse(out_of_range(candidate, error.expected[position.stream_id]))
+
+
+def out_of_range(candidate: Candidate, expected: int) -> LakegateError:
+    """Refuse a batch that would leave a gap in its stream."""
+    position = candidate.entry.position
+    assert position is not None  # noqa: S101 - only batches of streams leave gaps
+    return LakegateError(
+        ErrorCode.OFFSET_OUT_OF_RANGE,
+        f"the stream goes on with offset {expected}, not with {position.offset}",
+        metadata={"expected_offset": str(expected)},
+    )

@@ -1,0 +1,66 @@
+"""The ledger's database: SQLite or PostgreSQL, and its clock."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import BigInteger, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+CONNECT_SECONDS = 5
+SQLITE_BUSY_SECONDS = 30
+CONNECTIONS = 8
+# An execution option: the transaction writes, so it takes SQLite's write lock at its
+# beginning. To take it later fails where another writer came between.
+WRITES = "lakegate_writes"
+
+
+def open_engine(url: str) -> Engine:
+    """Describe the database at an SQLAlchemy URL; nothing is asked of it yet."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(
+            parsed,
+            pool_pre_ping=True,
+            pool_timeout=CONNECT_SECONDS,
+            pool_size=CONNECTIONS,
+            connect_args={"connect_timeout": CONNECT_SECONDS},
+        )
+    engine = create_engine(
+        parsed, pool_size=CONNECTIONS, connect_args={"timeout": SQLITE_BUSY_SECONDS}
+    )
+    event.listen(engine, "connect", _connect_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    return engine
+
+
+def _connect_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DB-API connection
+    connection.isolation_level = None  # `_begin_sqlite` begins transactions
+    connection.execute("PRAGMA journal_mode=WAL")
+    # A claim that a power failure takes back would let a batch in twice.
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+class now_ms(FunctionElement[int]):  # noqa: N801 - a SQL function
+    """The database's clock, in milliseconds since the epoch: the one clock of all servers."""
+
+    inherit_cache = True
+    type = BigInteger()
+
+
+@compiles(now_ms, "sqlite")
+def _now_sqlite(_element: now_ms, _compiler: object, **_: object) -> str:
+    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
+
+@compiles(now_ms, "postgresql")
+def _now_postgresql(_element: now_ms, _compiler: object, **_: object) -> str:
+    # Not now(): that is when the transaction began, and it may have waited since.
+    return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"

@@ -1,0 +1,107 @@
+"""What the ledger knows a batch by, and what it knows of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.snapshots import Snapshot
+
+from lakegate.batches import Acknowledgement, Batch, StreamPosition
+from lakegate.lake.snapshot import COMMIT_ID
+
+UINT32_MAX = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A batch's name in the ledger, one of its kind in a table."""
+
+    name: str
+    position: StreamPosition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A commit that has, or would have, `rows` rows of a batch."""
+
+    commit_id: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What the acknowledgements of all batches of one commit have in common."""
+
+    snapshot_id: str
+    extent_count: int
+    bytes_written: int
+
+    def acknowledgement(self, rows: int, *, replayed: bool = False) -> Acknowledgement:
+        """Give the acknowledgement of a batch of `rows` rows."""
+        return Acknowledgement(
+            snapshot_id=self.snapshot_id,
+            extent_count=min(self.extent_count, UINT32_MAX) if rows else 0,
+            rows_ingested=rows,
+            bytes_written=min(self.bytes_written, UINT32_MAX) if rows else 0,
+            replayed=replayed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An entry as the ledger has it.
+
+    `attempts`: every commit that may have applied the batch, the newest last.
+    `committed`: what the newest attempt came to; None while it is pending.
+    `lease_left_ms`: how long the claimant of the newest attempt is waited for.
+    """
+
+    entry: Entry
+    attempts: tuple[Attempt, ...]
+    committed: Committed | None
+    lease_left_ms: int
+
+    @property
+    def replay(self) -> Acknowledgement | None:
+        """The acknowledgement for a retry, once the batch is applied."""
+        if self.committed is None:
+            return None
+        return self.committed.acknowledgement(self.attempts[-1].rows, replayed=True)
+
+
+def entry_of(batch: Batch) -> Entry | None:
+    """Name a batch by its key or by its place in a stream; one without either has no entry."""
+    if batch.position is not None:
+        return stream_entry(batch.position)
+    if batch.idempotency_key is not None:
+        return Entry(f"key/{batch.idempotency_key}")
+    return None
+
+
+def stream_entry(position: StreamPosition) -> Entry:
+    """Name the batch at a place of a stream."""
+    return Entry(f"stream/{position.offset}/{position.stream_id}", position)
+
+
+def commits_of(metadata: TableMetadata) -> Mapping[str, Snapshot]:
+    """Give the snapshots of a table by the commit ids in their summaries."""
+    return {
+        commit_id: snapshot
+        for snapshot in metadata.snapshots
+        if (commit_id := commit_id_of(snapshot)) is not None
+    }
+
+
+def commit_id_of(snapshot: Snapshot) -> str | None:
+    """Give the id of the commit that made a snapshot, where it was one of Lakegate's."""
+    return snapshot.summary.additional_properties.get(COMMIT_ID) if snapshot.summary else None
+
+
+def committed_by(snapshot: Snapshot) -> Committed:
+    """Read off a snapshot what its commit came to."""
+    properties = snapshot.summary.additional_properties if snapshot.summary else {}
+    return Committed(
+        snapshot_id=str(snapshot.snapshot_id),
+        extent_count=int(properties.get("added-data-files", 0)),
+        bytes_written=int(properties.get("added-files-size", 0)),
+    )

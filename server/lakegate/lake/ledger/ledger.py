@@ -1,0 +1,378 @@
+"""The ledger: one row for each batch with a key or a place in a stream. Every method blocks.
+
+Leases are told by the database's clock alone, so servers need not agree on the
+time. A lease only says how long to wait for another server; nothing breaks
+when it is over too early (see `once`).
+"""
+
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    Row,
+    and_,
+    delete,
+    exists,
+    func,
+    select,
+    text,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from lakegate.batches import StreamPosition, TableName
+from lakegate.lake.failures import LedgerUnavailableError
+from lakegate.lake.ledger.engine import WRITES, now_ms, open_engine
+from lakegate.lake.ledger.entries import Attempt, Committed, Entry, Record
+from lakegate.lake.ledger.schema import ENTRIES, LedgerTooNewError, migrate
+
+# How many names one statement asks for: databases bound the parameters of a statement.
+NAMES_AT_ONCE = 1000
+
+_E = ENTRIES.c
+# Word for word as the partial index has it, so that the index is used.
+_PENDING = text("NOT applied")
+
+
+class ContestedError(Exception):
+    """Another server has one of the entries: nothing was claimed."""
+
+
+class StreamGapError(Exception):
+    """Batches are missing before some of those to be claimed: nothing was claimed.
+
+    `expected`: the offset that each stream goes on with.
+    """
+
+    def __init__(self, expected: Mapping[str, int]) -> None:
+        """Say what the streams expect."""
+        super().__init__(str(expected))
+        self.expected = expected
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An entry to be claimed for a commit that has `rows` rows of it.
+
+    `displaces`: the record, its lease over, that the claim takes the place of.
+    """
+
+    entry: Entry
+    rows: int
+    displaces: Record | None = None
+
+
+class Ledger:
+    """The ledger at one SQLAlchemy URL. Raises `LedgerUnavailableError` where it does not answer.
+
+    Nothing is asked of the database before the first call, so a server starts without it.
+    """
+
+    def __init__(self, url: str, lease_seconds: float) -> None:
+        """Use the database at `url`; a claim is left alone for `lease_seconds`."""
+        self._engine = open_engine(url)
+        self._lease_ms = round(lease_seconds * 1000)
+        self._migration = threading.Lock()
+        self._migrated = False
+
+    def look_up(self, table: TableName, names: Sequence[str]) -> dict[str, Record]:
+        """Give what is known of the entries of these names; unknown ones are left out."""
+        with self._transaction() as connection:
+            return {
+                row.name: _record(row)
+                for some in _chunks(names)
+                for row in connection.execute(
+                    _select_records().where(_of(table), _E.name.in_(some))
+                )
+            }
+
+    def next_offsets(self, table: TableName, streams: Iterable[str]) -> dict[str, int]:
+        """Give the offset that each stream goes on with; 0 for an unknown one."""
+        with self._transaction() as connection:
+            return _next_offsets(connection, table, streams)
+
+    def pending_of_stream(self, table: TableName, stream_id: str) -> list[Record]:
+        """Give the batches of a stream that may have been applied or not."""
+        with self._transaction() as connection:
+            rows = connection.execute(
+                _select_records().where(_of(table), _E.stream_id == stream_id, _PENDING)
+            )
+            return [_record(row) for row in rows]
+
+    def claim(self, table: TableName, commit_id: str, claims: Sequence[Claim]) -> None:
+        """Claim all entries for a commit, or none.
+
+        Raises `ContestedError` where another claim is in the way, and
+        `StreamGapError` where a stream would have a gap.
+        """
+        # In one order everywhere, so that two servers cannot wait for each other.
+        claims = sorted(claims, key=lambda claim: claim.entry.name)
+        with self._transaction(writes=True) as connection:
+            _check_streams(connection, table, [c.entry.position for c in claims])
+            fresh = [claim for claim in claims if claim.displaces is None]
+            if fresh:
+                rows = [self._new_row(table, commit_id, claim) for claim in fresh]
+                if connection.execute(self._insert(), rows).rowcount < len(rows):
+                    raise ContestedError
+            for claim in claims:
+                if claim.displaces is not None:
+                    self._displace(connection, table, commit_id, claim, claim.displaces)
+
+    def renew(self, table: TableName, commit_id: str) -> int:
+        """Give a commit's claims a new lease; return how many it still has."""
+        with self._transaction(writes=True) as connection:
+            statement = (
+                update(ENTRIES)
+                .where(_of(table), _E.commit_id == commit_id, _PENDING)
+                .values(lease_until_ms=now_ms() + self._lease_ms)
+            )
+            return connection.execute(statement).rowcount
+
+    def abandon(self, table: TableName, commit_id: str) -> None:
+        """Let others take the claims of a commit at once.
+
+        The rows stay: the commit may have come through, or may still come through.
+        """
+        with self._transaction(writes=True) as connection:
+            connection.execute(
+                update(ENTRIES)
+                .where(_of(table), _E.commit_id == commit_id, _PENDING)
+                .values(lease_until_ms=0)
+            )
+
+    def settle(self, table: TableName, commit_id: str, committed: Committed) -> None:
+        """Note that a commit has come through, for every entry that it claimed."""
+        with self._transaction(writes=True) as connection:
+            connection.execute(
+                update(ENTRIES)
+                .where(_of(table), _E.commit_id == commit_id, _PENDING)
+                .values(**_applied(committed))
+            )
+
+    def settle_found(
+        self, table: TableName, found: Iterable[tuple[Record, Attempt, Committed]]
+    ) -> None:
+        """Note of pending entries by which of their attempts they turned out to be applied."""
+        with self._transaction(writes=True) as connection:
+            for record, attempt, committed in found:
+                connection.execute(
+                    update(ENTRIES)
+                    .where(_of(table), _E.name == record.entry.name, _PENDING)
+                    .values(
+                        commit_id=attempt.commit_id, row_count=attempt.rows, **_applied(committed)
+                    )
+                )
+
+    def pending_commits(self, table: TableName) -> set[str]:
+        """Give the ids of all commits that may still be looked for among the table's snapshots."""
+        with self._transaction() as connection:
+            rows = connection.execute(
+                select(_E.commit_id, _E.displaced).where(_of(table), _PENDING).distinct()
+            ).all()
+        return {
+            commit_id
+            for row in rows
+            for commit_id in (row.commit_id, *(earlier for earlier, _ in json.loads(row.displaced)))
+        }
+
+    def sweep(self, key_ttl_ms: int, stream_ttl_ms: int, limit: int) -> int:
+        """Forget up to `limit` entries whose time is over; return how many.
+
+        The last batch of a stream says where it goes on: it has a time of its own.
+        """
+        later = ENTRIES.alias()
+        is_last = ~exists().where(
+            later.c.database == _E.database,
+            later.c.table_name == _E.table_name,
+            later.c.stream_id == _E.stream_id,
+            later.c.stream_offset > _E.stream_offset,
+            later.c.applied,
+        )
+        over = and_(
+            _E.claimed_ms < now_ms() - key_ttl_ms,
+            _E.lease_until_ms < now_ms(),
+            _E.stream_id.is_(None) | ~is_last | (_E.claimed_ms < now_ms() - stream_ttl_ms),
+        )
+        identity = (_E.database, _E.table_name, _E.name)
+        chosen = select(*identity).where(over).order_by(_E.claimed_ms).limit(limit)
+        with self._transaction(writes=True) as connection:
+            return connection.execute(
+                delete(ENTRIES).where(tuple_(*identity).in_(chosen), _E.lease_until_ms < now_ms())
+            ).rowcount
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
+        try:
+            self._migrate_once()
+            options = {WRITES: writes}
+            with (
+                self._engine.connect().execution_options(**options) as connection,
+                connection.begin(),
+            ):
+                yield connection
+        except SQLAlchemyError as error:
+            raise LedgerUnavailableError(_cause(error)) from error
+        except LedgerTooNewError as error:
+            raise LedgerUnavailableError(str(error)) from error
+
+    def _migrate_once(self) -> None:
+        if self._migrated:
+            return
+        with self._migration:
+            if not self._migrated:
+                migrate(self._engine)
+                self._migrated = True
+
+    def _insert(self) -> Insert:
+        times = {"claimed_ms": now_ms(), "lease_until_ms": now_ms() + self._lease_ms}
+        if self._engine.dialect.name == "postgresql":
+            return postgresql.insert(ENTRIES).values(times).on_conflict_do_nothing()
+        return sqlite.insert(ENTRIES).values(times).on_conflict_do_nothing()
+
+    def _new_row(self, table: TableName, commit_id: str, claim: Claim) -> dict[str, Any]:
+        position = claim.entry.position
+        return {
+            "database": table.database,
+            "table_name": table.table,
+            "name": claim.entry.name,
+            "stream_id": position.stream_id if position else None,
+            "stream_offset": position.offset if position else None,
+            "applied": False,
+            "commit_id": commit_id,
+            "row_count": claim.rows,
+            "displaced": "[]",
+            "snapshot_id": "",
+            "extent_count": 0,
+            "bytes_written": 0,
+        }
+
+    def _displace(
+        self,
+        connection: Connection,
+        table: TableName,
+        commit_id: str,
+        claim: Claim,
+        record: Record,
+    ) -> None:
+        """Take the place of a claimant whose lease is over; only one can."""
+        statement = (
+            update(ENTRIES)
+            .where(
+                _of(table),
+                _E.name == claim.entry.name,
+                _PENDING,
+                _E.commit_id == record.attempts[-1].commit_id,
+                _E.lease_until_ms <= now_ms(),
+            )
+            .values(
+                commit_id=commit_id,
+                row_count=claim.rows,
+                displaced=json.dumps([[a.commit_id, a.rows] for a in record.attempts]),
+                claimed_ms=now_ms(),
+                lease_until_ms=now_ms() + self._lease_ms,
+            )
+        )
+        if connection.execute(statement).rowcount == 0:
+            raise ContestedError
+
+
+def _check_streams(
+    connection: Connection, table: TableName, positions: Iterable[StreamPosition | None]
+) -> None:
+    """Make sure that each stream goes on without a gap. Raises `StreamGapError`."""
+    streams: dict[str, list[int]] = {}
+    for position in positions:
+        if position is not None:
+            streams.setdefault(position.stream_id, []).append(position.offset)
+    if not streams:
+        return
+    expected = _next_offsets(connection, table, streams)
+    gaps = False
+    for stream_id, offsets in streams.items():
+        for offset in sorted(offsets):
+            if offset > expected[stream_id]:
+                gaps = True
+                break
+            expected[stream_id] = max(expected[stream_id], offset + 1)
+    if gaps:
+        raise StreamGapError(expected)
+
+
+def _next_offsets(
+    connection: Connection, table: TableName, streams: Iterable[str]
+) -> dict[str, int]:
+    expected = dict.fromkeys(streams, 0)
+    for some in _chunks(list(expected)):
+        last = (
+            select(_E.stream_id, func.max(_E.stream_offset).label("last"))
+            .where(_of(table), _E.stream_id.in_(some), text("applied"))
+            .group_by(_E.stream_id)
+        )
+        expected.update((row.stream_id, row.last + 1) for row in connection.execute(last))
+    return expected
+
+
+def _select_records() -> Any:  # noqa: ANN401 - a Select of many columns
+    return select(
+        _E.name,
+        _E.stream_id,
+        _E.stream_offset,
+        _E.applied,
+        _E.commit_id,
+        _E.row_count,
+        _E.displaced,
+        (_E.lease_until_ms - now_ms()).label("lease_left_ms"),
+        _E.snapshot_id,
+        _E.extent_count,
+        _E.bytes_written,
+    )
+
+
+def _of(table: TableName) -> ColumnElement[bool]:
+    return and_(_E.database == table.database, _E.table_name == table.table)
+
+
+def _record(row: Row[Any]) -> Record:
+    position = StreamPosition(row.stream_id, row.stream_offset) if row.stream_id else None
+    earlier = (Attempt(*attempt) for attempt in json.loads(row.displaced))
+    return Record(
+        entry=Entry(row.name, position),
+        attempts=(*earlier, Attempt(row.commit_id, row.row_count)),
+        committed=Committed(row.snapshot_id, row.extent_count, row.bytes_written)
+        if row.applied
+        else None,
+        lease_left_ms=row.lease_left_ms,
+    )
+
+
+def _applied(committed: Committed) -> dict[str, Any]:
+    return {
+        "applied": True,
+        "snapshot_id": committed.snapshot_id,
+        "extent_count": committed.extent_count,
+        "bytes_written": committed.bytes_written,
+    }
+
+
+def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), NAMES_AT_ONCE):
+        yield names[start : start + NAMES_AT_ONCE]
+
+
+def _cause(error: SQLAlchemyError) -> str:
+    """Give the database's words without the statement, which holds what callers have sent."""
+    words = str(getattr(error, "orig", None) or error).splitlines()
+    return words[0] if words else type(error).__name__

@@ -1,0 +1,235 @@
+"""Batches with a key or a place in a stream, as they come to a table: replayed, held, let on."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lakegate.batches import Acknowledgement, Batch, StreamPosition
+from lakegate.lake.backoff import backoff_seconds
+from lakegate.lake.failures import CATALOG_FAILURES, LedgerUnavailableError, as_lakegate_error
+from lakegate.lake.group import Member, refuse
+from lakegate.lake.ledger.candidate import Candidate
+from lakegate.lake.ledger.claims import Claims, out_of_range
+from lakegate.lake.ledger.entries import (
+    Attempt,
+    Entry,
+    Record,
+    commits_of,
+    committed_by,
+    entry_of,
+    stream_entry,
+)
+from lakegate.lake.ledger.ledger import Ledger
+from lakegate.lake.warm_table import WarmTable
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the ledger and the table say of a group: records by name, next offsets by stream."""
+
+    records: Mapping[str, Record]
+    expected: Mapping[str, int]
+
+
+class ExactlyOnce:
+    """What one process knows of the batches of one table that are to be applied once."""
+
+    def __init__(self, table: WarmTable, ledger: Ledger, gather: Callable[[Member], None]) -> None:
+        """Ask `ledger`; batches that had to wait go back into a group by `gather`."""
+        self._table = table
+        self._ledger = ledger
+        self._gather = gather
+        self._under_way: dict[str, Candidate] = {}
+        # The tasks of batches that wait for another server.
+        self.waiting: set[asyncio.Task[None]] = set()
+
+    def first_of(self, batch: Batch) -> asyncio.Future[Acknowledgement | None] | None:
+        """Give the fate of the same batch that is on its way in this process already."""
+        entry = entry_of(batch)
+        first = self._under_way.get(entry.name) if entry else None
+        return first.fate if first else None
+
+    def enter(self, batch: Batch) -> Candidate | None:
+        """Take note of a batch that begins its way; None for one that may be applied twice."""
+        entry = entry_of(batch)
+        if entry is None:
+            return None
+        candidate = Candidate(entry, after=self._before(entry))
+        self._under_way[entry.name] = candidate
+        candidate.fate.add_done_callback(lambda _: self._under_way.pop(entry.name))
+        return candidate
+
+    async def admit(self, group: Sequence[Member]) -> Sequence[Member]:
+        """Give the members that may be prepared; answer the others, or let them wait."""
+        candidates = sorted(
+            (_offset(m.candidate), number, m, m.candidate)
+            for number, m in enumerate(group)
+            if m.candidate is not None
+        )
+        if not candidates:
+            return group
+        try:
+            known = await self._look_up([candidate.entry for *_, candidate in candidates])
+        except Exception as error:
+            if not isinstance(error, (LedgerUnavailableError, *CATALOG_FAILURES)):
+                log.exception("The ledger of %s failed", self._table.name)
+            refusal = as_lakegate_error(error, self._table.name)
+            refuse([member for _, _, member, _ in candidates], refusal)
+            return [member for member in group if member.candidate is None]
+        held = {
+            number
+            for _, number, member, candidate in candidates
+            if not self._let_on(member, candidate, known)
+        }
+        return [member for number, member in enumerate(group) if number not in held]
+
+    def claims(self, commit_id: str, rows: Sequence[tuple[Member, int]]) -> Claims:
+        """Give the claims of a commit of these members and their numbers of rows."""
+        return Claims(self._table, self._ledger, commit_id, rows)
+
+    async def next_offset(self, stream_id: str) -> int:
+        """Give the offset that a stream goes on with; what a crash left open is looked up."""
+        run, name = self._table.workers.run, self._table.name
+        if pending := await run(self._ledger.pending_of_stream, name, stream_id):
+            await self._find(pending)
+        return (await run(self._ledger.next_offsets, name, [stream_id]))[stream_id]
+
+    @property
+    def idle(self) -> bool:
+        """Whether no batch is on its way."""
+        return not self._under_way
+
+    def _before(self, entry: Entry) -> Candidate | None:
+        position = entry.position
+        if position is None or position.offset == 0:
+            return None
+        before = StreamPosition(position.stream_id, position.offset - 1)
+        return self._under_way.get(stream_entry(before).name)
+
+    async def _look_up(self, entries: Sequence[Entry]) -> _Known:
+        known = await self._table.workers.run(self._read, entries)
+        pending = [record for record in known.records.values() if record.committed is None]
+        if not pending:
+            return known
+        return replace(known, records={**known.records, **await self._find(pending)})
+
+    def _read(self, entries: Sequence[Entry]) -> _Known:
+        """Ask the ledger. Blocks."""
+        table = self._table.name
+        streams = {entry.position.stream_id for entry in entries if entry.position}
+        expected = self._ledger.next_offsets(table, streams) if streams else {}
+        records = self._ledger.look_up(table, [entry.name for entry in entries])
+        forgotten = [
+            entry
+            for entry in entries
+            if entry.position
+            and entry.position.offset < expected[entry.position.stream_id]
+            and entry.name not in records
+        ]
+        return _Known({**records, **self._without_counts(forgotten, expected)}, expected)
+
+    def _without_counts(
+        self, forgotten: Sequence[Entry], expected: Mapping[str, int]
+    ) -> dict[str, Record]:
+        """Give records of batches that were swept: the last of their stream tells of them.
+
+        Its snapshot has their rows too; how many they were is not known any more.
+        """
+        last = {
+            entry.name: stream_entry(
+                StreamPosition(entry.position.stream_id, expected[entry.position.stream_id] - 1)
+            ).name
+            for entry in forgotten
+            if entry.position
+        }
+        records = self._ledger.look_up(self._table.name, list(set(last.values())))
+        return {
+            name: replace(records[of], attempts=(Attempt("", rows=0),))
+            for name, of in last.items()
+            if of in records
+        }
+
+    async def _find(self, pending: Sequence[Record]) -> dict[str, Record]:
+        """Look for the commits of pending records in the table; settle those that are there."""
+        self._table.forget()
+        state = await self._table.state()
+        commits = commits_of(state.metadata) if state else {}
+        found = [
+            (record, attempt, committed_by(commits[attempt.commit_id]))
+            for record in pending
+            for attempt in record.attempts
+            if attempt.commit_id in commits
+        ]
+        if found:
+            run = self._table.workers.run
+            await run(self._ledger.settle_found, self._table.name, found)
+        return {
+            record.entry.name: replace(record, attempts=(attempt,), committed=committed)
+            for record, attempt, committed in found
+        }
+
+    def _let_on(self, member: Member, candidate: Candidate, known: _Known) -> bool:
+        """Say whether the member may be prepared; else it is answered, or waits."""
+        record = known.records.get(candidate.entry.name)
+        if record is not None and record.replay is not None:
+            member.acknowledge(record.replay)
+            return False
+        if record is not None and record.lease_left_ms > 0:
+            self._set_aside(member, candidate, record.lease_left_ms / 1000)
+            return False
+        candidate.displaces = record
+        return candidate.entry.position is None or self._in_order(
+            member, candidate, candidate.entry.position, known
+        )
+
+    def _in_order(
+        self, member: Member, candidate: Candidate, position: StreamPosition, known: _Known
+    ) -> bool:
+        """Let a batch of a stream on where those before it are applied, or go on with it.
+
+        Whether they come to anything is known when it is claimed.
+        """
+        expected = known.expected[position.stream_id]
+        before = candidate.after
+        if position.offset <= expected:
+            return True
+        if before is None or (before.fate.done() and before.fate.result() is None):
+            member.refuse(out_of_range(candidate, expected))
+            return False
+        if before.aside:
+            self._set_aside(member, candidate)
+            return False
+        return True
+
+    def _set_aside(
+        self, member: Member, candidate: Candidate, lease_left: float = float("inf")
+    ) -> None:
+        """Let the member come back a little later; another server has its entry."""
+        delay = min(backoff_seconds(candidate.waits), lease_left)
+        candidate.waits += 1
+        candidate.aside = True
+        task = asyncio.create_task(self._come_back(member, candidate, delay))
+        self.waiting.add(task)
+
+    async def _come_back(self, member: Member, candidate: Candidate, delay: float) -> None:
+        await asyncio.wait({member.answer}, timeout=delay)
+        candidate.aside = False
+        self._gather(member)
+        if task := asyncio.current_task():
+            self.waiting.discard(task)
+
+
+def _offset(candidate: Candidate) -> int:
+    return candidate.entry.position.offset if candidate.entry.position else -1
+
+
+async def replayed(
+    fate: asyncio.Future[Acknowledgement | None],
+) -> Acknowledgement | None:
+    """Wait for the fate of a batch and give it as its retry gets it; None where it failed."""
+    await asyncio.wait({fate})
+    acknowledgement = fate.result()
+    return replace(acknowledgement, replayed=True) if acknowledgement else None

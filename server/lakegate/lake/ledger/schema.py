@@ -1,0 +1,117 @@
+"""The ledger's table, made and migrated by whichever server comes first."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    inspect,
+    text,
+)
+
+from lakegate.lake.ledger.engine import WRITES
+
+# Any number that no other program locks in the same database.
+ADVISORY_LOCK = 5_123_487_001
+
+_METADATA = MetaData()
+
+# A batch that is pending or applied. While it is pending `commit_id` and `displaced` name
+# the commits that may have applied it: JSON, `[[commit id, rows], …]`, the oldest first.
+ENTRIES = Table(
+    "lakegate_ledger",
+    _METADATA,
+    Column("database", Text, primary_key=True),
+    Column("table_name", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("stream_id", Text),
+    Column("stream_offset", BigInteger),
+    Column("applied", Boolean, nullable=False),
+    Column("commit_id", Text, nullable=False),
+    Column("row_count", BigInteger, nullable=False),
+    Column("displaced", Text, nullable=False),
+    Column("claimed_ms", BigInteger, nullable=False),
+    Column("lease_until_ms", BigInteger, nullable=False),
+    Column("snapshot_id", Text, nullable=False),
+    Column("extent_count", BigInteger, nullable=False),
+    Column("bytes_written", BigInteger, nullable=False),
+)
+
+VERSION = Table("lakegate_ledger_version", _METADATA, Column("version", Integer, nullable=False))
+
+# What each version adds to the one before. A version that was released is never changed.
+MIGRATIONS: Sequence[Sequence[str]] = (
+    (
+        """
+        CREATE TABLE lakegate_ledger (
+            database TEXT NOT NULL,
+            table_name TEXT NOT NULL,
+            name TEXT NOT NULL,
+            stream_id TEXT,
+            stream_offset BIGINT,
+            applied BOOLEAN NOT NULL,
+            commit_id TEXT NOT NULL,
+            row_count BIGINT NOT NULL,
+            displaced TEXT NOT NULL,
+            claimed_ms BIGINT NOT NULL,
+            lease_until_ms BIGINT NOT NULL,
+            snapshot_id TEXT NOT NULL,
+            extent_count BIGINT NOT NULL,
+            bytes_written BIGINT NOT NULL,
+            PRIMARY KEY (database, table_name, name)
+        )
+        """,
+        # To settle a commit, and to know what may still be looked for.
+        """
+        CREATE INDEX lakegate_ledger_pending
+            ON lakegate_ledger (database, table_name, commit_id) WHERE NOT applied
+        """,
+        # To know where a stream goes on.
+        """
+        CREATE INDEX lakegate_ledger_stream
+            ON lakegate_ledger (database, table_name, stream_id, stream_offset)
+            WHERE stream_id IS NOT NULL
+        """,
+        # To sweep.
+        "CREATE INDEX lakegate_ledger_claimed ON lakegate_ledger (claimed_ms)",
+    ),
+)
+
+
+class LedgerTooNewError(Exception):
+    """The ledger was migrated by a newer Lakegate; this one would not understand it."""
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the database to the newest version; one server at a time.
+
+    Raises `LedgerTooNewError`.
+    """
+    with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
+        version = _version(connection)
+        if version > len(MIGRATIONS):
+            raise LedgerTooNewError(
+                f"The ledger has version {version}; this server knows up to {len(MIGRATIONS)}."
+            )
+        for number in range(version, len(MIGRATIONS)):
+            for statement in MIGRATIONS[number]:
+                connection.execute(text(statement))
+            connection.execute(VERSION.update().values(version=number + 1))
+
+
+def _version(connection: Connection) -> int:
+    """Read the version; an empty database gets the table for it, and has version 0."""
+    if not inspect(connection).has_table(VERSION.name):
+        VERSION.create(connection)
+        connection.execute(VERSION.insert().values(version=0))
+    version: int = connection.execute(VERSION.select()).scalar_one()
+    return version
