@@ -1,6 +1,7 @@
 """Lets grpcio-testing, which knows blocking servicers, drive ours."""
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import Any, cast
@@ -19,7 +20,7 @@ class Blocking:
 
     def __getattr__(self, method: str) -> Callable[[Any, Any], Any]:
         behaviour = getattr(self._servicer, method)
-        call = self._stream if method.endswith("Stream") else self._unary
+        call = self._unary if inspect.iscoroutinefunction(behaviour) else self._stream
         return lambda request, context: call(behaviour, method, request, context)
 
     def _unary(self, behaviour: Any, method: str, request: Any, context: Any) -> Any:

@@ -32,6 +32,11 @@ def test_every_route_lands_on_its_rpc() -> None:
     table = "/v1/admin/databases/{database}/tables/{table}"
     assert routes == {
         "IngestService.IngestBody": ("post", "/v1/ingest", "*"),
+        "IngestService.GetStream": (
+            "get",
+            "/v1/databases/{database}/tables/{table}/streams/{stream_id}",
+            "",
+        ),
         "QueryEventService.PushQueries": ("post", "/ingest/push/queries", "queries"),
         "TableService.EnsureTable": ("post", table, "*"),
         "TableService.GetTable": ("get", table, ""),

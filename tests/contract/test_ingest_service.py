@@ -12,12 +12,19 @@ from google.api.httpbody_pb2 import HttpBody
 from google.rpc import error_details_pb2, status_pb2
 from tests.contract.blocking import Blocking
 
-from lakegate.batches import Acknowledgement, Batch, Body, DecodedGroup, TableName
+from lakegate.batches import (
+    Acknowledgement,
+    Batch,
+    Body,
+    DecodedGroup,
+    StreamPosition,
+    TableName,
+)
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.formats import Formats
 from lakegate.rpc.ingest import IngestServicer
 from lakegate.v1 import acknowledgement_pb2, ingest_pb2
-from lakegate.v1.ingest_pb2 import IngestRequest
+from lakegate.v1.ingest_pb2 import GetStreamRequest, GetStreamResponse, IngestRequest
 
 MAX_BODY_BYTES = 100
 SERVICE = ingest_pb2.DESCRIPTOR.services_by_name["IngestService"]
@@ -47,6 +54,9 @@ class Lake:
             raise LakegateError(ErrorCode.TABLE_NOT_FOUND, "no table default.missing")
         self.batches.append(batch)
         return ACKNOWLEDGED
+
+    async def next_offset(self, name: TableName, stream_id: str) -> int:
+        return len(f"{name}/{stream_id}")
 
 
 @pytest.fixture
@@ -208,3 +218,45 @@ def test_a_stream_answers_every_request_in_order(server: Any, lake: Lake) -> Non
         "acknowledgement",
     ]
     assert [batch.table.table for batch in lake.batches] == ["first", "last"]
+
+
+def test_a_batch_of_a_stream_has_its_place(server: Any, lake: Lake) -> None:
+    ingest(server, IngestRequest(table="t", ndjson=b"{}", stream_id="s", offset=0))
+    assert [batch.position for batch in lake.batches] == [StreamPosition("s", 0)]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        IngestRequest(table="t", ndjson=b"{}", stream_id="s"),
+        IngestRequest(table="t", ndjson=b"{}", offset=0),
+        IngestRequest(table="t", ndjson=b"{}", stream_id="s", offset=-1),
+        IngestRequest(table="t", ndjson=b"{}", stream_id="s", offset=0, idempotency_key="k"),
+        IngestRequest(table="t", ndjson=b"{}", stream_id="s" * 256, offset=0),
+        IngestRequest(table="t", ndjson=b"{}", stream_id="s\0", offset=0),
+        IngestRequest(table="t", ndjson=b"{}", idempotency_key="k" * 256),
+        IngestRequest(table="t", ndjson=b"{}", idempotency_key="k\0"),
+    ],
+)
+def test_what_does_not_name_one_batch_is_refused(
+    server: Any, lake: Lake, request_: IngestRequest
+) -> None:
+    _, metadata, code, _ = ingest(server, request_)
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert reason(metadata) == "INVALID_ARGUMENT"
+    assert lake.batches == []
+
+
+def test_a_client_that_comes_back_is_told_where_its_stream_goes_on(server: Any) -> None:
+    method = SERVICE.methods_by_name["GetStream"]
+    request = GetStreamRequest(table="t", stream_id="s")
+    answer, _, code, _ = server.invoke_unary_unary(method, (), request, None).termination()
+    assert code is grpc.StatusCode.OK
+    assert answer == GetStreamResponse(stream_id="s", next_offset=len("default.t/s"))
+
+
+def test_a_stream_without_a_name_is_refused(server: Any) -> None:
+    method = SERVICE.methods_by_name["GetStream"]
+    call = server.invoke_unary_unary(method, (), GetStreamRequest(table="t"), None)
+    _, _, code, _ = call.termination()
+    assert code is grpc.StatusCode.INVALID_ARGUMENT

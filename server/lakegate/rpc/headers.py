@@ -10,6 +10,7 @@ from lakegate.batches import DEFAULT_DATABASE, TableName
 from lakegate.errors import ErrorCode, LakegateError
 
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
+MAX_STREAM_ID_CHARACTERS = 255
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -55,11 +56,27 @@ def identifier(name: str, kind: str) -> str:
     return name
 
 
-def idempotency_key(key: str) -> str | None:
-    """Check an idempotency key; an empty one is none."""
-    if len(key) > MAX_IDEMPOTENCY_KEY_CHARACTERS:
+def stream_id(name: str) -> str:
+    """Check the name of a stream."""
+    if not 1 <= len(name) <= MAX_STREAM_ID_CHARACTERS or not _is_storable(name):
         raise LakegateError(
             ErrorCode.INVALID_ARGUMENT,
-            f"an idempotency key has at most {MAX_IDEMPOTENCY_KEY_CHARACTERS} characters",
+            f"a stream_id has 1 to {MAX_STREAM_ID_CHARACTERS} characters, none of them NUL",
+        )
+    return name
+
+
+def idempotency_key(key: str) -> str | None:
+    """Check an idempotency key; an empty one is none."""
+    if len(key) > MAX_IDEMPOTENCY_KEY_CHARACTERS or not _is_storable(key):
+        raise LakegateError(
+            ErrorCode.INVALID_ARGUMENT,
+            f"an idempotency key has at most {MAX_IDEMPOTENCY_KEY_CHARACTERS} characters, "
+            "none of them NUL",
         )
     return key or None
+
+
+def _is_storable(text: str) -> bool:
+    """Whether any SQL database takes the text."""
+    return "\0" not in text

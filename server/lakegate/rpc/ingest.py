@@ -2,26 +2,47 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Protocol
 
 from google.api.httpbody_pb2 import HttpBody
 
-from lakegate.batches import Batch, Body
+from lakegate.batches import Batch, Body, StreamPosition, TableName
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.append import Append, append
 from lakegate.rpc.formats import Formats
-from lakegate.rpc.headers import Context, boolean, headers_of, idempotency_key, table_name
+from lakegate.rpc.headers import (
+    Context,
+    boolean,
+    headers_of,
+    idempotency_key,
+    stream_id,
+    table_name,
+)
 from lakegate.rpc.inflate import inflater
 from lakegate.rpc.streams import answer_in_order, result_of
 from lakegate.v1 import ingest_pb2_grpc
 from lakegate.v1.acknowledgement_pb2 import Acknowledgement
-from lakegate.v1.ingest_pb2 import IngestRequest, IngestStreamResponse
+from lakegate.v1.ingest_pb2 import (
+    GetStreamRequest,
+    GetStreamResponse,
+    IngestRequest,
+    IngestStreamResponse,
+)
+
+
+class Streams(Append, Protocol):
+    """What this servicer needs of the lake."""
+
+    async def next_offset(self, name: TableName, stream_id: str) -> int:
+        """Give the offset that a stream of batches goes on with."""
+        ...
 
 
 class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     """Reads batches off the wire and hands them to the lake."""
 
     def __init__(
-        self, lake: Append, formats: Formats, max_body_bytes: int, draining: asyncio.Event
+        self, lake: Streams, formats: Formats, max_body_bytes: int, draining: asyncio.Event
     ) -> None:
         """Append to `lake`; streams end once `draining` is set."""
         self._lake = lake
@@ -64,6 +85,14 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
         return answer_in_order(requests, answer, IngestRequest.ByteSize, self._draining)
 
+    async def GetStream(self, request: GetStreamRequest, context: Context) -> GetStreamResponse:
+        """Say where a stream goes on."""
+        del context
+        table = table_name(request.database, request.table)
+        stream = stream_id(request.stream_id)
+        next_offset = await self._lake.next_offset(table, stream)
+        return GetStreamResponse(stream_id=stream, next_offset=next_offset)
+
     async def _read(
         self, chunks: AsyncIterator[HttpBody], content_encoding: str
     ) -> tuple[str, bytes]:
@@ -101,6 +130,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             decoder=self._formats.ndjson if rows == "ndjson" else self._formats.arrow,
             auto_create=not request.HasField("auto_create") or request.auto_create,
             idempotency_key=idempotency_key(request.idempotency_key),
+            position=_position(request),
         )
 
     def _check_size(self, size: int) -> None:
@@ -109,3 +139,19 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
                 ErrorCode.BODY_TOO_LARGE,
                 f"the body is larger than {self._max_body_bytes} bytes; send smaller batches",
             )
+
+
+def _position(request: IngestRequest) -> StreamPosition | None:
+    """Give the place of a batch in its stream, where it has one."""
+    if not request.stream_id and not request.HasField("offset"):
+        return None
+    if not (request.stream_id and request.HasField("offset")) or request.offset < 0:
+        raise LakegateError(
+            ErrorCode.INVALID_ARGUMENT, "stream_id goes with an offset, which is 0 or more"
+        )
+    if request.idempotency_key:
+        raise LakegateError(
+            ErrorCode.INVALID_ARGUMENT,
+            "a batch has a stream_id and an offset, or an idempotency_key: not both",
+        )
+    return StreamPosition(stream_id(request.stream_id), request.offset)

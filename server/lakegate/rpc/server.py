@@ -1,6 +1,7 @@
 """The gRPC server: every service on one port, and its orderly end."""
 
 import asyncio
+from typing import Protocol
 
 import grpc.aio
 from grpc_health.v1 import health_pb2 as grpc_health_pb2
@@ -14,7 +15,7 @@ from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.formats import Formats
 from lakegate.rpc.health import HealthServicer
 from lakegate.rpc.inflate_service import add_inflate_servicer
-from lakegate.rpc.ingest import IngestServicer
+from lakegate.rpc.ingest import IngestServicer, Streams
 from lakegate.rpc.interceptor import CallInterceptor
 from lakegate.rpc.query_events import QueryEventServicer, add_query_event_servicer
 from lakegate.rpc.tables import Tables, TableServicer
@@ -40,13 +41,17 @@ SERVICES = tuple(
 )
 
 
+class Lake(Tables, Streams, Protocol):
+    """What the servicers together need of the lake."""
+
+
 class Server:
-    """Serves `Tables` (the lake) over gRPC on one port."""
+    """Serves the lake over gRPC on one port."""
 
     def __init__(
         self,
         settings: Settings,
-        lake: Tables,
+        lake: Lake,
         formats: Formats,
         query_events: Decoder,
         tokens: Tokens,

@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class IngestRequest(_message.Message):
-    __slots__ = ("database", "table", "ndjson", "arrow_ipc", "idempotency_key", "auto_create", "schema_evolve")
+    __slots__ = ("database", "table", "ndjson", "arrow_ipc", "idempotency_key", "auto_create", "schema_evolve", "stream_id", "offset")
     DATABASE_FIELD_NUMBER: _ClassVar[int]
     TABLE_FIELD_NUMBER: _ClassVar[int]
     NDJSON_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +18,8 @@ class IngestRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     AUTO_CREATE_FIELD_NUMBER: _ClassVar[int]
     SCHEMA_EVOLVE_FIELD_NUMBER: _ClassVar[int]
+    STREAM_ID_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
     database: str
     table: str
     ndjson: bytes
@@ -25,7 +27,27 @@ class IngestRequest(_message.Message):
     idempotency_key: str
     auto_create: bool
     schema_evolve: bool
-    def __init__(self, database: _Optional[str] = ..., table: _Optional[str] = ..., ndjson: _Optional[bytes] = ..., arrow_ipc: _Optional[bytes] = ..., idempotency_key: _Optional[str] = ..., auto_create: _Optional[bool] = ..., schema_evolve: _Optional[bool] = ...) -> None: ...
+    stream_id: str
+    offset: int
+    def __init__(self, database: _Optional[str] = ..., table: _Optional[str] = ..., ndjson: _Optional[bytes] = ..., arrow_ipc: _Optional[bytes] = ..., idempotency_key: _Optional[str] = ..., auto_create: _Optional[bool] = ..., schema_evolve: _Optional[bool] = ..., stream_id: _Optional[str] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class GetStreamRequest(_message.Message):
+    __slots__ = ("database", "table", "stream_id")
+    DATABASE_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    STREAM_ID_FIELD_NUMBER: _ClassVar[int]
+    database: str
+    table: str
+    stream_id: str
+    def __init__(self, database: _Optional[str] = ..., table: _Optional[str] = ..., stream_id: _Optional[str] = ...) -> None: ...
+
+class GetStreamResponse(_message.Message):
+    __slots__ = ("stream_id", "next_offset")
+    STREAM_ID_FIELD_NUMBER: _ClassVar[int]
+    NEXT_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    stream_id: str
+    next_offset: int
+    def __init__(self, stream_id: _Optional[str] = ..., next_offset: _Optional[int] = ...) -> None: ...
 
 class IngestStreamResponse(_message.Message):
     __slots__ = ("acknowledgement", "error")

@@ -52,6 +52,11 @@ class IngestServiceStub:
                 request_serializer=lakegate_dot_v1_dot_ingest__pb2.IngestRequest.SerializeToString,
                 response_deserializer=lakegate_dot_v1_dot_ingest__pb2.IngestStreamResponse.FromString,
                 _registered_method=True)
+        self.GetStream = channel.unary_unary(
+                '/lakegate.v1.IngestService/GetStream',
+                request_serializer=lakegate_dot_v1_dot_ingest__pb2.GetStreamRequest.SerializeToString,
+                response_deserializer=lakegate_dot_v1_dot_ingest__pb2.GetStreamResponse.FromString,
+                _registered_method=True)
 
 
 class IngestServiceServicer:
@@ -90,6 +95,13 @@ class IngestServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetStream(self, request, context):
+        """Where a stream goes on: what a client asks that comes back after a crash.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IngestServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -107,6 +119,11 @@ def add_IngestServiceServicer_to_server(servicer, server):
                     servicer.IngestStream,
                     request_deserializer=lakegate_dot_v1_dot_ingest__pb2.IngestRequest.FromString,
                     response_serializer=lakegate_dot_v1_dot_ingest__pb2.IngestStreamResponse.SerializeToString,
+            ),
+            'GetStream': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStream,
+                    request_deserializer=lakegate_dot_v1_dot_ingest__pb2.GetStreamRequest.FromString,
+                    response_serializer=lakegate_dot_v1_dot_ingest__pb2.GetStreamResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -191,6 +208,33 @@ class IngestService:
             '/lakegate.v1.IngestService/IngestStream',
             lakegate_dot_v1_dot_ingest__pb2.IngestRequest.SerializeToString,
             lakegate_dot_v1_dot_ingest__pb2.IngestStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStream(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lakegate.v1.IngestService/GetStream',
+            lakegate_dot_v1_dot_ingest__pb2.GetStreamRequest.SerializeToString,
+            lakegate_dot_v1_dot_ingest__pb2.GetStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,
