@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
-
 from tests.unit.decode.reference import Table
 
 TYPES = ["bool", "int", "long", "real", "string", "timestamp", "date", "dynamic", "vector(3)"]
@@ -285,36 +284,44 @@ def _line(
 ) -> bytes:
     deviation = draw(st.integers(0, 60))
     fields = [(name, draw(st.sampled_from(pool))) for name, pool in zip(names, pools, strict=True)]
+    fields = _with_other_fields(draw, fields, deviation)
+    line = "{" + comma.join(f"{json.dumps(n)}{colon}{v}" for n, v in fields) + "}"
+    return _damaged(draw, line.encode(errors="replace"), deviation)
+
+
+def _with_other_fields(
+    draw: st.DrawFn, fields: list[tuple[str, str]], deviation: int
+) -> list[tuple[str, str]]:
+    added = []
     match deviation:
         case 0:
             fields = draw(st.permutations(fields))
-        case 1 | 2:
-            fields = fields[1:]
-        case 3:
-            fields = fields[:-1]
+        case 1 | 2 | 3:
+            fields = [field for field in fields if draw(st.integers(0, 3))]
         case 4 | 5:
-            fields.append((draw(st.sampled_from(NAMES)), draw(free_values)))
+            added = [(draw(st.sampled_from(NAMES)), draw(free_values))]
         case 6:
-            fields.append((draw(st.text(max_size=3)), draw(st.sampled_from(ALL_VALUES))))
-        case 7:
-            fields.append((draw(st.sampled_from(NAMES)), draw(st.sampled_from(WRONG))))
-        case _:
-            pass
-    line = "{" + comma.join(f"{json.dumps(n)}{colon}{v}" for n, v in fields) + "}"
-    data = line.encode(errors="replace")
+            added = [(draw(st.text(max_size=3)), draw(st.sampled_from(ALL_VALUES)))]
+        case 7 if fields:
+            changed = draw(st.integers(0, len(fields) - 1))
+            fields[changed] = (fields[changed][0], draw(st.sampled_from(WRONG)))
+    return [*fields, *added]
+
+
+def _damaged(draw: st.DrawFn, line: bytes, deviation: int) -> bytes:
+    cut = draw(st.integers(0, len(line))) if deviation in (9, 10) else 0
     match deviation:
         case 8:
-            return b" " + data + b"\t"
+            return b" " + line + b"\t"
         case 9:
-            cut = draw(st.integers(0, len(data)))
-            return data[:cut].replace(b"\n", b"")
+            return line[:cut].replace(b"\n", b"")
         case 10:
-            cut = draw(st.integers(0, len(data)))
-            return data[:cut] + draw(st.sampled_from(SPLINTERS)) + data[cut:]
+            return line[:cut] + draw(st.sampled_from(SPLINTERS)) + line[cut:]
         case 11:
             return draw(st.sampled_from(NO_OBJECTS))
-        case _:
-            return data
+        case 12:
+            return line[:-1] + b",}"
+    return line
 
 
 SPLINTERS = [b"\xff", b"\xed\xa0\x80", b",", b'"', b"}", b"{", b"\x00", b" ", b"\\", b"1", b":"]

@@ -6,6 +6,7 @@ Written from the rules, not from the decoder: it shares no code with it.
 import math
 import re
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
@@ -60,7 +61,7 @@ def decode(bodies: list[tuple[bytes, bool]], table: Table) -> Decoded:
             decoded.verdicts.append(bad_lines[:10])
             continue
         decoded.verdicts.append(len(rows))
-        decoded.rows.extend(_place(rows, evolve, table, decoded.new_columns))
+        decoded.rows.extend(_place(rows, table, decoded.new_columns, evolve=evolve))
     return decoded
 
 
@@ -130,11 +131,11 @@ def _fields_of_columns(
 
 
 def _place(
-    rows: list[list[tuple[str, Node]]], evolve: bool, table: Table, new_columns: list[str]
+    rows: list[list[tuple[str, Node]]], table: Table, new_columns: list[str], *, evolve: bool
 ) -> list[dict[str, Cell]]:
     """Give the rows of a good body, and add its new columns."""
     brought = 0
-    placed = []
+    placed: list[dict[str, Cell]] = []
     for row in rows:
         chosen, others = _fields_of_columns(row, table)
         cells = {name: _cell(node, table.columns[name]) for name, node in chosen.items()}
@@ -211,25 +212,7 @@ def _cell(node: Node, kind: str) -> Cell:
         return None
     if kind.startswith("vector"):
         return _vector(node, int(kind[7:-1]))
-    match kind:
-        case "string":
-            return node.text if node.kind == "string" else node.raw
-        case "dynamic":
-            return node.raw
-        case "bool":
-            _demand(node.kind == "bool")
-            return node.raw == "true"
-        case "int":
-            return _whole(node, 32)
-        case "long":
-            return _whole(node, 64)
-        case "real":
-            return _real(node)
-        case "timestamp":
-            return _timestamp(node)
-        case "date":
-            return _date(node)
-    raise AssertionError(kind)
+    return CELLS[kind](node)
 
 
 def _demand(condition: object) -> None:
@@ -298,3 +281,20 @@ def _date(node: Node) -> date:
         return date.fromisoformat(node.text)
     except ValueError as error:
         raise BadValueError from error
+
+
+def _bool(node: Node) -> bool:
+    _demand(node.kind == "bool")
+    return node.raw == "true"
+
+
+CELLS: dict[str, Callable[[Node], Cell]] = {
+    "string": lambda node: node.text if node.kind == "string" else node.raw,
+    "dynamic": lambda node: node.raw,
+    "bool": _bool,
+    "int": lambda node: _whole(node, 32),
+    "long": lambda node: _whole(node, 64),
+    "real": _real,
+    "timestamp": _timestamp,
+    "date": _date,
+}

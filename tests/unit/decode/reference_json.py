@@ -58,7 +58,7 @@ class Reader:
                 return self.number()
 
     def object(self, depth: int) -> Node:
-        members = []
+        members: list[tuple[str, Node]] = []
         raws = []
         self.expect("{")
         self.skip()

@@ -1,0 +1,275 @@
+"""NDJSON bodies to rows: the rules that callers rely on, one by one."""
+
+import json
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from lakegate.batches import Body, DecodedGroup
+from lakegate.decode.ndjson import NdjsonDecoder
+from lakegate.decode.reader import Reader
+from lakegate.errors import ErrorCode, LakegateError
+
+DEFAULT = NdjsonDecoder.default_schema
+MOMENT = datetime(2026, 5, 2, 10, 0, tzinfo=UTC)
+
+
+@pytest.fixture(params=["one by one", "many at once"])
+def decoder(request: pytest.FixtureRequest) -> NdjsonDecoder:
+    return NdjsonDecoder(reader=Reader(few_rows=1 if request.param == "many at once" else 1000))
+
+
+def decode(decoder: NdjsonDecoder, *bodies: bytes, schema: pa.Schema = DEFAULT) -> DecodedGroup:
+    return decoder.decode([Body(data) for data in bodies], schema)
+
+
+def rows(group: DecodedGroup) -> list[dict[str, object]]:
+    listed = group.rows.to_pylist()
+    return [{k: v for k, v in row.items() if v is not None} for row in listed]
+
+
+def refusal(group: DecodedGroup, body: int = 0) -> LakegateError:
+    outcome = group.outcomes[body]
+    assert isinstance(outcome, LakegateError)
+    assert outcome.code is ErrorCode.BAD_REQUEST_BODY
+    return outcome
+
+
+def test_values_land_as_the_very_texts_that_were_sent(decoder: NdjsonDecoder) -> None:
+    line = b'{"n": 12345678901234567890, "d": "2026-05-02", "f": 1e400, "o": {"b":1,"a":[1.10]}}'
+
+    group = decode(decoder, line)
+
+    assert group.outcomes == [1]
+    assert rows(group) == [
+        {"n": "12345678901234567890", "d": "2026-05-02", "f": "1e400", "o": '{"b":1,"a":[1.10]}'}
+    ]
+
+
+@pytest.mark.parametrize("source", ["at", "timestamp", "_timestamp", "Timestamp"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        '"2026-05-02T10:00:00Z"',
+        '"2026-05-02T12:00:00.000+02:00"',
+        '"2026-05-02t10:00:00z"',
+        "1777716000000000000",
+    ],
+)
+def test_at_comes_from_the_time_that_a_row_has(
+    decoder: NdjsonDecoder, source: str, sent: str
+) -> None:
+    group = decode(decoder, f'{{"{source}":{sent},"label":"x"}}'.encode())
+
+    assert rows(group) == [{"at": MOMENT, "label": "x"}]
+    assert group.rows.schema.field("at").type == pa.timestamp("us", tz="UTC")
+
+
+def test_a_second_time_of_a_row_goes_to_props(decoder: NdjsonDecoder) -> None:
+    line = b'{"timestamp":5,"at":"2026-05-02T10:00:00Z","_timestamp":null}'
+
+    assert rows(decode(decoder, line)) == [{"at": MOMENT, "props": '{"timestamp":5}'}]
+
+
+def test_a_table_with_a_timestamp_of_its_own_keeps_it(decoder: NdjsonDecoder) -> None:
+    schema = DEFAULT.append(pa.field("timestamp", pa.string()))
+
+    group = decode(decoder, b'{"timestamp":"noon"}', schema=schema)
+
+    assert rows(group) == [{"timestamp": "noon"}]
+
+
+def test_33_unknown_fields_are_32_columns_and_a_key_in_props(decoder: NdjsonDecoder) -> None:
+    line = json.dumps({f"c{i}": i for i in range(33)}).encode()
+
+    group = decode(decoder, line)
+
+    (row,) = rows(group)
+    assert row == {f"c{i}": str(i) for i in range(32)} | {"props": '{"c32":32}'}
+
+
+def test_the_cap_of_new_columns_is_one_for_each_request(decoder: NdjsonDecoder) -> None:
+    first = json.dumps({f"a{i}": i for i in range(32)}).encode()
+    second = json.dumps({f"b{i}": i for i in range(33)} | {"a0": "known by now"}).encode()
+
+    group = decode(decoder, first, second)
+
+    assert len(group.rows.schema.names) == 32 + 32 + 1
+    assert rows(group)[1]["a0"] == "known by now"
+    assert rows(group)[1]["props"] == '{"b32":32}'
+
+
+def test_a_table_grows_to_its_cap_and_no_further() -> None:
+    decoder = NdjsonDecoder(max_table_columns=6)
+
+    group = decode(decoder, b'{"a":1,"b":2,"c":3}')
+
+    assert rows(group) == [{"a": "1", "b": "2", "props": '{"c":3}'}]
+
+
+def test_names_that_can_be_no_column_go_to_props_whole(decoder: NdjsonDecoder) -> None:
+    fields = {"Foo Bar": [1], "é": "x", "_file": 1, "x" * 64: None, "": True, "9": 0.5}
+    line = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+
+    assert [json.loads(str(row["props"])) for row in rows(decode(decoder, line))] == [fields]
+
+
+def test_a_repeated_field_goes_to_props(decoder: NdjsonDecoder) -> None:
+    group = decode(decoder, b'{"A":1,"a":2,"A":3,"label":"x","Label":"y"}')
+
+    assert rows(group) == [{"a": "1", "label": "x", "props": '{"a":2,"A":3,"Label":"y"}'}]
+
+
+@pytest.mark.parametrize(
+    ("own", "merged"),
+    [
+        ('{"x":1.10}', '{"x":1.10,"?":2}'),
+        ("{}", '{"?":2}'),
+        ("null", '{"?":2}'),
+        ("[1]", '{"props":[1],"?":2}'),
+        ('"text"', '{"props":"text","?":2}'),
+    ],
+)
+def test_the_props_of_a_row_are_merged_with_what_has_no_column(
+    decoder: NdjsonDecoder, own: str, merged: str
+) -> None:
+    group = decode(decoder, f'{{"props":{own},"?":2}}'.encode())
+
+    assert rows(group) == [{"props": merged}]
+
+
+def test_a_table_without_props_gets_it_when_something_has_no_column() -> None:
+    decoder = NdjsonDecoder(max_new_columns=0)
+
+    group = decode(decoder, b'{"x":1}', schema=pa.schema([("id", pa.int64())]))
+
+    assert rows(group) == [{"props": '{"x":1}'}]
+    assert group.rows.schema.field("props").metadata == {b"lakegate:type": b"dynamic"}
+
+
+def test_a_props_that_is_no_text_refuses_what_has_no_column(decoder: NdjsonDecoder) -> None:
+    schema = pa.schema([("props", pa.int64()), ("id", pa.int64())])
+
+    group = decode(decoder, b'{"id":1}', b'{"id":2,"?":1}', b'{"new":1}', schema=schema)
+
+    assert rows(group) == [{"id": 1}, {"new": "1"}]
+    assert 'column "props"' in refusal(group, 1).message
+
+
+def test_without_evolution_unknown_fields_are_dropped(decoder: NdjsonDecoder) -> None:
+    body = Body(b'{"label":"x","new":1,"Foo Bar":2}', schema_evolve=False)
+
+    group = decoder.decode([body], DEFAULT)
+
+    assert rows(group) == [{"label": "x"}]
+    assert group.rows.schema.names == ["label"]
+
+
+def test_bodies_without_rows_are_fine(decoder: NdjsonDecoder) -> None:
+    group = decode(decoder, b"", b"\n\n", b"\xef\xbb\xbf\r\n", b"  \t")
+
+    assert group.outcomes == [0, 0, 0, 0]
+    assert group.rows.num_rows == 0
+
+
+def test_rows_without_fields_still_are_rows(decoder: NdjsonDecoder) -> None:
+    group = decode(decoder, b"{}\n{ }\n")
+
+    assert group.outcomes == [2]
+    assert group.rows.num_rows == 2
+
+
+def test_byte_order_marks_blank_lines_and_crlf_are_no_part_of_rows(decoder: NdjsonDecoder) -> None:
+    group = decode(decoder, b'\xef\xbb\xbf{"label":"a"}\r\n\r\n  \r\n{"label":"b"}')
+
+    assert group.outcomes == [2]
+    assert [row["label"] for row in rows(group)] == ["a", "b"]
+
+
+def test_bad_bodies_name_their_lines_and_leave_the_others_alone(decoder: NdjsonDecoder) -> None:
+    good = b'{"label":"good","k":1}'
+    bad = {
+        7: (b'{"a":1}\n\n{"a":1,}', 3),
+        13: (b'{"a":NaN}', 1),
+        21: (b'\xef\xbb\xbf\r\n{"a":"\xff"}', 2),
+        33: (b"[1]", 1),
+        44: (good + b'\n{"at":"yesterday"}', 2),
+    }
+    bodies = [bad[i][0] if i in bad else good for i in range(50)]
+
+    group = decode(decoder, *bodies)
+
+    assert group.rows.num_rows == 45
+    assert [i for i, outcome in enumerate(group.outcomes) if outcome != 1] == list(bad)
+    for i, (_, line) in bad.items():
+        assert refusal(group, i).message.startswith(f"line {line}: ")
+        assert refusal(group, i).violations[0].field == f"line {line}"
+    assert "a" not in group.rows.schema.names
+
+
+def test_the_first_ten_bad_lines_are_listed(decoder: NdjsonDecoder) -> None:
+    group = decode(decoder, b'{"label":"x"}\n' + b'{"at":1.5}\n{"at"}\n' * 10)
+
+    fields = [violation.field for violation in refusal(group).violations]
+    assert fields == [f"line {number}" for number in range(2, 12)]
+
+
+def test_a_value_of_a_wrong_type_is_named_with_its_column(decoder: NdjsonDecoder) -> None:
+    schema = pa.schema([("status", pa.int32())])
+    value = "9" * 300
+
+    group = decode(decoder, f'{{"status":{value}}}'.encode(), schema=schema)
+
+    message = refusal(group).message
+    assert message.startswith('line 1: column "status": expected int ')
+    assert value[:100] in message
+    assert value[:101] not in message
+
+
+@pytest.mark.parametrize(
+    ("type_", "text", "value"),
+    [
+        (pa.decimal128(10, 2), "1.5", "1.50"),
+        (pa.decimal128(10, 2), "1.505", None),
+        (
+            pa.uuid(),
+            '"123E4567-e89b-12d3-a456-426614174000"',
+            "123e4567-e89b-12d3-a456-426614174000",
+        ),
+        (pa.uuid(), '"123"', None),
+        (pa.time64("us"), '"10:00:00.5"', "10:00:00.500000"),
+        (pa.time64("us"), '"25:00:00"', None),
+        (pa.float32(), "0.5", "0.5"),
+        (pa.float32(), "1e39", None),
+        (pa.timestamp("us"), '"2026-05-02T12:00:00+02:00"', "2026-05-02 10:00:00"),
+        (pa.list_(pa.int32()), "[1,null]", "[1, None]"),
+        (pa.list_(pa.int32()), "[1.5]", None),
+        (pa.struct([("x", pa.int32()), ("y", pa.string())]), '{"x":1}', "{'x': 1, 'y': None}"),
+        (pa.struct([("x", pa.int32())]), '{"z":1}', None),
+        (pa.struct([("x", pa.int32())]), '{"x":1,"x":2}', None),
+        (pa.map_(pa.string(), pa.bool_()), '{"k":true}', "[('k', True)]"),
+        (pa.binary(), '"AA=="', None),
+    ],
+)
+def test_columns_of_other_engines_take_exact_values_or_refuse(
+    decoder: NdjsonDecoder, type_: pa.DataType, text: str, value: str | None
+) -> None:
+    schema = pa.schema([pa.field("c", type_)])
+
+    group = decode(decoder, f'{{"c":{text}}}'.encode(), schema=schema)
+
+    if value is None:
+        assert refusal(group).message.startswith('line 1: column "c": expected ')
+        assert group.rows.num_rows == 0
+    else:
+        assert [str(row["c"]) for row in rows(group)] == [value]
+        assert group.rows.schema.field("c").type == type_
+
+
+def test_columns_of_other_engines_are_found_whatever_their_case(decoder: NdjsonDecoder) -> None:
+    schema = pa.schema([("userId", pa.int64()), ("Foo Bar", pa.string())])
+
+    group = decode(decoder, b'{"USERID":1,"Foo Bar":"x"}\n{"userId":2}', schema=schema)
+
+    assert rows(group) == [{"userId": 1, "Foo Bar": "x"}, {"userId": 2}]
