@@ -35,7 +35,7 @@ Send rows, then read them:
     -d '{{"context":{{}},"queryId":"q-1","query":"SELECT 1","queryState":"FINISHED",
          "duration_ms":12,"timestamp":"2026-03-10T12:00:00Z"}}'
 
-  lakegate sql 'select * from orders'
+  {command} sql 'select * from orders'
 
 Ctrl-C stops it.
 """
@@ -82,7 +82,7 @@ def tables() -> None:
 
 
 def _banner(settings: Settings, gate: Gate) -> str:
-    return _BANNER.format(gate=gate, home=settings.home.absolute())
+    return _BANNER.format(gate=gate, home=settings.home.absolute(), command=sys.argv[0])
 
 
 def _run(settings: Settings, command: Coroutine[None, None, None]) -> None:
