@@ -71,6 +71,23 @@ class Settings(BaseSettings):
             "history.expire.max-snapshot-age-ms says for how long."
         ),
     )
+    maintenance_interval_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        description="How often tables are looked at for small files to merge; 0 is never.",
+    )
+    compaction_sort_column: str = Field(
+        default="at",
+        description="What merged files are sorted by, where the table has no sort order.",
+    )
+    orphan_grace_seconds: float = Field(
+        default=3600.0,
+        ge=60,
+        description=(
+            "How old a file that no snapshot references must be before it is deleted. "
+            "The same on all servers of a catalog."
+        ),
+    )
 
     # What is remembered of requests
     ledger_url: str = Field(

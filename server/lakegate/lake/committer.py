@@ -18,6 +18,7 @@ from lakegate.batches import Acknowledgement, Batch
 from lakegate.lake.backoff import backoff_seconds
 from lakegate.lake.failures import (
     RETRYABLE,
+    FilesTooOldError,
     TableMissingError,
     TableReplacedError,
     as_lakegate_error,
@@ -45,12 +46,16 @@ OTHER_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class CommitPolicy:
-    """How commits happen: the settings of these names, the interval in seconds."""
+    """How commits happen: the settings of these names, the interval in seconds.
+
+    `uncommitted_seconds`: how long data files may wait for their commit.
+    """
 
     group_max_bytes: int
     interval_seconds: float
     attempts: int
     retention: Retention
+    uncommitted_seconds: float
 
 
 class TableCommitter:
@@ -61,6 +66,7 @@ class TableCommitter:
         self.table = table
         self.once = ExactlyOnce(table, ledger, self._gather)
         self._looked_for = LookedFor(ledger, table.name)
+        self.commits = 0
         self._policy = policy
         self._gathered: deque[Member] = deque()
         self._gathered_bytes = 0
@@ -153,7 +159,7 @@ class TableCommitter:
 
     async def _commit(self, prepared: PreparedGroup) -> None:
         """Commit the group and answer every member, whatever happens."""
-        commit = _Commit(prepared, self._policy.retention, self._own_snapshots, self._looked_for)
+        commit = _Commit(prepared, self._policy, self._own_snapshots, self._looked_for)
         claims = self.once.claims(commit.id, prepared.rows)
         try:
             if prepared.files:
@@ -161,7 +167,7 @@ class TableCommitter:
             elif prepared.rows:
                 await claims.own(None)
                 await self._acknowledge(prepared, claims, await self._current_snapshot_id())
-        except (ClaimsLostError, TableReplacedError, TableMissingError):
+        except (ClaimsLostError, FilesTooOldError, TableReplacedError, TableMissingError):
             # The bodies are still here: what is left of the group begins anew.
             await claims.abandon()
             self._gather_again(prepared.members)
@@ -205,7 +211,7 @@ class TableCommitter:
             except (TableReplacedError, TableMissingError):
                 self.table.forget()
                 raise
-            except ClaimsLostError:
+            except (ClaimsLostError, FilesTooOldError):
                 self.table.forget()
                 if doubt is not None:  # an attempt may still come through: no second one
                     refuse(unnamed(prepared.members), as_lakegate_error(doubt, self.table.name))
@@ -219,6 +225,7 @@ class TableCommitter:
                 log.info("Commit to %s, attempt %d: %s", self.table.name, attempt + 1, error)
                 await asyncio.sleep(backoff_seconds(attempt))
             else:
+                self.commits += 1
                 self._own_snapshots.append(commit.snapshot_id)
                 await self._acknowledge(prepared, claims, str(commit.snapshot_id))
                 self._tidy(state)
@@ -243,13 +250,13 @@ class _Commit:
     def __init__(
         self,
         prepared: PreparedGroup,
-        retention: Retention,
+        policy: CommitPolicy,
         own_snapshots: deque[int],
         looked_for: LookedFor,
     ) -> None:
         self.id = str(uuid.uuid4())
         self._prepared = prepared
-        self._retention = retention
+        self._policy = policy
         self._own_snapshots = own_snapshots
         self._looked_for = looked_for
         self._append: Append | None = None
@@ -276,6 +283,8 @@ class _Commit:
             return state
         if self._append is None:
             self._append = new_append(state, self._prepared.files, self.id)
+        if time.monotonic() - self._prepared.begun_at > self._policy.uncommitted_seconds:
+            raise FilesTooOldError
         now_ms = time.time_ns() // 1_000_000
-        expired = self._retention.expired(state.metadata, self._own_snapshots, now_ms)
+        expired = self._policy.retention.expired(state.metadata, self._own_snapshots, now_ms)
         return self._append.commit(state, self._looked_for.removable(state.metadata, expired))

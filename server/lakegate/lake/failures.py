@@ -34,6 +34,10 @@ class TableReplacedError(Exception):
     """The table was dropped and made anew: its files and field ids mean nothing now."""
 
 
+class FilesTooOldError(Exception):
+    """Data files wait for their commit for so long that a sweep may take them for orphans."""
+
+
 class ColumnConflictError(Exception):
     """Another writer gave a column that was to be added another type."""
 

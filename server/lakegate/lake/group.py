@@ -1,6 +1,7 @@
 """The members of a group commit: batches that wait, each for its own answer."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -61,6 +62,8 @@ class PreparedGroup:
     table: TableState | None = None
     files: list[DataFile] = field(default_factory=list)
     rows: list[tuple[Member, int]] = field(default_factory=list)
+    # When the oldest file was begun, on the monotonic clock.
+    begun_at: float = field(default_factory=time.monotonic)
 
     @property
     def members(self) -> list[Member]:

@@ -8,11 +8,12 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError
 
 from lakegate.batches import Acknowledgement, Batch, TableName
+from lakegate.lake.background import BackgroundMaintenance
 from lakegate.lake.committer import CommitPolicy, TableCommitter
 from lakegate.lake.failures import as_lakegate_error, draining
 from lakegate.lake.ledger.ledger import Ledger
 from lakegate.lake.ledger.once import replayed
-from lakegate.lake.retention import Retention
+from lakegate.lake.maintenance.policy import MaintenancePolicy
 from lakegate.lake.table_state import load_state
 from lakegate.lake.tables import TableDescription, TableShape, describe, ensure_table
 from lakegate.lake.warm_table import WarmTable
@@ -32,14 +33,22 @@ class Lake:
         """Serve the tables of `catalog`."""
         self._catalog = catalog
         self._ledger = Ledger(settings.ledger_database, settings.ledger_lease_seconds)
+        maintenance = MaintenancePolicy.of(settings)
         self._policy = CommitPolicy(
             group_max_bytes=settings.group_max_bytes,
             interval_seconds=settings.commit_interval_ms / 1000,
             attempts=settings.commit_attempts,
-            retention=Retention(settings.snapshots_kept),
+            retention=maintenance.retention,
+            uncommitted_seconds=maintenance.uncommitted_seconds,
+        )
+        self._committers: OrderedDict[TableName, TableCommitter] = OrderedDict()
+        self._maintenance = BackgroundMaintenance(
+            catalog,
+            maintenance,
+            settings.maintenance_interval_seconds,
+            self._committers.values,
         )
         self._workers = Workers(WORKER_THREADS)
-        self._committers: OrderedDict[TableName, TableCommitter] = OrderedDict()
         self._closed = False
 
     async def append(self, batch: Batch) -> Acknowledgement:
@@ -49,6 +58,7 @@ class Lake:
         """
         if self._closed:
             raise draining()
+        self._maintenance.start()
         while (first := self._committer(batch.table).once.first_of(batch)) is not None:
             if (acknowledgement := await replayed(first)) is not None:
                 return acknowledgement
@@ -109,6 +119,7 @@ class Lake:
     async def close(self) -> None:
         """Refuse new batches, answer those accepted, and let go of the catalog."""
         self._closed = True
+        await self._maintenance.stop()
         await asyncio.gather(*(committer.drain() for committer in self._committers.values()))
         self._workers.close()
         self._catalog.close()

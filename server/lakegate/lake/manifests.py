@@ -24,10 +24,11 @@ WriteEntries = Callable[[str, int, Sequence[ManifestEntry]], ManifestFile]
 def merged(state: TableState, commit_id: str, write: WriteEntries) -> tuple[ManifestFile, ...]:
     """Give the state's manifests, ten of a size made into one by `write(name, spec_id, entries)`.
 
-    The table property `commit.manifest-merge.enabled` can forbid it.
+    The table property `commit.manifest-merge.enabled` can forbid it. Manifests
+    that only say what an earlier snapshot deleted are left out.
     """
     enabled = state.metadata.properties.get(TableProperties.MANIFEST_MERGE_ENABLED, "true")
-    manifests = state.manifests
+    manifests = tuple(manifest for manifest in state.manifests if _entries(manifest))
     if enabled.lower() == "false" or len(manifests) < FAN_IN:
         return manifests
     for number, mergeable in enumerate(_mergeable(manifests)):

@@ -27,6 +27,7 @@ from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.backoff import backoff_seconds
 from lakegate.lake.catalog import ensure_namespace
 from lakegate.lake.failures import ColumnConflictError, TableMissingError
+from lakegate.lake.maintenance.policy import MANAGED
 from lakegate.lake.partitions import partition_spec, partition_terms
 from lakegate.lake.schema import (
     conflicting,
@@ -47,6 +48,7 @@ NEW_TABLE_PROPERTIES = {
     TableProperties.PARQUET_COMPRESSION: "zstd",
     TableProperties.METADATA_PREVIOUS_VERSIONS_MAX: "20",
     TableProperties.METADATA_DELETE_AFTER_COMMIT_ENABLED: "true",
+    MANAGED: "true",
 }
 
 

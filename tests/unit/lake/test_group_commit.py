@@ -188,7 +188,7 @@ async def test_a_busy_table_lets_batches_gather_for_the_interval(
 ) -> None:
     slow = settings.model_copy(update={"commit_interval_ms": 2000})
     lake = Lake(open_catalog(settings.catalog, settings.home), slow)
-    answers = [asyncio.ensure_future(lake.append(batch(decoder, {"label": "first"})))]
+    answers = [asyncio.ensure_future(lake.append(batch(decoder, {}))) for _ in range(2)]
     for number in range(20):
         await asyncio.sleep(0.01)
         answers.append(asyncio.ensure_future(lake.append(batch(decoder, {"label": str(number)}))))

@@ -1,0 +1,111 @@
+"""Maintenance beside ingest: the tables this process writes to are kept in order by it."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from pyiceberg.catalog import Catalog
+
+from lakegate.batches import TableName
+from lakegate.lake.committer import TableCommitter
+from lakegate.lake.failures import TableMissingError, TableReplacedError
+from lakegate.lake.maintenance.maintain import Maintenance
+from lakegate.lake.maintenance.plan import FAN_IN
+from lakegate.lake.maintenance.policy import MaintenancePolicy
+from lakegate.lake.warm_table import WarmTable
+
+log = logging.getLogger(__name__)
+
+# Ingest goes first: the thread of maintenance yields the processor to all others.
+NICENESS = 10
+
+
+class BackgroundMaintenance:
+    """Compacts and sweeps tables, one at a time, while the event loop does other things."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        policy: MaintenancePolicy,
+        interval_seconds: float,
+        committers: Callable[[], Iterable[TableCommitter]],
+    ) -> None:
+        """Look every `interval_seconds` at the tables that `committers` write to."""
+        self._maintenance = Maintenance(catalog, policy)
+        self._policy = policy
+        self._interval_seconds = interval_seconds
+        self._committers = committers
+        self._compacted_at: dict[TableName, int] = {}
+        self._swept_at: dict[TableName, float] = {}
+        self._thread = ThreadPoolExecutor(1, "maintenance", initializer=_be_nice)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, on the running event loop; later calls do nothing."""
+        if self._task is None and self._interval_seconds > 0:
+            self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End; what is under way is finished."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
+
+    async def _run(self) -> None:
+        while True:
+            # Servers that started together need not do this together.
+            await asyncio.sleep(self._interval_seconds * random.uniform(0.5, 1.5))  # noqa: S311
+            await self.look()
+
+    async def look(self) -> None:
+        """Maintain each table that needs it."""
+        loop = asyncio.get_running_loop()
+        for committer in list(self._committers()):
+            table = committer.table
+            if committer.commits - self._compacted_at.get(table.name, 0) < FAN_IN:
+                continue
+            self._compacted_at[table.name] = committer.commits
+            await loop.run_in_executor(self._thread, self._maintain, table, loop)
+
+    def _maintain(self, table: WarmTable, loop: asyncio.AbstractEventLoop) -> None:
+        name = table.name
+        try:
+            self._maintenance.compact(name, lambda: _held(table, loop), everything=False)
+            if self._sweep_is_due(name):
+                self._maintenance.sweep(name)
+        except (TableMissingError, TableReplacedError):
+            self._swept_at.pop(name, None)
+        except Exception:
+            log.exception("Maintenance of %s failed; it is tried again later", name)
+
+    def _sweep_is_due(self, name: TableName) -> bool:
+        """Whether a grace period has passed since the last sweep, or since the first look."""
+        now = time.monotonic()
+        if now - self._swept_at.setdefault(name, now) < self._policy.orphan_grace_seconds:
+            return False
+        self._swept_at[name] = now
+        return True
+
+
+@contextlib.contextmanager
+def _held(table: WarmTable, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Hold the table's lock from this thread; what it was kept warm with is stale after."""
+    asyncio.run_coroutine_threadsafe(table.lock.acquire(), loop).result()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(table.forget)
+        loop.call_soon_threadsafe(table.lock.release)
+
+
+def _be_nice() -> None:
+    with contextlib.suppress(OSError, AttributeError):  # where threads have no priority
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -1,0 +1,1 @@
+"""What keeps tables pleasant to read: compaction, expiry of snapshots, the sweep for orphans."""

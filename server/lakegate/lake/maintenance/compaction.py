@@ -1,0 +1,102 @@
+"""Compaction: small data files merged, as an Iceberg replace operation.
+
+The rows of a table stay what they are, so readers and writers go on: appends
+made meanwhile are kept, and only what is merged must still be there at the end
+(Iceberg table spec, "Snapshots", operation `replace`).
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.manifest import DataFile
+from pyiceberg.table.sorting import SortDirection
+from pyiceberg.transforms import IdentityTransform
+
+from lakegate.batches import TableName
+from lakegate.lake.backoff import backoff_seconds
+from lakegate.lake.data_files import total_size, write_data_files
+from lakegate.lake.maintenance.policy import MaintenancePolicy
+from lakegate.lake.maintenance.reading import read_data_files
+from lakegate.lake.maintenance.rewrite import Rewrite, new_rewrite
+from lakegate.lake.table_state import TableState, reload
+
+log = logging.getLogger(__name__)
+
+Alone = Callable[[], AbstractContextManager[None]]
+
+# Ingest is always faster; after so many attempts the files are left for another day.
+ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What one rewrite did: how many files became how many, and their sizes in bytes."""
+
+    files_before: int
+    files_after: int
+    bytes_before: int
+    bytes_after: int
+
+
+def compact(
+    catalog: Catalog,
+    state: TableState,
+    files: Sequence[DataFile],
+    policy: MaintenancePolicy,
+    alone: Alone,
+) -> Compacted | None:
+    """Merge `files`, all of one partition, into one. None where somebody was faster. Blocks.
+
+    `alone` holds off the commits of this process for the short end of it.
+    """
+    name = TableName(*state.table.name())
+    began = time.monotonic()
+    rows = _sorted(read_data_files(state, files), state, policy.sort_column)
+    rewrite = new_rewrite(state, files, write_data_files(state, rows))
+    for attempt in range(ATTEMPTS):
+        if time.monotonic() - began > policy.uncommitted_seconds:
+            break  # a sweep may soon take the new files for orphans
+        rewrite.prepare(reload(catalog, name, state.uuid))
+        with alone():
+            if _try(rewrite, reload(catalog, name, state.uuid)):
+                return _compacted(rewrite)
+        time.sleep(backoff_seconds(attempt))
+    log.info("%s: %d files are left unmerged, ingest was faster", name, len(files))
+    return None
+
+
+def _try(rewrite: Rewrite, state: TableState) -> bool:
+    try:
+        rewrite.commit(state)
+    except CommitFailedException:
+        return False
+    return True
+
+
+def _compacted(rewrite: Rewrite) -> Compacted:
+    return Compacted(
+        files_before=len(rewrite.removed),
+        files_after=len(rewrite.added),
+        bytes_before=total_size(rewrite.removed),
+        bytes_after=total_size(rewrite.added),
+    )
+
+
+def _sorted(rows: pa.Table, state: TableState, default: str) -> pa.Table:
+    """Sort by the table's sort order where it is plain, else by the default column."""
+    schema = state.metadata.schema()
+    keys = [
+        (column, "ascending" if field.direction is SortDirection.ASC else "descending")
+        for field in state.metadata.sort_order().fields
+        if isinstance(field.transform, IdentityTransform)
+        and (column := schema.find_column_name(field.source_id)) in rows.column_names
+    ]
+    if not keys and default in rows.column_names:
+        keys = [(default, "ascending")]
+    return rows.sort_by(keys) if keys else rows

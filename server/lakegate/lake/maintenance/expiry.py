@@ -1,0 +1,28 @@
+"""Expiry: snapshots past their retention leave the metadata of a table nobody writes to."""
+
+import time
+
+from pyiceberg.table.refs import MAIN_BRANCH
+from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, RemoveSnapshotsUpdate
+
+from lakegate.lake.retention import Retention
+from lakegate.lake.table_state import TableState
+
+
+def expire(state: TableState, retention: Retention) -> int:
+    """Remove the snapshots past retention; return how many. Raises `CommitFailedException`.
+
+    A busy table needs none of this: each commit does it too.
+    """
+    metadata = state.metadata
+    expired = retention.expired(metadata, (), time.time_ns() // 1_000_000)
+    if expired:
+        state.table.catalog.commit_table(
+            state.table,
+            (
+                AssertTableUUID(uuid=metadata.table_uuid),
+                AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=metadata.current_snapshot_id),
+            ),
+            (RemoveSnapshotsUpdate(snapshot_ids=expired),),
+        )
+    return len(expired)

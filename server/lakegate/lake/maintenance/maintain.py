@@ -1,0 +1,133 @@
+"""Maintenance of tables: compaction, expiry and the sweep, one after the other."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import CommitFailedException
+
+from lakegate.batches import TableName
+from lakegate.lake.failures import TableMissingError, TableReplacedError
+from lakegate.lake.maintenance.compaction import Alone, Compacted, compact
+from lakegate.lake.maintenance.expiry import expire
+from lakegate.lake.maintenance.plan import plan
+from lakegate.lake.maintenance.policy import (
+    MaintenancePolicy,
+    is_managed,
+    may_collect_garbage,
+)
+from lakegate.lake.maintenance.sweep import Swept, sweep
+from lakegate.lake.table_state import load_state, reload
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Summary:
+    """What maintenance did, summed over tables. Sizes in bytes."""
+
+    tables: int = 0
+    files_merged: int = 0
+    files_written: int = 0
+    bytes_merged: int = 0
+    bytes_written: int = 0
+    snapshots_expired: int = 0
+    orphans_deleted: int = 0
+    orphan_bytes: int = 0
+
+    def add_compacted(self, compacted: Compacted) -> None:
+        """Count one rewrite."""
+        self.files_merged += compacted.files_before
+        self.files_written += compacted.files_after
+        self.bytes_merged += compacted.bytes_before
+        self.bytes_written += compacted.bytes_after
+
+    def add_swept(self, swept: Swept) -> None:
+        """Count one sweep."""
+        self.orphans_deleted += swept.files
+        self.orphan_bytes += swept.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far maintenance is: `done` of `total` steps of `step` at `table`."""
+
+    table: TableName
+    step: str
+    done: int
+    total: int
+
+
+Report = Callable[[Progress], None]
+
+
+class Maintenance:
+    """Maintains the tables of a catalog. Its methods block."""
+
+    def __init__(
+        self, catalog: Catalog, policy: MaintenancePolicy, report: Report = lambda _: None
+    ) -> None:
+        """Maintain as `policy` says; `report` is told of every step."""
+        self.summary = Summary()
+        self._catalog = catalog
+        self._policy = policy
+        self._report = report
+
+    def run(self) -> Summary:
+        """Maintain every table that Lakegate manages, once and thoroughly."""
+        for name in managed_tables(self._catalog):
+            try:
+                self.compact(name, everything=True)
+                self.expire(name)
+                self.sweep(name)
+            except (TableMissingError, TableReplacedError):
+                continue  # dropped while we were at it
+            self.summary.tables += 1
+        return self.summary
+
+    def compact(
+        self, name: TableName, alone: Alone = contextlib.nullcontext, *, everything: bool
+    ) -> None:
+        """Merge small files; see `plan` for which, and `compact` for `alone`."""
+        state = load_state(self._catalog, name)
+        groups = plan(state, everything=everything)
+        for done, files in enumerate(groups):
+            self._report(Progress(name, "compact", done, len(groups)))
+            state = reload(self._catalog, name, state.uuid)
+            compacted = compact(self._catalog, state, files, self._policy, alone)
+            if compacted is not None:
+                self.summary.add_compacted(compacted)
+        self._report(Progress(name, "compact", len(groups), len(groups)))
+
+    def expire(self, name: TableName) -> None:
+        """Expire snapshots; where a commit is faster, that has done it."""
+        try:
+            expired = expire(load_state(self._catalog, name), self._policy.retention)
+        except CommitFailedException as error:
+            log.info("%s: snapshots are not expired now: %s", name, error)
+        else:
+            self.summary.snapshots_expired += expired
+
+    def sweep(self, name: TableName) -> None:
+        """Delete orphans, where the table allows that files are deleted."""
+        self._report(Progress(name, "sweep", 0, 1))
+        state = load_state(self._catalog, name)
+        if may_collect_garbage(state.metadata):
+            grace = self._policy.orphan_grace_seconds
+            self.summary.add_swept(sweep(self._catalog, name, state, grace))
+        self._report(Progress(name, "sweep", 1, 1))
+
+
+def managed_tables(catalog: Catalog) -> Iterator[TableName]:
+    """Name the tables that Lakegate manages."""
+    for namespace in catalog.list_namespaces():
+        for *_, table in catalog.list_tables(namespace):
+            name = TableName(".".join(namespace), table)
+            try:
+                managed = is_managed(load_state(catalog, name).metadata)
+            except TableMissingError:
+                continue
+            if managed:
+                yield name

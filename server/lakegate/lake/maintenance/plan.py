@@ -1,0 +1,71 @@
+"""Which small data files are merged into one."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from pyiceberg.manifest import DataFile, ManifestContent
+from pyiceberg.utils.bin_packing import ListPacker
+
+from lakegate.lake.maintenance.policy import target_bytes
+from lakegate.lake.table_state import TableState
+
+# A file of this part of the target size is large enough.
+LARGE_ENOUGH = 0.75
+# Beside ingest, files wait until there are so many of about the same size:
+# each row is then rewritten a few times at the most.
+FAN_IN = 10
+KILOBYTE_DIGITS = 4
+
+
+def has_deletes(state: TableState) -> bool:
+    """Whether rows of data files are deleted by delete files, which compaction leaves alone."""
+    return any(manifest.content == ManifestContent.DELETES for manifest in state.manifests)
+
+
+def live_files(state: TableState) -> list[DataFile]:
+    """Read the data files of the current snapshot."""
+    return [
+        entry.data_file
+        for manifest in state.manifests
+        if manifest.content == ManifestContent.DATA
+        for entry in manifest.fetch_manifest_entry(state.io)
+    ]
+
+
+def plan(state: TableState, *, everything: bool) -> list[list[DataFile]]:
+    """Group small files of a partition so that each group makes one file of the target size.
+
+    `everything`: merge whatever can be merged; otherwise only where enough
+    files of about the same size have gathered.
+    """
+    if has_deletes(state):
+        return []
+    target = target_bytes(state.metadata)
+    small = [
+        file
+        for file in live_files(state)
+        if file.file_size_in_bytes < LARGE_ENOUGH * target
+        and file.spec_id == state.metadata.default_spec_id
+    ]
+    packer: ListPacker[DataFile] = ListPacker(target, lookback=1, largest_bin_first=False)
+    fewest = 2 if everything else FAN_IN
+    return [
+        group
+        for alike in _alike(small, everything=everything)
+        for group in packer.pack(alike, lambda file: file.file_size_in_bytes)
+        if len(group) >= fewest
+    ]
+
+
+def _alike(files: Iterable[DataFile], *, everything: bool) -> Iterable[list[DataFile]]:
+    groups: dict[tuple[object, ...], list[DataFile]] = defaultdict(list)
+    for file in files:
+        magnitude = 0 if everything else _magnitude(file)
+        partition = tuple(file.partition[field] for field in range(len(file.partition)))
+        groups[(magnitude, *partition)].append(file)
+    return groups.values()
+
+
+def _magnitude(file: DataFile) -> int:
+    """Give the number of decimal digits of the size; all below ten kilobytes are alike."""
+    return max(KILOBYTE_DIGITS, len(str(file.file_size_in_bytes)))

@@ -1,0 +1,130 @@
+"""A replace snapshot: some data files taken out, others of the same rows put in.
+
+It survives appends made meanwhile: only the manifests that name a removed file
+are written anew, and each of them once.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.manifest import (
+    DataFile,
+    ManifestContent,
+    ManifestEntry,
+    ManifestEntryStatus,
+    ManifestFile,
+)
+from pyiceberg.table.snapshots import Operation
+
+from lakegate.lake.maintenance.plan import has_deletes
+from lakegate.lake.snapshot import commit_snapshot, new_snapshot, numbered, summary, write_entries
+from lakegate.lake.table_state import TableState
+
+
+@dataclass(frozen=True, slots=True)
+class RewrittenManifest:
+    """A manifest without the removed files, and how many of those it had named."""
+
+    manifest: ManifestFile
+    removed: int
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """Data files on their way into the place of others, however many attempts that takes."""
+
+    commit_id: str
+    snapshot_id: int
+    base_sequence_number: int
+    removed: Sequence[DataFile]
+    added: Sequence[DataFile]
+    manifest: ManifestFile
+    _rewritten: dict[str, RewrittenManifest] = field(default_factory=dict)
+
+    def prepare(self, state: TableState) -> None:
+        """Write what a commit on top of `state` needs, so that the commit itself is short."""
+        for manifest in state.manifests:
+            self._without_removed(state, manifest)
+
+    def commit(self, state: TableState) -> TableState:
+        """Try once, on top of `state`.
+
+        Raises `CommitFailedException` where another commit was faster, also
+        where it has changed what is to be replaced.
+        """
+        if state.metadata.snapshot_by_id(self.snapshot_id) is not None:
+            return state  # an attempt that seemed to fail had come through
+        if has_deletes(state):
+            raise CommitFailedException("Rows have been deleted meanwhile.")
+        rewritten = [self._without_removed(state, manifest) for manifest in state.manifests]
+        if sum(each.removed for each in rewritten) != len(self.removed):
+            raise CommitFailedException("Somebody else has replaced the files.")
+        manifests = numbered(state, (self.manifest, *(each.manifest for each in rewritten)))
+        changes = summary(
+            state, Operation.REPLACE, self.commit_id, added=self.added, removed=self.removed
+        )
+        snapshot = new_snapshot(state, self.snapshot_id, manifests, changes)
+        return commit_snapshot(state, snapshot, manifests, expired=())
+
+    def _without_removed(self, state: TableState, manifest: ManifestFile) -> RewrittenManifest:
+        known = self._rewritten.get(manifest.manifest_path)
+        if known is None:
+            known = self._rewrite(state, manifest)
+            self._rewritten[manifest.manifest_path] = known
+        return known
+
+    def _rewrite(self, state: TableState, manifest: ManifestFile) -> RewrittenManifest:
+        if self._is_later(manifest):
+            return RewrittenManifest(manifest, 0)
+        gone = {file.file_path for file in self.removed}
+        entries = manifest.fetch_manifest_entry(state.io)
+        removed = 0
+        for entry in entries:
+            if entry.data_file.file_path in gone:
+                entry.status = ManifestEntryStatus.DELETED
+                entry.snapshot_id = self.snapshot_id
+                removed += 1
+            else:
+                entry.status = ManifestEntryStatus.EXISTING
+        if not removed:
+            return RewrittenManifest(manifest, 0)
+        name = f"{self.commit_id}-m{len(self._rewritten) + 1}.avro"
+        spec_id = manifest.partition_spec_id
+        return RewrittenManifest(
+            write_entries(state, name, spec_id, self.snapshot_id, entries), removed
+        )
+
+    def _is_later(self, manifest: ManifestFile) -> bool:
+        """Whether the manifest names only files that were added after the rewrite was planned."""
+        return manifest.content != ManifestContent.DATA or (
+            not manifest.existing_files_count
+            and manifest.sequence_number > self.base_sequence_number
+        )
+
+
+def new_rewrite(
+    state: TableState, removed: Sequence[DataFile], added: Sequence[DataFile]
+) -> Rewrite:
+    """Put `added` in the place of `removed`, all files of the current snapshot of `state`.
+
+    The new files keep the data sequence number of the snapshot that was read,
+    so that later deletes reach them and earlier ones do not (Iceberg table
+    spec, "Sequence Numbers").
+    """
+    commit_id = str(uuid.uuid4())
+    snapshot_id = state.metadata.new_snapshot_id()
+    current = state.metadata.current_snapshot()
+    sequence_number = current.sequence_number or 0 if current is not None else 0
+    entries = [
+        ManifestEntry.from_args(
+            status=ManifestEntryStatus.ADDED,
+            snapshot_id=snapshot_id,
+            sequence_number=sequence_number,
+            data_file=file,
+        )
+        for file in added
+    ]
+    manifest = write_entries(state, f"{commit_id}-m0.avro", added[0].spec_id, snapshot_id, entries)
+    return Rewrite(commit_id, snapshot_id, sequence_number, removed, added, manifest)

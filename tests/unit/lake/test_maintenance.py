@@ -1,0 +1,289 @@
+"""Compaction, expiry and the sweep: fewer files, the same rows, nothing deleted that is needed."""
+
+import asyncio
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.table.snapshots import Operation
+from tests.unit.lake.lines import COLUMNS, ORDERS, LinesDecoder, batch
+from tests.unit.lake.reading import duckdb_rows, file_rows, labels, load
+
+from lakegate.batches import TableName
+from lakegate.lake import committer
+from lakegate.lake.catalog import open_catalog
+from lakegate.lake.lake import Lake
+from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
+from lakegate.lake.maintenance import compaction
+from lakegate.lake.maintenance.maintain import Maintenance, Progress
+from lakegate.lake.maintenance.policy import MaintenancePolicy
+from lakegate.lake.maintenance.reading import read_data_files
+from lakegate.lake.retention import Retention
+from lakegate.lake.tables import TableShape
+from lakegate.settings import Settings
+
+POLICY = MaintenancePolicy(Retention())
+FOREVER = timedelta(days=2)
+
+
+async def append_each(lake: Lake, *names: str) -> None:
+    for name in names:
+        await lake.append(batch(LinesDecoder(), {"label": name}))
+
+
+async def maintain(catalog: Catalog, policy: MaintenancePolicy = POLICY) -> Maintenance:
+    maintenance = Maintenance(catalog, policy)
+    await asyncio.to_thread(maintenance.run)
+    return maintenance
+
+
+def files_of(settings: Settings) -> set[Path]:
+    return {path for path in settings.warehouse.rglob("*") if path.is_file()}
+
+
+def age(paths: set[Path]) -> None:
+    long_ago = time.time() - FOREVER.total_seconds()
+    for path in paths:
+        os.utime(path, (long_ago, long_ago))
+
+
+async def test_small_files_become_one_and_the_rows_stay(lake: Lake, catalog: Catalog) -> None:
+    names = [f"{number:02d}" for number in range(25)]
+    await append_each(lake, *names)
+    done = await maintain(catalog)
+    assert len(file_rows(catalog)) == 1
+    assert labels(catalog) == duckdb_rows(catalog) == names
+    assert (done.summary.files_merged, done.summary.files_written) == (25, 1)
+    await append_each(lake, "later")
+    assert labels(catalog) == duckdb_rows(catalog) == [*names, "later"]
+
+
+async def test_the_summary_of_a_replacement_counts_what_it_changed(
+    lake: Lake, catalog: Catalog
+) -> None:
+    await append_each(lake, "a", "b", "c")
+    await maintain(catalog)
+    summary = load(catalog).current_snapshot().summary  # type: ignore[union-attr] # there is one
+    assert summary is not None
+    assert summary.operation is Operation.REPLACE
+    counted = {
+        name: summary[name] for name in ("total-data-files", "total-records", "added-records")
+    }
+    assert counted == {"total-data-files": "1", "total-records": "3", "added-records": "3"}
+    assert (summary["deleted-data-files"], summary["deleted-records"]) == ("3", "3")
+
+
+async def test_a_reader_of_the_old_snapshot_goes_on_reading(lake: Lake, catalog: Catalog) -> None:
+    await append_each(lake, "a", "b")
+    before = load(catalog)
+    await maintain(catalog)
+    assert len(before.scan().to_arrow()) == 2
+
+
+async def test_partitions_are_compacted_each_for_itself(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=["label"]))
+    for _ in range(3):
+        await lake.append(batch(decoder, {"label": "a"}, {"label": "b"}, {"label": None}))
+    await maintain(catalog)
+    partitions = [each["label"] for each in file_rows(catalog)["partition"].to_pylist()]
+    assert sorted(partitions, key=str) == [None, "a", "b"]
+    assert len(duckdb_rows(catalog)) == 9
+
+
+async def test_merged_files_are_sorted_so_that_readers_can_skip(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    for number in (3, 1, 2):
+        at = (start + timedelta(days=number)).isoformat()
+        await lake.append(batch(decoder, {"label": str(number), "at": at}))
+    await maintain(catalog)
+    (path,) = file_rows(catalog)["file_path"].to_pylist()
+    assert pq.read_table(path.removeprefix("file://"))["label"].to_pylist() == ["1", "2", "3"]
+
+
+async def test_files_of_columns_added_later_and_renamed_are_merged(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+    await lake.append(batch(decoder, {"label": "b", "extra": "x"}))
+    with load(catalog).update_schema() as update:
+        update.rename_column("extra", "more")
+    await lake.append(batch(decoder, {"label": "c", "more": "y"}))
+    await maintain(catalog)
+    assert len(file_rows(catalog)) == 1
+    assert duckdb_rows(catalog, "label, more") == [("a", None), ("b", "x"), ("c", "y")]
+
+
+async def test_files_of_an_int_that_became_long_are_merged(lake: Lake, catalog: Catalog) -> None:
+    narrow = pa.schema([("label", pa.string()), ("n", pa.int32())])
+    wide = pa.schema([("label", pa.string()), ("n", pa.int64())])
+    await lake.ensure_table(ORDERS, narrow)
+    await lake.append(batch(LinesDecoder(), {"label": "a", "n": 1}))
+    await lake.ensure_table(ORDERS, narrow, TableShape(columns=wide))
+    await lake.append(batch(LinesDecoder(), {"label": "b", "n": 2**40}))
+    await maintain(catalog)
+    assert len(file_rows(catalog)) == 1
+    assert duckdb_rows(catalog, "label, n") == [("a", 1), ("b", 2**40)]
+
+
+async def test_rows_appended_during_a_compaction_stay(
+    lake: Lake, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await append_each(lake, *"abcdefghijkl")
+    reading = read_data_files
+
+    def read_then_append(*args: object) -> pa.Table:
+        rows = reading(*args)  # type: ignore[arg-type] # passed on as they are
+        for name in "mnopqrstuvwx":  # enough for ingest to merge the very manifests
+            load(catalog).append(pa.table({"label": [name]}))
+        return rows
+
+    monkeypatch.setattr(compaction, "read_data_files", read_then_append)
+    await maintain(catalog)
+    assert labels(catalog) == duckdb_rows(catalog) == list("abcdefghijklmnopqrstuvwx")
+
+
+async def test_rows_deleted_during_a_compaction_stay_deleted(
+    lake: Lake, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await append_each(lake, "a", "b", "c")
+    reading = read_data_files
+
+    def read_then_delete(*args: object) -> pa.Table:
+        rows = reading(*args)  # type: ignore[arg-type] # passed on as they are
+        load(catalog).delete("label = 'b'")
+        return rows
+
+    monkeypatch.setattr(compaction, "read_data_files", read_then_delete)
+    monkeypatch.setattr(compaction, "ATTEMPTS", 2)
+    done = await maintain(catalog)
+    assert labels(catalog) == ["a", "c"]
+    assert done.summary.files_merged == 0
+
+
+async def test_ingest_goes_on_while_tables_are_compacted_in_the_background(
+    settings: Settings, catalog: Catalog
+) -> None:
+    often = settings.model_copy(update={"maintenance_interval_seconds": 0.05})
+    lake = Lake(open_catalog(settings.catalog, settings.home), often)
+    names = [f"{number:03d}" for number in range(150)]
+    await append_each(lake, *names)
+    async with asyncio.timeout(30):
+        while len(file_rows(catalog)) > 50:
+            await append_each(lake, names[0])
+            names.append(names[0])
+    await lake.close()
+    assert labels(catalog) == duckdb_rows(catalog) == sorted(names)
+
+
+async def test_a_file_that_no_snapshot_references_is_swept_after_the_grace_period(
+    lake: Lake, settings: Settings, catalog: Catalog
+) -> None:
+    await append_each(lake, "a")
+    orphan = next(settings.warehouse.rglob("data")) / "left-behind.parquet"
+    orphan.write_bytes(b"rows of an attempt that failed")
+    assert (await maintain(catalog)).summary.orphans_deleted == 0  # it is young
+    age({orphan})
+    done = await maintain(catalog)
+    assert not orphan.exists()
+    assert (done.summary.orphans_deleted, done.summary.orphan_bytes) == (1, 30)
+
+
+async def test_the_sweep_deletes_nothing_that_any_snapshot_needs(
+    lake: Lake, settings: Settings, catalog: Catalog
+) -> None:
+    await append_each(lake, *"abcdefghijklmnop")
+    snapshots = [str(snapshot.snapshot_id) for snapshot in load(catalog).snapshots()]
+    seen = [labels(catalog, snapshot_id=snapshot) for snapshot in snapshots]
+    await maintain(catalog)
+    age(files_of(settings))
+    await maintain(catalog)
+    assert [labels(catalog, snapshot_id=snapshot) for snapshot in snapshots] == seen
+    assert labels(catalog) == duckdb_rows(catalog) == list("abcdefghijklmnop")
+
+
+async def test_files_of_expired_snapshots_go_and_the_current_rows_stay(
+    settings: Settings, catalog: Catalog
+) -> None:
+    few = settings.model_copy(update={"snapshots_kept": 2})
+    lake = Lake(open_catalog(settings.catalog, settings.home), few)
+    await append_each(lake, *"abcdefghijkl")
+    await lake.close()
+    policy = MaintenancePolicy(Retention(count=1, others_age_ms=0))
+    await maintain(catalog, policy)  # merges; then expires
+    age(files_of(settings))
+    await maintain(catalog, policy)
+    assert len(list(settings.warehouse.rglob("*.parquet"))) == 1
+    assert labels(catalog) == duckdb_rows(catalog) == list("abcdefghijkl")
+
+
+async def test_a_commit_whose_files_a_sweep_took_for_orphans_writes_them_again(
+    lake: Lake, settings: Settings, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await append_each(lake, "a")
+    commit = LeanSqlCatalog.commit_table
+    clock = time.monotonic
+    stalled: list[SimpleNamespace] = []
+
+    def stall_once(self: LeanSqlCatalog, *args: object) -> object:
+        if stalled:
+            return commit(self, *args)  # type: ignore[arg-type] # passed on as they are
+        # Half the grace period passes; to the sweep it is all of it.
+        age(files_of(settings))
+        Maintenance(catalog, POLICY).sweep(ORDERS)
+        stalled.append(SimpleNamespace(monotonic=later, time_ns=time.time_ns))
+        monkeypatch.setattr(committer, "time", stalled[0])
+        raise CommitFailedException("somebody was faster")
+
+    def later() -> float:
+        monkeypatch.setattr(committer, "time", time)
+        return clock() + POLICY.uncommitted_seconds + 1
+
+    monkeypatch.setattr(LeanSqlCatalog, "commit_table", stall_once)
+    await append_each(lake, "b")
+    assert labels(catalog) == duckdb_rows(catalog) == ["a", "b"]
+
+
+async def test_tables_of_others_are_left_alone(lake: Lake, catalog: Catalog) -> None:
+    await append_each(lake, "a")
+    theirs = catalog.create_table("default.theirs", pa.schema([("label", pa.string())]))
+    for name in "xy":
+        theirs.append(pa.table({"label": [name]}))
+    done = await maintain(catalog)
+    assert done.summary.tables == 1
+    assert len(file_rows(catalog, TableName("default", "theirs"))) == 2
+
+
+async def test_a_table_that_forbids_deleting_files_keeps_them(
+    lake: Lake, settings: Settings, catalog: Catalog
+) -> None:
+    shape = TableShape(properties={"gc.enabled": "false"})
+    await lake.ensure_table(ORDERS, COLUMNS, shape)
+    await append_each(lake, "a")
+    orphan = next(settings.warehouse.rglob("metadata")) / "left-behind.avro"
+    orphan.write_bytes(b"x")
+    age({orphan})
+    await maintain(catalog)
+    assert orphan.exists()
+
+
+async def test_progress_is_told(lake: Lake, catalog: Catalog) -> None:
+    await append_each(lake, "a", "b")
+    told: list[Progress] = []
+    await asyncio.to_thread(Maintenance(catalog, POLICY, told.append).run)
+    assert [(each.step, each.done, each.total) for each in told] == [
+        ("compact", 0, 1),
+        ("compact", 1, 1),
+        ("sweep", 0, 1),
+        ("sweep", 1, 1),
+    ]
