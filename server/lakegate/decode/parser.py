@@ -46,7 +46,8 @@ class Parser:
             cursor.register("lines", self._batches(lines))
             try:
                 table = cursor.execute(_query(shape, "{}")).to_arrow_table()
-            except duckdb.InvalidInputException:  # a line is no JSON
+            except (duckdb.Error, UnicodeDecodeError):
+                # A line is no JSON. (DuckDB's message may cut it within a character.)
                 table = cursor.execute(_query(shape, "TRY({})")).to_arrow_table()
         *values, proven = [_single(column) for column in table.columns]
         columns = [

@@ -95,6 +95,14 @@ def test_a_line_that_is_no_json_does_not_hurt_its_neighbours() -> None:
     assert parsed.columns[0].values.to_pylist() == ["x", None, "y"]
 
 
+def test_a_broken_line_of_any_script_does_not_hurt_its_neighbours() -> None:
+    broken = ['{"a":"' + "x" * padding + "é漢" * 100 for padding in range(4)]
+
+    parsed = PARSER.parse(pa.array(['{"a":"x"}', *broken]), Shape([A_TEXT], COMPACT))
+
+    assert parsed.proven.to_pylist() == [True, False, False, False, False]
+
+
 def test_a_shape_has_the_fields_of_all_samples_in_their_order() -> None:
     lines = ['{"a": "x", "c": 1}', '{"a": "y", "b": null, "c": 2}', '{"a": "z", "b": 5}']
 
