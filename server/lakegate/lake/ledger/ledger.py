@@ -121,7 +121,10 @@ class Ledger:
             fresh = [claim for claim in claims if claim.displaces is None]
             if fresh:
                 rows = [self._new_row(table, commit_id, claim) for claim in fresh]
-                if connection.execute(self._insert(), rows).rowcount < len(rows):
+                # Of an INSERT the number of rows is told on demand only.
+                demand = {"preserve_rowcount": True}
+                result = connection.execute(self._insert(), rows, execution_options=demand)
+                if result.rowcount < len(rows):
                     raise ContestedError
             for claim in claims:
                 if claim.displaces is not None:

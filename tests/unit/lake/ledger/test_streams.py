@@ -1,0 +1,168 @@
+"""Batches of a stream are applied in their order, without a gap and once each."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from pyiceberg.catalog import Catalog
+from tests.unit.lake.ledger.named import keyed, placed
+from tests.unit.lake.lines import ORDERS, LinesDecoder, batch, raw_batch
+from tests.unit.lake.reading import labels
+
+from lakegate.batches import Acknowledgement, StreamPosition
+from lakegate.errors import ErrorCode, LakegateError
+from lakegate.lake.lake import Lake
+from lakegate.lake.ledger.ledger import ContestedError, Ledger
+
+
+async def send(lake: Lake, decoder: LinesDecoder, *offsets: int) -> list[Acknowledgement]:
+    return await asyncio.gather(*(lake.append(placed(decoder, "s", n)) for n in offsets))
+
+
+async def outcomes(lake: Lake, *batches: object) -> list[Acknowledgement | LakegateError]:
+    answers = await asyncio.gather(
+        *(lake.append(each) for each in batches),  # type: ignore[arg-type] # batches
+        return_exceptions=True,
+    )
+    assert all(isinstance(answer, Acknowledgement | LakegateError) for answer in answers)
+    return answers  # type: ignore[return-value] # as just seen
+
+
+def expected_offset(outcome: Acknowledgement | LakegateError) -> str:
+    assert isinstance(outcome, LakegateError)
+    assert outcome.code is ErrorCode.OFFSET_OUT_OF_RANGE
+    return outcome.metadata["expected_offset"]
+
+
+async def test_batches_in_flight_are_applied_together_and_the_stream_goes_on_after_them(
+    lake: Lake, other_lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    assert await lake.next_offset(ORDERS, "s") == 0
+    answers = await send(lake, decoder, *range(20))
+    assert not any(answer.replayed for answer in answers)
+    assert len({answer.snapshot_id for answer in answers}) < 20
+    assert await other_lake.next_offset(ORDERS, "s") == 20
+    assert labels(catalog) == sorted(f"s-{n}" for n in range(20))
+
+
+async def test_an_offset_that_was_applied_is_replayed(
+    lake: Lake, other_lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    first = await send(lake, decoder, 0, 1, 2)
+    again = await send(other_lake, decoder, 0, 1, 2, 3)
+    assert again[:3] == [replace(answer, replayed=True) for answer in first]
+    assert not again[3].replayed
+    assert len(labels(catalog)) == 4
+
+
+async def test_a_gap_is_refused_with_the_offset_that_is_expected(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await send(lake, decoder, 0, 1)
+    [gap] = await outcomes(lake, placed(decoder, "s", 3))
+    assert expected_offset(gap) == "2"
+    assert await lake.next_offset(ORDERS, "s") == 2
+    assert labels(catalog) == ["s-0", "s-1"]
+
+
+async def test_behind_a_bad_batch_of_a_stream_nothing_is_applied(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    bad = replace(raw_batch(decoder, b"{"), position=StreamPosition("s", 1))
+    batches = [placed(decoder, "s", 0), bad, placed(decoder, "s", 2), placed(decoder, "s", 3)]
+    neighbours = [batch(decoder, {"label": "n"}), placed(decoder, "t", 0)]
+    first, refused, second, third, *others = await outcomes(lake, *batches, *neighbours)
+    assert isinstance(first, Acknowledgement)
+    assert isinstance(refused, LakegateError)
+    assert refused.code is ErrorCode.BAD_REQUEST_BODY
+    assert [expected_offset(second), expected_offset(third)] == ["1", "1"]
+    assert all(isinstance(other, Acknowledgement) for other in others)
+    assert labels(catalog) == ["n", "s-0", "t-0"]
+    await send(lake, decoder, 1, 2, 3)
+    assert labels(catalog) == ["n", "s-0", "s-1", "s-2", "s-3", "t-0"]
+
+
+async def test_batches_that_come_in_another_order_on_one_server_are_refused_not_reordered(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    early, first = await outcomes(lake, placed(decoder, "s", 1), placed(decoder, "s", 0))
+    assert expected_offset(early) == "0"
+    assert isinstance(first, Acknowledgement)
+    assert labels(catalog) == ["s-0"]
+
+
+async def test_groups_of_one_stream_that_follow_each_other_closely_keep_their_order(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    """Large enough that the next group is prepared while one commits."""
+    rows = {"label": "x" * 300_000}
+    answers = await asyncio.gather(*(lake.append(placed(decoder, "s", n, rows)) for n in range(40)))
+    assert not any(answer.replayed for answer in answers)
+    assert len(labels(catalog)) == 40
+
+
+async def test_a_group_that_must_begin_anew_does_not_refuse_the_one_behind_it(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, failures = Ledger.claim, [2]
+
+    def contested(*args: object) -> None:
+        if failures[0]:
+            failures[0] -= 1
+            raise ContestedError
+        claim(*args)  # type: ignore[arg-type] # as they came
+
+    monkeypatch.setattr(Ledger, "claim", contested)
+    rows = {"label": "x" * 300_000}
+    await asyncio.gather(*(lake.append(placed(decoder, "s", n, rows)) for n in range(20)))
+    assert len(labels(catalog)) == 20
+
+
+async def test_a_client_that_comes_back_after_a_crash_of_both_goes_on_where_the_commit_was(
+    lake: Lake, other_lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ledger, "settle", lambda *_: None)  # the server dies before it settles
+        await send(lake, decoder, 0, 1, 2)
+    assert await other_lake.next_offset(ORDERS, "s") == 3
+    answers = await send(other_lake, decoder, 1, 2, 3)
+    assert [answer.replayed for answer in answers] == [True, True, False]
+    assert len(labels(catalog)) == 4
+
+
+async def test_a_client_that_does_not_ask_resends_and_gets_replays(
+    lake: Lake, other_lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ledger, "settle", lambda *_: None)  # the server dies before it settles
+        first = await send(lake, decoder, 0, 1, 2)
+    again = await send(other_lake, decoder, 0, 1, 2, 3, 4)
+    assert again[:3] == [replace(answer, replayed=True) for answer in first]
+    assert len(labels(catalog)) == 5
+
+
+async def test_two_clients_of_one_stream_apply_each_offset_once(
+    lake: Lake, other_lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    """As when a client comes back on another server while its first connection still lives."""
+    both = await asyncio.gather(
+        *(
+            outcomes(server, *(placed(decoder, "s", n) for n in range(10)))
+            for server in (lake, other_lake)
+        )
+    )
+    applied = await lake.next_offset(ORDERS, "s")
+    await send(lake, decoder, *range(applied, 10))
+    assert labels(catalog) == sorted(f"s-{n}" for n in range(10))
+    for answers in both:
+        for answer in answers:
+            assert isinstance(answer, Acknowledgement) or expected_offset(answer)
+
+
+async def test_streams_and_keys_of_one_name_are_different_things(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await lake.append(placed(decoder, "s/1", 0))
+    await lake.append(placed(decoder, "s", 0))
+    await lake.append(keyed(decoder, "0/s", {"label": "key"}))
+    assert labels(catalog) == ["key", "s-0", "s/1-0"]
