@@ -1,0 +1,79 @@
+"""Which snapshots leave the metadata, and which must stay."""
+
+import pyarrow as pa
+import pytest
+from pyiceberg.catalog import Catalog
+from pyiceberg.table import Table
+
+from lakegate.lake.retention import Retention
+
+MINUTE_MS = 60_000
+DAY_MS = 24 * 60 * MINUTE_MS
+
+
+@pytest.fixture
+def table(catalog: Catalog) -> Table:
+    """A table with ten snapshots, all made just now."""
+    catalog.create_namespace("default")
+    table = catalog.create_table("default.orders", pa.schema([("n", pa.int64())]))
+    for number in range(10):
+        table.append(pa.table({"n": [number]}))
+    return table
+
+
+def ids(table: Table) -> list[int]:
+    return [snapshot.snapshot_id for snapshot in table.snapshots()]
+
+
+def now_ms(table: Table) -> int:
+    return table.snapshots()[-1].timestamp_ms
+
+
+def test_own_snapshots_leave_when_there_are_too_many(table: Table) -> None:
+    expired = Retention(count=4).expired(table.metadata, ids(table), now_ms(table))
+    assert expired == ids(table)[:6]
+
+
+def test_snapshots_of_another_server_stay_until_it_cannot_look_for_them_any_more(
+    table: Table,
+) -> None:
+    retention = Retention(count=4, others_age_ms=10 * MINUTE_MS)
+    assert retention.expired(table.metadata, (), now_ms(table)) == []
+    later = now_ms(table) + 11 * MINUTE_MS
+    assert retention.expired(table.metadata, (), later) == ids(table)[:6]
+
+
+def test_old_snapshots_leave_however_few_there_are(table: Table) -> None:
+    later = now_ms(table) + 6 * DAY_MS
+    assert Retention(count=100).expired(table.metadata, (), later) == ids(table)[:-1]
+
+
+def test_a_table_that_keeps_its_snapshots_for_a_time_keeps_all_of_them(table: Table) -> None:
+    with table.transaction() as transaction:
+        transaction.set_properties({"history.expire.max-snapshot-age-ms": str(DAY_MS)})
+    retention = Retention(count=4)
+    assert retention.expired(table.metadata, ids(table), now_ms(table)) == []
+    later = now_ms(table) + 2 * DAY_MS
+    assert retention.expired(table.metadata, ids(table), later) == ids(table)[:-1]
+
+
+def test_a_table_that_keeps_a_number_of_snapshots_keeps_them(table: Table) -> None:
+    with table.transaction() as transaction:
+        transaction.set_properties({"history.expire.min-snapshots-to-keep": "7"})
+    later = now_ms(table) + 6 * DAY_MS
+    assert Retention(count=2).expired(table.metadata, (), later) == ids(table)[:3]
+
+
+def test_what_a_tag_or_a_branch_needs_stays(table: Table) -> None:
+    every = ids(table)
+    table.manage_snapshots().create_tag(every[0], "first").commit()
+    table.manage_snapshots().create_branch(every[3], "side").commit()
+    expired = Retention(count=2).expired(table.metadata, every, now_ms(table))
+    assert expired == every[4:8]
+
+
+def test_a_table_that_forbids_collecting_garbage_keeps_every_snapshot(table: Table) -> None:
+    with table.transaction() as transaction:
+        transaction.set_properties({"gc.enabled": "false"})
+    later = now_ms(table) + 6 * DAY_MS
+    assert Retention(count=1).expired(table.metadata, ids(table), later) == []
