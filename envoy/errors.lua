@@ -78,6 +78,9 @@ function inflate(handle, encoding, request_id)
     ["te"] = "trailers",
     ["content-encoding"] = encoding,
     ["x-request-id"] = request_id,
+    -- Whose body it is: nobody else's is inflated.
+    ["authorization"] = handle:headers():get("authorization"),
+    ["x-ryft-token"] = handle:headers():get("x-ryft-token"),
   }, "\0" .. big_endian(#data) .. data, INFLATE_TIMEOUT_MS)
   if (headers["grpc-status"] or "0") ~= "0" then
     respond(handle, status_and_body(headers, request_id))

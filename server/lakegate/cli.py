@@ -15,6 +15,7 @@ from lakegate.lake.listing import describe_all
 from lakegate.log import configure_logging
 from lakegate.memory import return_large_blocks
 from lakegate.settings import Settings
+from lakegate.token_command import token
 
 _BANNER = """\
 Lakegate is up.
@@ -22,15 +23,15 @@ Lakegate is up.
   REST and gRPC   http://{gate.http_addr}
   gRPC, direct    {gate.grpc_addr}
   data            {home}
-  token           {gate.token}
+  token           {token}
 
 Send rows, then read them:
 
   curl -sS http://{gate.http_addr}/v1/ingest -H 'X-Table: orders' \\
-    -H 'Content-Type: application/x-ndjson' \\
+    -H 'Authorization: Bearer {token}' -H 'Content-Type: application/x-ndjson' \\
     --data-binary '{{"_timestamp":"2026-05-02T10:00:00Z","order_id":"o-1","status":"placed"}}'
 
-  curl -sS http://{gate.http_addr}/ingest/push/queries -H 'X-Ryft-Token: {gate.token}' \\
+  curl -sS http://{gate.http_addr}/ingest/push/queries -H 'X-Ryft-Token: {token}' \\
     -H 'Content-Type: application/json' \\
     -d '{{"context":{{}},"queryId":"q-1","query":"SELECT 1","queryState":"FINISHED",
          "duration_ms":12,"timestamp":"2026-03-10T12:00:00Z"}}'
@@ -45,6 +46,9 @@ Ctrl-C stops it.
 @click.version_option(package_name="lakegate")
 def main() -> None:
     """Lakegate: rows over REST, NDJSON and gRPC into Apache Iceberg tables."""
+
+
+main.add_command(token)
 
 
 @main.command()
@@ -82,7 +86,12 @@ def tables() -> None:
 
 
 def _banner(settings: Settings, gate: Gate) -> str:
-    return _BANNER.format(gate=gate, home=settings.home.absolute(), command=sys.argv[0])
+    return _BANNER.format(
+        gate=gate,
+        home=settings.home.absolute(),
+        token=gate.token or "(yours)",
+        command=sys.argv[0],
+    )
 
 
 def _run(settings: Settings, command: Coroutine[None, None, None]) -> None:

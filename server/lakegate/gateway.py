@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
+from lakegate.access.keyring import Keyring, reader
+from lakegate.access.store import TokenStore
+from lakegate.access.tokens import Permission, Token, digest_of, new_secret
 from lakegate.batches import DEFAULT_DATABASE
 from lakegate.decode.arrow import ArrowDecoder
 from lakegate.decode.ndjson import NdjsonDecoder
@@ -16,9 +18,9 @@ from lakegate.envoy import running_envoy
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.lake import Lake
+from lakegate.rpc.auth import AuthInterceptor
 from lakegate.rpc.formats import Formats
 from lakegate.rpc.server import Server
-from lakegate.rpc.tokens import Tokens
 from lakegate.settings import Settings
 
 _log = logging.getLogger("lakegate")
@@ -26,11 +28,11 @@ _log = logging.getLogger("lakegate")
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Where a running gate is reached, `host:port` each, and the token that opens it."""
+    """Where a running gate is reached, `host:port` each; its development token, if it has one."""
 
     http_addr: str
     grpc_addr: str
-    token: str
+    token: str | None
 
 
 async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
@@ -58,13 +60,18 @@ async def up(settings: Settings, ready: Callable[[Gate], None]) -> None:
             raise LakegateError(ErrorCode.UNAVAILABLE, "Envoy has died, so the server stops too")
 
 
-def development_token(settings: Settings) -> str:
-    """Give the token under the home; make it where there is none."""
+def development_token(settings: Settings) -> str | None:
+    """Give the token under the home; make it where there is none.
+
+    It opens the default database, and only a gate that nobody else can reach.
+    """
+    if settings.listens_beyond_loopback:
+        return None
     path = settings.home / "dev-token"
     with suppress(FileNotFoundError):
         return path.read_text().strip()
     settings.home.mkdir(parents=True, exist_ok=True)
-    token = f"lakegate_dev_{secrets.token_urlsafe(24)}"
+    token = new_secret()
     path.touch(mode=0o600)
     path.write_text(f"{token}\n")
     return token
@@ -78,14 +85,53 @@ async def _running_server(settings: Settings) -> AsyncIterator[Server]:
         "max_table_columns": settings.max_table_columns,
     }
     formats = Formats(NdjsonDecoder(**limits), ArrowDecoder(**limits))
-    tokens = Tokens(development_token(settings), DEFAULT_DATABASE)
-    server = Server(settings, lake, formats, QueryEventDecoder(), tokens)
-    await server.start()
+    token_store = TokenStore(settings.ledger_database)
     try:
-        yield server
+        server = Server(
+            settings, lake, formats, QueryEventDecoder(), await _auth(settings, token_store)
+        )
+        await server.start()
+        try:
+            yield server
+        finally:
+            await server.stop()
     finally:
-        await server.stop()
         await lake.close()
+        token_store.close()
+
+
+async def _auth(settings: Settings, store: TokenStore) -> AuthInterceptor:
+    """Give what asks callers for their tokens.
+
+    Raises `LakegateError` (invalid_argument) where others can reach the gate and
+    no token keeps them out.
+    """
+    tokens = settings.tokens.get_secret_value()
+    read = reader(store, settings.tokens_file, tokens, _development(settings))
+    keyring = Keyring(read, settings.token_cache_seconds)
+    reachable = settings.listens_beyond_loopback
+    try:
+        locked = (await keyring.keys()).locked
+    except LakegateError as error:
+        if error.code is not ErrorCode.UNAVAILABLE:
+            raise
+        _log.warning("nobody is let in until the tokens can be read: %s", error.message)
+    else:
+        if not (locked or reachable or settings.require_token):
+            _log.info("calls need no token, because only this machine can make them")
+        if reachable and not locked:
+            raise LakegateError(
+                ErrorCode.INVALID_ARGUMENT,
+                f"{reachable} can be reached by others, and there is no token to keep them out: "
+                "make one with `lakegate token create`, or give some in LAKEGATE_TOKENS_FILE or "
+                "LAKEGATE_TOKENS",
+            )
+    return AuthInterceptor(keyring, open_to_anybody=not (reachable or settings.require_token))
+
+
+def _development(settings: Settings) -> Token | None:
+    secret = development_token(settings)
+    return Token(digest_of(secret), DEFAULT_DATABASE, frozenset(Permission)) if secret else None
 
 
 def _stop_signal() -> asyncio.Event:

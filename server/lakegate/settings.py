@@ -1,11 +1,22 @@
 """Every knob: its name, its default and its unit. Read from `LAKEGATE_*`."""
 
+from ipaddress import ip_address
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
+
+
+def _is_loopback(addr: str) -> bool:
+    host = addr.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name, which may be anybody's
+        return False
 
 
 class Settings(BaseSettings):
@@ -33,6 +44,22 @@ class Settings(BaseSettings):
             "The PyIceberg catalog to use. With PYICEBERG_CATALOG__<NAME>__* set, that one; "
             "without, the embedded catalog under the home."
         ),
+    )
+
+    # Who may call
+    require_token: bool = Field(
+        default=False,
+        description="Whether a gate that listens on loopback only needs tokens all the same.",
+    )
+    tokens: SecretStr = Field(
+        default=SecretStr(""),
+        description="Tokens, one a line: secret, database, permissions with commas between.",
+    )
+    tokens_file: Path | None = Field(
+        default=None, description="A file of tokens, as above; read again when tokens are."
+    )
+    token_cache_seconds: float = Field(
+        default=5.0, ge=0, description="How long a revoked token may still open, in seconds."
     )
 
     # What a request may be
@@ -116,6 +143,12 @@ class Settings(BaseSettings):
         default=10.0, ge=0, description="How long requests under way may take after Ctrl-C."
     )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @property
+    def listens_beyond_loopback(self) -> str | None:
+        """The address that others than this machine can reach, if there is one."""
+        addresses = (self.http_addr, self.grpc_addr)
+        return next((addr for addr in addresses if not _is_loopback(addr)), None)
 
     @property
     def ledger_database(self) -> str:

@@ -6,9 +6,10 @@ from typing import Protocol
 
 from google.api.httpbody_pb2 import HttpBody
 
-from lakegate.batches import Batch, Body, StreamPosition, TableName
+from lakegate.batches import DEFAULT_DATABASE, Batch, Body, StreamPosition, TableName
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.append import Append, append
+from lakegate.rpc.auth import CALLER
 from lakegate.rpc.formats import Formats
 from lakegate.rpc.headers import (
     Context,
@@ -79,9 +80,15 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, requests: AsyncIterator[IngestRequest], context: Context
     ) -> AsyncIterator[IngestStreamResponse]:
         """Take batch after batch, and answer each in its turn."""
+        del context
+        caller = CALLER.get()
+
+        async def take(request: IngestRequest) -> Acknowledgement:
+            await caller.check_again(request.database or DEFAULT_DATABASE)
+            return await append(self._lake, self._batch(request))
 
         async def answer(request: IngestRequest) -> IngestStreamResponse:
-            return await result_of(self.Ingest(request, context), IngestStreamResponse)
+            return await result_of(take(request), IngestStreamResponse)
 
         return answer_in_order(requests, answer, IngestRequest.ByteSize, self._draining)
 

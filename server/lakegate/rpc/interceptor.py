@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -14,15 +14,12 @@ from lakegate.errors import ErrorCode, LakegateError
 from lakegate.log import REQUEST_ID
 from lakegate.rpc.headers import Context
 from lakegate.rpc.status import error_metadata, grpc_status_code, shortened_message
+from lakegate.rpc.wrapping import Handler, method_of, wrapped
 
 REQUEST_ID_KEY = "x-request-id"
 _MAX_REQUEST_ID_CHARACTERS = 128
-_OUR_SERVICES = "/lakegate.v1."
 
 _log = logging.getLogger("lakegate.rpc")
-
-# The stubs make it generic, the runtime does not. None: no such method.
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -35,24 +32,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     ) -> Handler:
         """Wrap the handler of a call; other services' calls pass as they are."""
         handler = await continuation(handler_call_details)
-        method = handler_call_details.method
-        if handler is None or not method.startswith(_OUR_SERVICES):
+        method = method_of(handler_call_details)
+        if handler is None or method is None:
             return handler
-        return _wrapped(handler, method.removeprefix(_OUR_SERVICES))
-
-
-def _wrapped(handler: "grpc.RpcMethodHandler[Any, Any]", method: str) -> Handler:
-    kind = "_".join(
-        "stream" if streaming else "unary"
-        for streaming in (handler.request_streaming, handler.response_streaming)
-    )
-    behaviour = getattr(handler, kind)
-    wrap = answering_stream if handler.response_streaming else answering
-    make_handler = getattr(grpc, f"{kind}_rpc_method_handler")
-    wrapped: Handler = make_handler(
-        wrap(behaviour, method), handler.request_deserializer, handler.response_serializer
-    )
-    return wrapped
+        return wrapped(handler, method, answering, answering_stream)
 
 
 def answering(

@@ -9,9 +9,9 @@ import grpc.aio
 
 from lakegate.batches import Batch, Body, Decoder, TableName
 from lakegate.rpc.append import Append, append
+from lakegate.rpc.auth import CALLER
 from lakegate.rpc.headers import Context, headers_of, idempotency_key
 from lakegate.rpc.streams import answer_in_order, result_of
-from lakegate.rpc.tokens import Tokens
 from lakegate.v1 import query_events_pb2
 from lakegate.v1.acknowledgement_pb2 import Acknowledgement
 from lakegate.v1.query_events_pb2 import StreamQueriesResponse
@@ -22,31 +22,30 @@ QUERY_EVENTS_TABLE = "query_events"
 class QueryEventServicer:
     """Hands the raw bytes of requests to the decoder: no message is parsed in Python."""
 
-    def __init__(
-        self, lake: Append, decoder: Decoder, tokens: Tokens, draining: asyncio.Event
-    ) -> None:
+    def __init__(self, lake: Append, decoder: Decoder, draining: asyncio.Event) -> None:
         """Append to `lake`; streams end once `draining` is set."""
         self._lake = lake
         self._decoder = decoder
-        self._tokens = tokens
         self._draining = draining
 
     async def PushQueries(self, request: bytes, context: Context) -> Acknowledgement:
         """Take one request, the bytes of a `PushQueriesRequest`."""
-        headers = headers_of(context)
-        database = self._tokens.database_of(headers)
-        key = idempotency_key(headers.get("x-idempotency-key", ""))
-        return await append(self._lake, self._batch(request, database, key))
+        key = idempotency_key(headers_of(context).get("x-idempotency-key", ""))
+        return await append(self._lake, self._batch(request, CALLER.get().database, key))
 
     async def StreamQueries(
         self, requests: AsyncIterator[bytes], context: Context
     ) -> AsyncIterator[StreamQueriesResponse]:
         """Take request after request, and answer each in its turn."""
-        database = self._tokens.database_of(headers_of(context))
+        del context
+        caller = CALLER.get()
+
+        async def take(request: bytes) -> Acknowledgement:
+            await caller.check_again(caller.database)
+            return await append(self._lake, self._batch(request, caller.database, key=None))
 
         async def answer(request: bytes) -> StreamQueriesResponse:
-            batch = self._batch(request, database, key=None)
-            return await result_of(append(self._lake, batch), StreamQueriesResponse)
+            return await result_of(take(request), StreamQueriesResponse)
 
         async for response in answer_in_order(requests, answer, len, self._draining):
             yield response

@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection
 
 from lakegate.batches import Decoder
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.rpc.auth import AuthInterceptor
 from lakegate.rpc.formats import Formats
 from lakegate.rpc.health import HealthServicer
 from lakegate.rpc.inflate_service import add_inflate_servicer
@@ -19,7 +20,6 @@ from lakegate.rpc.ingest import IngestServicer, Streams
 from lakegate.rpc.interceptor import CallInterceptor
 from lakegate.rpc.query_events import QueryEventServicer, add_query_event_servicer
 from lakegate.rpc.tables import Tables, TableServicer
-from lakegate.rpc.tokens import Tokens
 from lakegate.settings import Settings
 from lakegate.v1 import (
     health_pb2,
@@ -54,7 +54,7 @@ class Server:
         lake: Lake,
         formats: Formats,
         query_events: Decoder,
-        tokens: Tokens,
+        auth: AuthInterceptor,
     ) -> None:
         """Build the server and register every service; must run on the event loop."""
         self.address = settings.grpc_addr
@@ -62,13 +62,13 @@ class Server:
         self._draining = asyncio.Event()
         self._health = grpc_health.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=(CallInterceptor(),), options=_options(settings)
+            interceptors=(CallInterceptor(), auth), options=_options(settings)
         )
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(
             IngestServicer(lake, formats, settings.max_body_bytes, self._draining), self._server
         )
         add_query_event_servicer(
-            QueryEventServicer(lake, query_events, tokens, self._draining), self._server
+            QueryEventServicer(lake, query_events, self._draining), self._server
         )
         add_inflate_servicer(self._server, settings.max_body_bytes)
         tables_pb2_grpc.add_TableServiceServicer_to_server(

@@ -12,7 +12,7 @@ import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
-from lakegate.errors import LakegateError
+from lakegate.errors import ErrorCode, LakegateError
 
 # In bytes. gRPC peers refuse metadata of more than 8 KiB, and a message travels
 # in it three times, in the worst case at three, one and six bytes a byte.
@@ -65,6 +65,8 @@ def error_metadata(error: LakegateError, request_id: str) -> Metadata:
         (HTTP_STATUS_KEY, str(error.code.value.http_status)),
         (ERROR_BODY_KEY, _rest_body(error, request_id)),
     )
+    if error.code is ErrorCode.UNAUTHENTICATED:
+        metadata += (("www-authenticate", "Bearer"),)  # RFC 9110, section 11.6.1
     if error.retry_after_seconds is not None:
         metadata += ((RETRY_AFTER_KEY, str(math.ceil(error.retry_after_seconds))),)
     return metadata

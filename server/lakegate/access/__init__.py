@@ -1,0 +1,1 @@
+"""Who may do what: tokens, where they are kept, and what they allow."""

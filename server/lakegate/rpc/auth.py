@@ -1,0 +1,202 @@
+"""Who is calling, and whether they may: one interceptor for every call of ours.
+
+Which permission a call needs, and which database it addresses, is in `RULES`; a
+method that is not there is refused.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from lakegate.access.keyring import Keyring
+from lakegate.access.tokens import Permission, Token, digest_of, id_of
+from lakegate.batches import DEFAULT_DATABASE
+from lakegate.errors import ErrorCode, LakegateError
+from lakegate.rpc.headers import Context, headers_of
+from lakegate.rpc.wrapping import Handler, method_of, wrapped
+
+_BEARER = "bearer "
+
+_audit = logging.getLogger("lakegate.audit")
+
+
+class Addressed(Enum):
+    """Where a call says which database it is for."""
+
+    IN_HEADER = auto()  # X-Database
+    IN_MESSAGE = auto()  # the field `database` of the request
+    IN_EACH_MESSAGE = auto()  # of a stream: its servicer asks `Caller.check_again`
+    BY_TOKEN = auto()  # the token's own, so there must be a token
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a method asks of its caller."""
+
+    permission: Permission
+    addressed: Addressed
+
+
+RULES: Mapping[str, Rule | None] = {
+    "IngestService/IngestBody": Rule(Permission.INGEST, Addressed.IN_HEADER),
+    "IngestService/Ingest": Rule(Permission.INGEST, Addressed.IN_MESSAGE),
+    "IngestService/IngestStream": Rule(Permission.INGEST, Addressed.IN_EACH_MESSAGE),
+    "IngestService/GetStream": Rule(Permission.INGEST, Addressed.IN_MESSAGE),
+    "QueryEventService/PushQueries": Rule(Permission.INGEST, Addressed.BY_TOKEN),
+    "QueryEventService/StreamQueries": Rule(Permission.INGEST, Addressed.BY_TOKEN),
+    # Envoy asks it for the caller, before PushQueries.
+    "InflateService/Inflate": Rule(Permission.INGEST, Addressed.BY_TOKEN),
+    "TableService/EnsureTable": Rule(Permission.PROVISION, Addressed.IN_MESSAGE),
+    "TableService/GetTable": Rule(Permission.READ, Addressed.IN_MESSAGE),
+    "TableService/ListTables": Rule(Permission.READ, Addressed.IN_MESSAGE),
+    "HealthService/GetHealth": None,  # anybody's
+}
+
+
+class Caller:
+    """Who is calling. Without a token it is anybody, on a gate that is open to anybody."""
+
+    def __init__(
+        self, keyring: Keyring, method: str, permission: Permission, token: Token | None
+    ) -> None:
+        """Know the caller of `method`, which needs `permission`."""
+        self.token = token
+        self._keyring = keyring
+        self._method = method
+        self._permission = permission
+
+    @property
+    def database(self) -> str:
+        """The database that the token belongs to."""
+        return self.token.database if self.token else DEFAULT_DATABASE
+
+    def check(self, database: str) -> None:
+        """Make sure that the caller may do this there. Raises `LakegateError`."""
+        token = self.token
+        if token is None:
+            return
+        if self._permission not in token.permissions:
+            held = ", ".join(sorted(token.permissions))
+            self._refuse(token, f"this needs the permission {self._permission}; it has {held}")
+        if database != token.database:
+            self._refuse(token, f"it belongs to the database {token.database}")
+
+    async def check_again(self, database: str) -> None:
+        """Check one more message of a stream, which may outlive its token."""
+        keys = await self._keyring.keys()
+        if self.token is None and keys.locked:
+            raise LakegateError(ErrorCode.UNAUTHENTICATED, "by now this needs a token")
+        if self.token is not None and self.token.id not in keys.tokens:
+            _audit.warning("refused token %s at %s: revoked", self.token.id, self._method)
+            raise LakegateError(ErrorCode.UNAUTHENTICATED, "the token was revoked")
+        self.check(database)
+
+    def _refuse(self, token: Token, why: str) -> None:
+        _audit.warning("refused token %s at %s: %s", token.id, self._method, why)
+        raise LakegateError(
+            ErrorCode.PERMISSION_DENIED, f"the token {token.id} may not do this: {why}"
+        )
+
+
+CALLER: ContextVar[Caller] = ContextVar("caller")
+
+
+class AuthInterceptor(grpc.aio.ServerInterceptor):
+    """Lets a call of ours begin if its caller may; what it raises is for `CallInterceptor`."""
+
+    def __init__(self, keyring: Keyring, *, open_to_anybody: bool) -> None:
+        """Take the tokens of `keyring`.
+
+        `open_to_anybody`: whether a call may come without, until a token is given out.
+        """
+        self._keyring = keyring
+        self._open_to_anybody = open_to_anybody
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        """Wrap the handler of a call; other services' calls pass as they are."""
+        handler = await continuation(handler_call_details)
+        method = method_of(handler_call_details)
+        if handler is None or method is None:
+            return handler
+        return wrapped(handler, method, self._answering, self._answering_stream)
+
+    def _answering(
+        self, behaviour: Callable[[Any, Context], Awaitable[Any]], method: str
+    ) -> Callable[[Any, Context], Awaitable[Any]]:
+        async def answer(request: Any, context: Context) -> Any:  # noqa: ANN401 - any message
+            await self._admit(method, request, context)
+            return await behaviour(request, context)
+
+        return answer
+
+    def _answering_stream(
+        self, behaviour: Callable[[Any, Context], AsyncIterator[Any]], method: str
+    ) -> Callable[[Any, Context], AsyncIterator[Any]]:
+        async def answer(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
+            await self._admit(method, requests, context)
+            async for response in behaviour(requests, context):
+                yield response
+
+        return answer
+
+    async def _admit(self, method: str, request: Any, context: Context) -> None:  # noqa: ANN401
+        rule = RULES[method]
+        if rule is None:
+            return
+        token = await self._token(method, rule, context)
+        caller = Caller(self._keyring, method, rule.permission, token)
+        match rule.addressed:
+            case Addressed.IN_HEADER:
+                caller.check(headers_of(context).get("x-database") or DEFAULT_DATABASE)
+            case Addressed.IN_MESSAGE:
+                caller.check(request.database or DEFAULT_DATABASE)
+            case Addressed.IN_EACH_MESSAGE | Addressed.BY_TOKEN:
+                caller.check(caller.database)
+        CALLER.set(caller)
+
+    async def _token(self, method: str, rule: Rule, context: Context) -> Token | None:
+        secrets = secrets_of(context)
+        if not secrets:
+            if rule.addressed is not Addressed.BY_TOKEN and await self._is_open():
+                return None
+            _audit.warning("refused a call without a token at %s", method)
+            raise LakegateError(
+                ErrorCode.UNAUTHENTICATED,
+                "there is no token: send it as Authorization: Bearer, or as X-Ryft-Token",
+            )
+        if len(secrets) > 1:
+            _audit.warning("refused a call with more than one token at %s", method)
+            raise LakegateError(ErrorCode.UNAUTHENTICATED, "there is more than one token")
+        (secret,) = secrets
+        try:
+            return await self._keyring.find(secret)
+        except LakegateError as error:
+            if error.code is ErrorCode.UNAUTHENTICATED:
+                _audit.warning("refused token %s at %s: unknown", id_of(digest_of(secret)), method)
+            raise
+
+    async def _is_open(self) -> bool:
+        return self._open_to_anybody and not (await self._keyring.keys()).locked
+
+
+def secrets_of(context: Context) -> set[str]:
+    """Give the tokens of a call: `Authorization: Bearer` (RFC 6750) and `X-Ryft-Token`."""
+    secrets: set[str] = set()
+    for key, value in context.invocation_metadata() or ():
+        if not isinstance(value, str):
+            continue
+        if key == "x-ryft-token":
+            secrets.add(value.strip())
+        elif key == "authorization" and value.lower().startswith(_BEARER):
+            secrets.add(value[len(_BEARER) :].strip())
+    return secrets - {""}

@@ -1,0 +1,87 @@
+"""The command `lakegate token`: makes, lists and revokes tokens, beside a running gate."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from lakegate.access.store import StoredToken, TokenStore
+from lakegate.access.tokens import DATABASE, Permission
+from lakegate.batches import DEFAULT_DATABASE
+from lakegate.errors import LakegateError
+from lakegate.settings import Settings
+
+_COLUMNS = "{:<14}{:<20}{:<24}{:<18}{:<18}{}"
+
+
+@click.group()
+def token() -> None:
+    """Make, list and revoke the tokens that open the gate."""
+
+
+@token.command()
+@click.option("--database", default=DEFAULT_DATABASE, show_default=True, help="What it opens.")
+@click.option(
+    "--permission",
+    "permissions",
+    type=click.Choice(list(Permission)),
+    multiple=True,
+    default=[Permission.INGEST],
+    show_default=True,
+    help="What for; may be given more than once.",
+)
+@click.option("--description", default="", help="Whose it is, for `lakegate token list`.")
+def create(database: str, permissions: tuple[Permission, ...], description: str) -> None:
+    """Make a token. Its secret is printed here, once, and kept nowhere."""
+    if not DATABASE.fullmatch(database):
+        raise click.BadParameter("it must be [a-z_][a-z0-9_]{0,62}", param_hint="--database")
+    with _store() as store:
+        secret, made = store.create(database, permissions, description)
+    click.echo(
+        f"Token {made.id} for the database {database}. Its secret, shown only now:", err=True
+    )
+    click.echo(secret)
+
+
+@token.command("list")
+def list_tokens() -> None:
+    """List all tokens that were ever made, without their secrets."""
+    with _store() as store:
+        tokens = store.tokens()
+    click.echo(_COLUMNS.format("ID", "DATABASE", "PERMISSIONS", "MADE", "REVOKED", "DESCRIPTION"))
+    for each in tokens:
+        click.echo(_line(each).rstrip())
+
+
+@token.command()
+@click.argument("token_id")
+def revoke(token_id: str) -> None:
+    """End a token: running servers refuse it within seconds."""
+    with _store() as store:
+        if not store.revoke(token_id):
+            raise click.ClickException(f"there is no token {token_id}")
+    click.echo(f"Token {token_id} is revoked.")
+
+
+def _line(each: StoredToken) -> str:
+    return _COLUMNS.format(
+        each.token.id,
+        each.token.database,
+        ",".join(sorted(each.token.permissions)),
+        f"{each.made_at:%Y-%m-%d %H:%M}",
+        f"{each.revoked_at:%Y-%m-%d %H:%M}" if each.revoked_at else "",
+        each.description,
+    )
+
+
+@contextmanager
+def _store() -> Iterator[TokenStore]:
+    store = TokenStore(Settings().ledger_database)
+    try:
+        yield store
+    except LakegateError as error:
+        click.echo(f"lakegate: {error.message}", err=True)
+        sys.exit(1)
+    finally:
+        store.close()
