@@ -99,7 +99,7 @@ def _to_timestamp(field: Field, type_: pa.DataType) -> pa.Array:
     if strings.null_count == len(strings):
         nanoseconds = _bare(field).cast(pa.int64()).cast(pa.timestamp("ns"))
         return pc.floor_temporal(nanoseconds, unit="microsecond").cast(type_)
-    if strings.null_count != field.present().null_count:
+    if not _all_strings(field, strings):
         raise _NotPlain
     moments = _parse_rfc_3339(strings)
     within = pc.min_max(moments.cast(pa.int64()))
@@ -123,9 +123,13 @@ def _parse_rfc_3339(texts: pa.Array) -> pa.Array:
     return moments
 
 
+def _all_strings(field: Field, strings: pa.Array) -> bool:
+    return field.unquoted or strings.null_count == field.present().null_count
+
+
 def _to_date(field: Field, type_: pa.DataType) -> pa.Array:
     strings = field.strings()
-    if strings.null_count != field.present().null_count:
+    if not _all_strings(field, strings):
         raise _NotPlain
     days = strings.cast(type_)
     if pc.any(pc.starts_with(strings, "0000")).as_py():

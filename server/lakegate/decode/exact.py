@@ -12,7 +12,7 @@ from typing import NoReturn
 MAX_DEPTH = 512  # how deep values may nest, in arrays and objects
 
 _BRACKETS_OR_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"?|([\[{])|([\]}])')
-_SPACE = re.compile(r"[ \t\r\n]*")
+_SPACE = frozenset(" \t\r\n")
 _SPACE_OUTSIDE_STRINGS = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _HALF_PAIR = re.compile(
@@ -59,10 +59,10 @@ def _parse_object(line: str) -> list[tuple[str, str]]:
         raise LineError("Expected a JSON object")
     fields: list[tuple[str, str]] = []
     position = _skip(line, position + 1)
-    if line[position : position + 1] == "}":
-        _expect_end(line, position + 1)
-        return fields
-    while True:
+    more = line[position : position + 1] != "}"
+    if not more:
+        position = _skip(line, position + 1)
+    while more:
         if line[position : position + 1] != '"':
             raise json.JSONDecodeError("Expected a field name in double quotes", line, position)
         name, position = scanstring(line, position + 1, True)
@@ -74,23 +74,20 @@ def _parse_object(line: str) -> list[tuple[str, str]]:
         fields.append((name, _compact(line[start:position])))
         position = _skip(line, position)
         delimiter = line[position : position + 1]
-        if delimiter == "}":
-            _expect_end(line, position + 1)
-            return fields
-        if delimiter != ",":
+        if delimiter not in (",", "}"):
             raise json.JSONDecodeError("Expected ',' or '}'", line, position)
+        more = delimiter == ","
         position = _skip(line, position + 1)
+    if position != len(line):
+        raise json.JSONDecodeError("Extra data after the object", line, position)
+    return fields
 
 
 def _skip(line: str, position: int) -> int:
-    match = _SPACE.match(line, position)
-    return match.end() if match else position
-
-
-def _expect_end(line: str, position: int) -> None:
-    end = _skip(line, position)
-    if end != len(line):
-        raise json.JSONDecodeError("Extra data after the object", line, end)
+    """Give the position of the next token."""
+    while line[position : position + 1] in _SPACE:
+        position += 1
+    return position
 
 
 def _compact(value: str) -> str:

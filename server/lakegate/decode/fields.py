@@ -60,6 +60,8 @@ class Field:
 
 def concatenate(fields: Sequence[Field]) -> Field:
     """Put the values of rows after one another."""
+    if len(fields) == 1:
+        return fields[0]
     if all(field.unquoted for field in fields):
         return Field(pa.concat_arrays([field.values for field in fields]), unquoted=True)
     return Field(pa.concat_arrays([field.json() for field in fields]))
@@ -67,9 +69,12 @@ def concatenate(fields: Sequence[Field]) -> Field:
 
 def unquote(values: pa.Array) -> pa.Array:
     """Give the texts of JSON strings; other JSON texts stay as they are."""
-    escaped = pc.and_(pc.starts_with(values, '"'), pc.match_substring(values, "\\"))
+    quoted = pc.starts_with(values, '"')
+    if not pc.any(quoted).as_py():
+        return values
     # A string's text can only begin or end in a quotation mark if that is escaped.
     plain = pc.ascii_trim(values, '"')
+    escaped = pc.and_(quoted, pc.match_substring(values, "\\"))
     if not pc.any(escaped).as_py():
         return plain
     escaped = pc.fill_null(escaped, fill_value=False)

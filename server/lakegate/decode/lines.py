@@ -46,24 +46,43 @@ class Lines:
 
     def by_body(self, values: Sequence[bool]) -> pa.Array:
         """Give for each row the value that `values` has for its body."""
-        runs = [
-            pa.repeat(pa.scalar(value), self.rows_of(body)) for body, value in enumerate(values)
-        ]
-        return pa.concat_arrays(runs or [pa.array([], pa.bool_())])
+        if all(values):
+            return pa.repeat(pa.scalar(True), len(self))
+        filled = [body for body in range(len(values)) if self.rows_of(body)]
+        ends = pa.array([self.starts[body + 1] for body in filled], pa.int64())
+        runs = pa.array([values[body] for body in filled], pa.bool_())
+        return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(ends, runs))
 
 
 def split_lines(bodies: Sequence[bytes]) -> Lines:
     """Split bodies at their line feeds; skip blank lines and a byte order mark at the start."""
     trimmed = [_trim(body) for body in bodies]
-    first_lines = list(accumulate((body.count(b"\n") + 1 for body in trimmed), initial=0))
     joined = b"\n".join(trimmed)
-    every = pc.split_pattern(pa.array([joined], pa.large_binary()), "\n").values
-    text = _decode(every, ascii_only=joined.isascii())
+    lines = pc.split_pattern(_binary(joined), "\n").values if bodies else _binary(b"").slice(1)
+    first_lines = _first_lines(lines, [len(body) for body in trimmed])
+    text = _decode(lines, ascii_only=joined.isascii())
     if b"\r" in joined:
         text = pc.ascii_rtrim(text, WHITESPACE)
-    if not bodies:
-        text = text.slice(0, 0)
     return _without_blank_lines(text, first_lines)
+
+
+def _binary(data: bytes) -> pa.Array:
+    """Make an array of one value, without a copy."""
+    offsets = pa.array([0, len(data)], pa.int64()).buffers()[1]
+    return pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(data)])
+
+
+def _first_lines(lines: pa.Array, sizes: Sequence[int]) -> list[int]:
+    """Give for bodies of `sizes` bytes, joined by line feeds, the line that each starts with.
+
+    At the end comes the number of all lines.
+    """
+    offsets = pa.Array.from_buffers(pa.int64(), len(lines), [None, lines.buffers()[1]])
+    # The split took the line feeds out: one before each line but the first.
+    starts = pc.add(offsets, pa.arange(0, len(lines)))
+    body_starts = list(accumulate((size + 1 for size in sizes), initial=0))[:-1]
+    found = pc.search_sorted(starts, pa.array(body_starts, pa.int64()))
+    return [*found.to_pylist(), len(lines)]
 
 
 def _trim(body: bytes) -> bytes:

@@ -25,24 +25,19 @@ def refuse_members(schema: pa.Schema, rows: Rows, members: pa.Array, refusals: R
 def column(
     schema: pa.Schema, rows: Rows, members: pa.Array, evolution: Evolution
 ) -> dict[str, pa.Array]:
-    """Give the column `props` with the members that rows have no column for.
+    """Give the column `props` where members that rows have no column for change it.
 
     A table without it gets one as soon as it is needed, whatever the caps say.
     """
     index = schema.get_field_index(types.PROPS)
     own = rows.known(types.PROPS)
-    if index >= 0:
-        if members.null_count == len(members):
-            return {}  # as it was converted
-        target = schema.field(index)
-    else:
-        target = types.dynamic_field(types.PROPS)
-    json = own.present() if own else pa.nulls(len(members), pa.string())
-    merged = merge(json, members)
-    if index >= 0 and not types.is_dynamic(target) and own is not None:
-        merged = pc.if_else(members.is_valid(), merged, own.text())
+    if members.null_count == len(members) and (index >= 0 or own is None):
+        return {}
+    merged = merge(own.present() if own else pa.nulls(len(members), pa.string()), members)
     if index < 0:
         merged = pc.if_else(rows.of_bodies(evolution), merged, pa.scalar(None, pa.string()))
-        if merged.null_count == len(merged):
-            return {}
+        return {} if merged.null_count == len(merged) else {types.PROPS: merged}
+    target = schema.field(index)
+    if own is not None and not types.is_dynamic(target):
+        merged = pc.if_else(members.is_valid(), merged, own.text())
     return {types.PROPS: merged.cast(target.type)}

@@ -99,4 +99,6 @@ class Rows:
 
 
 def _concatenate(arrays: Sequence[pa.Array], type_: pa.DataType) -> pa.Array:
+    if len(arrays) == 1:
+        return arrays[0]
     return pa.concat_arrays(arrays) if arrays else pa.array([], type_)

@@ -64,6 +64,8 @@ class ShapeBlock:
 
     def resolve(self, evolution: Evolution) -> Resolved:
         """Give what goes to new columns and what to `props`."""
+        if not self._unknown and not self._settled:
+            return Resolved({}, members.join([], len(self.rows)))
         columns = {}
         overflow = {
             position: members.write(name, column.json()) for position, name, column in self._settled
