@@ -11,8 +11,10 @@ from lakegate.batches import Acknowledgement, Batch, TableName
 from lakegate.lake.background import BackgroundMaintenance
 from lakegate.lake.committer import CommitPolicy, TableCommitter
 from lakegate.lake.failures import as_lakegate_error, draining
+from lakegate.lake.ledger.entries import is_named
 from lakegate.lake.ledger.ledger import Ledger
 from lakegate.lake.ledger.once import replayed
+from lakegate.lake.ledger.sweep import LedgerSweep, TimeToLive
 from lakegate.lake.maintenance.policy import MaintenancePolicy
 from lakegate.lake.table_state import load_state
 from lakegate.lake.tables import TableDescription, TableShape, describe, ensure_table
@@ -22,6 +24,7 @@ from lakegate.settings import Settings
 
 # Threads wait for storage and for the catalog most of their time.
 WORKER_THREADS = 32
+HOUR_MS = 3_600_000
 # How many tables are kept warm while nothing is written to them.
 IDLE_TABLES = 1000
 
@@ -49,6 +52,14 @@ class Lake:
             self._committers.values,
         )
         self._workers = Workers(WORKER_THREADS)
+        self._ledger_sweep = LedgerSweep(
+            self._ledger,
+            self._workers,
+            TimeToLive(
+                key_ms=round(settings.ledger_ttl_hours * HOUR_MS),
+                stream_ms=round(settings.ledger_stream_ttl_hours * HOUR_MS),
+            ),
+        )
         self._closed = False
 
     async def append(self, batch: Batch) -> Acknowledgement:
@@ -59,6 +70,8 @@ class Lake:
         if self._closed:
             raise draining()
         self._maintenance.start()
+        if is_named(batch):
+            self._ledger_sweep.start()
         while (first := self._committer(batch.table).once.first_of(batch)) is not None:
             if (acknowledgement := await replayed(first)) is not None:
                 return acknowledgement
@@ -120,6 +133,7 @@ class Lake:
         """Refuse new batches, answer those accepted, and let go of the catalog."""
         self._closed = True
         await self._maintenance.stop()
+        await self._ledger_sweep.stop()
         await asyncio.gather(*(committer.drain() for committer in self._committers.values()))
         self._workers.close()
         self._catalog.close()

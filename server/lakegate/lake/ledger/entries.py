@@ -78,6 +78,11 @@ def entry_of(batch: Batch) -> Entry | None:
     return None
 
 
+def is_named(batch: Batch) -> bool:
+    """Whether a retry of the batch can be told from a new one."""
+    return batch.idempotency_key is not None or batch.position is not None
+
+
 def stream_entry(position: StreamPosition) -> Entry:
     """Name the batch at a place of a stream."""
     return Entry(f"stream/{position.offset}/{position.stream_id}", position)

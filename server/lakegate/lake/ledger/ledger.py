@@ -77,7 +77,7 @@ class Ledger:
     Nothing is asked of the database before the first call, so a server starts without it.
     """
 
-    def __init__(self, url: str, lease_seconds: float) -> None:
+    def __init__(self, url: str, lease_seconds: float = 0.0) -> None:
         """Use the database at `url`; a claim is left alone for `lease_seconds`."""
         self._engine = open_engine(url)
         self._lease_ms = round(lease_seconds * 1000)

@@ -1,21 +1,28 @@
 """Expiry: snapshots past their retention leave the metadata of a table nobody writes to."""
 
 import time
+from collections.abc import Callable, Sequence
 
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, RemoveSnapshotsUpdate
 
 from lakegate.lake.retention import Retention
 from lakegate.lake.table_state import TableState
 
+Removable = Callable[[TableMetadata, Sequence[int]], list[int]]
 
-def expire(state: TableState, retention: Retention) -> int:
+
+def expire(state: TableState, retention: Retention, removable: Removable) -> int:
     """Remove the snapshots past retention; return how many. Raises `CommitFailedException`.
+
+    `removable` gives those of them that nobody looks for any more.
 
     A busy table needs none of this: each commit does it too.
     """
     metadata = state.metadata
-    expired = retention.expired(metadata, (), time.time_ns() // 1_000_000)
+    past = retention.expired(metadata, (), time.time_ns() // 1_000_000)
+    expired = removable(metadata, past)
     if expired:
         state.table.catalog.commit_table(
             state.table,

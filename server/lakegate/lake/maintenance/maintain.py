@@ -10,6 +10,8 @@ from pyiceberg.exceptions import CommitFailedException
 
 from lakegate.batches import TableName
 from lakegate.lake.failures import TableMissingError, TableReplacedError
+from lakegate.lake.ledger.ledger import Ledger
+from lakegate.lake.ledger.looked_for import LookedFor
 from lakegate.lake.maintenance.compaction import Alone, Compacted, compact
 from lakegate.lake.maintenance.expiry import expire
 from lakegate.lake.maintenance.plan import plan
@@ -104,11 +106,18 @@ class Maintenance:
     def expire(self, name: TableName) -> None:
         """Expire snapshots; where a commit is faster, that has done it."""
         try:
-            expired = expire(load_state(self._catalog, name), self._policy.retention)
+            expired = self._expire(name)
         except CommitFailedException as error:
             log.info("%s: snapshots are not expired now: %s", name, error)
         else:
             self.summary.snapshots_expired += expired
+
+    def _expire(self, name: TableName) -> int:
+        state, retention = load_state(self._catalog, name), self._policy.retention
+        if self._policy.ledger_url is None:
+            return expire(state, retention, lambda _, past: list(past))
+        with contextlib.closing(Ledger(self._policy.ledger_url)) as ledger:
+            return expire(state, retention, LookedFor(ledger, name).removable)
 
     def sweep(self, name: TableName) -> None:
         """Delete orphans, where the table allows that files are deleted."""

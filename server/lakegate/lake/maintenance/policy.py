@@ -21,11 +21,13 @@ class MaintenancePolicy:
 
     `sort_column`: what compacted files are sorted by, unless the table has a sort order.
     `orphan_grace_seconds`: how old a file must be before the sweep may delete it.
+    `ledger_url`: where retries look for snapshots, which are then not expired.
     """
 
     retention: Retention
     sort_column: str = "at"
     orphan_grace_seconds: float = 3600.0
+    ledger_url: str | None = None
 
     @property
     def uncommitted_seconds(self) -> float:
@@ -39,6 +41,7 @@ class MaintenancePolicy:
             retention=Retention(settings.snapshots_kept),
             sort_column=settings.compaction_sort_column,
             orphan_grace_seconds=settings.orphan_grace_seconds,
+            ledger_url=settings.ledger_database,
         )
 
 

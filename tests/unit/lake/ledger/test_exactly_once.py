@@ -19,7 +19,11 @@ from lakegate.lake import snapshot as snapshot_module
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.lake import Lake
+from lakegate.lake.ledger import sweep
 from lakegate.lake.ledger.ledger import Ledger
+from lakegate.lake.maintenance.maintain import Maintenance
+from lakegate.lake.maintenance.policy import MaintenancePolicy
+from lakegate.lake.retention import Retention
 from lakegate.lake.table_state import TableState
 from lakegate.settings import Settings
 
@@ -251,6 +255,35 @@ async def test_a_snapshot_that_a_retry_may_look_for_is_never_expired(
         await lake.append(batch(decoder, {"label": "7"}))
         assert first.snapshot_id not in _snapshots(catalog)
         assert labels(catalog) == list("01234567")
+
+
+async def test_maintenance_does_not_expire_a_snapshot_that_a_retry_may_look_for(
+    settings: Settings, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    policy = replace(MaintenancePolicy.of(settings), retention=Retention(1, others_age_ms=-1000))
+    maintenance = Maintenance(catalog, policy)
+    async with _two_lakes(settings) as (lake, other_lake):
+        with _unsettled():
+            first = await lake.append(keyed(decoder, "k", {"label": "0"}))
+        for number in range(1, 4):
+            newest = await lake.append(batch(decoder, {"label": str(number)}))
+        await asyncio.to_thread(maintenance.expire, ORDERS)
+        assert _snapshots(catalog) == [first.snapshot_id, newest.snapshot_id]
+        assert await other_lake.append(keyed(decoder, "k")) == replace(first, replayed=True)
+        await asyncio.to_thread(maintenance.expire, ORDERS)
+        assert _snapshots(catalog) == [newest.snapshot_id]
+
+
+async def test_a_key_is_forgotten_when_its_time_is_over(
+    settings: Settings, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "INTERVAL_SECONDS", 0.001)
+    brief = settings.model_copy(update={"ledger_ttl_hours": 1e-9, "ledger_lease_seconds": 0})
+    async with _two_lakes(brief) as (lake, _):
+        await lake.append(keyed(decoder, "k", {"label": "a"}))
+        while (await lake.append(keyed(decoder, "k", {"label": "b"}))).replayed:
+            pass
+        assert labels(catalog) == ["a", "b"]
 
 
 async def test_without_the_ledger_keyed_batches_are_refused_and_the_others_go_on(

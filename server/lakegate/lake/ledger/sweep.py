@@ -1,0 +1,70 @@
+"""What the ledger forgets, a little at a time, beside everything else."""
+
+import asyncio
+import contextlib
+import logging
+import random
+from dataclasses import dataclass
+
+from lakegate.lake.failures import LedgerUnavailableError
+from lakegate.lake.ledger.ledger import Ledger
+from lakegate.lake.workers import Workers
+
+log = logging.getLogger(__name__)
+
+INTERVAL_SECONDS = 60.0
+# How many entries one transaction deletes: claims wait no longer than for that.
+BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class TimeToLive:
+    """How long the ledger knows a batch, and a stream after its last batch, in milliseconds."""
+
+    key_ms: int
+    stream_ms: int
+
+
+class LedgerSweep:
+    """Forgets what is older than its time; every server does, and none minds the others."""
+
+    def __init__(self, ledger: Ledger, workers: Workers, time_to_live: TimeToLive) -> None:
+        """Sweep `ledger` in a thread of `workers`."""
+        self._ledger = ledger
+        self._workers = workers
+        self._time_to_live = time_to_live
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, on the running event loop; later calls do nothing."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End; a transaction under way is finished by its thread."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def sweep(self) -> int:
+        """Forget all whose time is over now; return how many entries that were."""
+        forgotten = 0
+        while True:
+            some = await self._workers.run(
+                self._ledger.sweep, self._time_to_live.key_ms, self._time_to_live.stream_ms, BATCH
+            )
+            forgotten += some
+            if some < BATCH:
+                return forgotten
+
+    async def _run(self) -> None:
+        while True:
+            # Servers that started together need not do this together.
+            await asyncio.sleep(INTERVAL_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
+            try:
+                forgotten = await self.sweep()
+            except LedgerUnavailableError as error:
+                log.warning("The ledger is not swept now: %s", error)
+            else:
+                log.debug("The ledger has forgotten %d entries", forgotten)
