@@ -38,7 +38,7 @@ STATUS = {
 
 class _Handler(BaseHTTPRequestHandler):
     catalog: SqlCatalog
-    protocol_version = "HTTP/1.1"
+    protocol_version = "HTTP/1.0"  # one request a connection, so that none outlives the server
 
     def do_GET(self) -> None:
         self._answer(self._get)
@@ -126,14 +126,14 @@ def _loaded(table: Table) -> dict[str, Any]:
 
 
 @contextmanager
-def rest_catalog(home: Path) -> Iterator[str]:
+def rest_catalog(home: Path, port: int = 0) -> Iterator[str]:
     """Serve tables under `home`; gives the URI of the catalog."""
     warehouse = home / "rest-warehouse"
-    warehouse.mkdir(parents=True)
+    warehouse.mkdir(parents=True, exist_ok=True)
     database = f"sqlite:///{home / 'rest.db'}?timeout=30"
     with SqlCatalog("behind", uri=database, warehouse=warehouse.as_uri()) as catalog:
         handler = type("Handler", (_Handler,), {"catalog": catalog})
-        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             yield f"http://127.0.0.1:{server.server_port}"
             server.shutdown()

@@ -1,0 +1,125 @@
+"""A process that appends rows, one a batch, until it is done or killed.
+
+What it was told is in a file that survives it.
+"""
+
+import asyncio
+import functools
+import itertools
+import multiprocessing
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+from pyiceberg.serializers import ToOutputFile
+from tests.unit.lake.lines import LinesDecoder, batch
+
+from lakegate.errors import LakegateError
+from lakegate.lake import committer, group, lean_sql_catalog, preparation, snapshot
+from lakegate.lake.catalog import open_catalog
+from lakegate.lake.lake import Lake
+from lakegate.settings import Settings
+
+# The steps of a commit, in order: where each is looked up, and its name there.
+STEPS: dict[str, tuple[Any, str]] = {
+    "decode": (LinesDecoder, "decode"),
+    "data files": (preparation, "write_data_files"),
+    "manifest": (committer, "new_append"),
+    "manifest list": (snapshot, "new_snapshot"),
+    "metadata": (ToOutputFile, "table_metadata"),
+    "catalog": (lean_sql_catalog.LeanSqlCatalog, "_swap"),
+    "answer": (group.PreparedGroup, "acknowledge"),
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Die at the `nth` time of a step, before it or after it."""
+
+    step: str
+    after: bool
+    nth: int
+
+    def install(self) -> None:
+        owner, name = STEPS[self.step]
+        original = getattr(owner, name)
+        times = itertools.count(1)
+
+        @functools.wraps(original)
+        def fatal(*args: Any, **kwargs: Any) -> Any:
+            last = next(times) == self.nth
+            if last and not self.after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = original(*args, **kwargs)
+            if last:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        setattr(owner, name, staticmethod(fatal) if owner is ToOutputFile else fatal)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a writer does: `senders` at once send `batches` each, labelled with `prefix`."""
+
+    settings: Settings
+    log: Path
+    prefix: str
+    senders: int = 1
+    batches: int = 10
+    fault: Fault | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def start(work: Work) -> ForkServerProcess:
+    """Start a writer in a process of its own."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    process = context.Process(target=_main, args=(work,))
+    process.start()
+    return process
+
+
+def acknowledged(work: Work) -> list[str]:
+    """Give the labels that the writer was told are committed."""
+    return [line for line in _lines(work) if not line.startswith("!")]
+
+
+def refused(work: Work) -> list[str]:
+    """Give the errors that the writer met."""
+    return [line for line in _lines(work) if line.startswith("!")]
+
+
+def _lines(work: Work) -> list[str]:
+    return work.log.read_text().splitlines() if work.log.exists() else []
+
+
+def _main(work: Work) -> None:
+    os.environ.update(work.environment)
+    if work.fault is not None:
+        work.fault.install()
+    asyncio.run(_write(work))
+
+
+async def _write(work: Work) -> None:
+    settings = work.settings
+    lake = Lake(open_catalog(settings.catalog, settings.home), settings)
+    decoder = LinesDecoder()
+    log = os.open(work.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    async def send(sender: int) -> None:
+        for number in range(work.batches):
+            label = f"{work.prefix}-{sender}-{number}"
+            try:
+                await lake.append(batch(decoder, {"label": label}))
+            except LakegateError as error:
+                os.write(log, f"!{label}: {error}\n".encode())
+            else:
+                os.write(log, f"{label}\n".encode())
+
+    await asyncio.gather(*map(send, range(work.senders)))
+    await lake.close()
