@@ -69,11 +69,13 @@ class Limit:
     """`json_transform` over an Arrow column of lines."""
 
     def __init__(self, columns: Sequence[str]) -> None:
+        """Make columns of strings."""
         self._engine = duckdb.connect()
         structure = json.dumps(dict.fromkeys(columns, "VARCHAR"))
         self._query = f"SELECT unnest(json_transform(line, '{structure}')) FROM lines"  # noqa: S608
 
     def decode(self, bodies: Sequence[Body]) -> pa.Table:
+        """Make a table of the lines of all bodies."""
         joined = b"".join([body.data for body in bodies])[:-1]
         lines = pc.split_pattern(pa.array([joined], pa.binary()), "\n").values.cast(pa.string())
         size = max(2048, -(-len(lines) // PIECES))

@@ -11,8 +11,6 @@ from lakegate.decode.exact import LineError, parse_value
 from lakegate.decode.fields import Field
 from lakegate.decode.refusals import shorten
 
-_NEEDS_ESCAPE = r'["\\\x00-\x1f]'
-
 
 def fit(array: pa.Array, column: pa.Field) -> pa.Array:
     """Give the values of a normalized array in the type of a column.
@@ -92,12 +90,8 @@ def _fit_numbers(array: pa.Array, target: pa.DataType) -> pa.Array:
 
 def _as_json_would(array: pa.Array, column: pa.Field) -> pa.Array:
     """Read texts and whole numbers as JSON strings and numbers are read."""
-    if pa.types.is_integer(array.type):
-        field = Field(array.cast(pa.string()))
-    elif pc.any(pc.match_substring_regex(array, _NEEDS_ESCAPE)).as_py():
-        field = Field(to_json(array))
-    else:
-        field = Field(array, unquoted=True)
+    whole = pa.types.is_integer(array.type)
+    field = Field(array.cast(pa.string())) if whole else Field(array, texts=True)
     converted = coerce(field, column)
     if converted.misfits is not None:
         row = pc.index(converted.misfits, True).as_py()

@@ -124,7 +124,7 @@ def _parse_rfc_3339(texts: pa.Array) -> pa.Array:
 
 
 def _all_strings(field: Field, strings: pa.Array) -> bool:
-    return field.unquoted or strings.null_count == field.present().null_count
+    return field.texts or strings.null_count == field.present().null_count
 
 
 def _to_date(field: Field, type_: pa.DataType) -> pa.Array:
@@ -148,7 +148,7 @@ _PLAIN: list[tuple[Callable[[pa.DataType], bool], Callable[[Field, pa.DataType],
 
 def _bare(field: Field) -> pa.Array:
     """Give the JSON texts; the casts above refuse those of strings by their quotes."""
-    if field.unquoted:
+    if field.texts:
         raise _NotPlain
     return field.present()
 

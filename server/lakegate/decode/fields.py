@@ -1,6 +1,7 @@
 """A field of many rows: the values that the rows sent, still JSON."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -8,39 +9,36 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
+_TO_ESCAPE = r'["\\\x00-\x1f]'
+_HEXADECIMAL = re.compile(r"\\(?:u00([0-9a-f]{2})|.)")
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
     """The values of one field, a row each; null where a row has no such field.
 
-    Either JSON texts, or (`unquoted`) the insides of JSON strings without any
-    escape: the usual case, which then needs no more work in a string column.
+    Either JSON texts, or (`texts`) what JSON strings say: the usual case, which then
+    needs no more work in a string column.
     """
 
     values: pa.Array
-    unquoted: bool = False
+    texts: bool = False
 
     def json(self) -> pa.Array:
         """Give the values as JSON texts."""
-        if not self.unquoted:
-            return self.values
-        return pc.binary_join_element_wise('"', self.values, '"', "")
+        return quote(self.values) if self.texts else self.values
 
     def present(self) -> pa.Array:
         """Give the values as JSON texts, null where they are the JSON `null`."""
-        if self.unquoted:
-            return self.json()
-        return _without_null(self.values)
+        return self.json() if self.texts else _without_null(self.values)
 
     def text(self) -> pa.Array:
         """Give what a string column holds: a string's text, anything else as JSON."""
-        if self.unquoted:
-            return self.values
-        return unquote(_without_null(self.values))
+        return self.values if self.texts else unquote(_without_null(self.values))
 
     def strings(self) -> pa.Array:
         """Give the texts of JSON strings; null for any other value."""
-        if self.unquoted:
+        if self.texts:
             return self.values
         quoted = pc.starts_with(self.values, '"')
         return unquote(pc.if_else(quoted, self.values, pa.scalar(None, self.values.type)))
@@ -62,9 +60,26 @@ def concatenate(fields: Sequence[Field]) -> Field:
     """Put the values of rows after one another."""
     if len(fields) == 1:
         return fields[0]
-    if all(field.unquoted for field in fields):
-        return Field(pa.concat_arrays([field.values for field in fields]), unquoted=True)
+    if all(field.texts for field in fields):
+        return Field(pa.concat_arrays([field.values for field in fields]), texts=True)
     return Field(pa.concat_arrays([field.json() for field in fields]))
+
+
+def quote(texts: pa.Array) -> pa.Array:
+    """Give texts as JSON strings, with the escapes that DuckDB writes."""
+    escaped = pc.match_substring_regex(texts, _TO_ESCAPE)
+    quoted = pc.binary_join_element_wise('"', texts, '"', "")
+    if not pc.any(escaped).as_py():
+        return quoted
+    escaped = pc.fill_null(escaped, fill_value=False)
+    strings = [_quote(text) for text in texts.filter(escaped).to_pylist()]
+    return pc.replace_with_mask(quoted, escaped, pa.array(strings, texts.type))
+
+
+def _quote(text: str) -> str:
+    """Write a JSON string as DuckDB does, and the lines that were proven by it: `1F`, not `1f`."""
+    string = json.dumps(text, ensure_ascii=False)
+    return _HEXADECIMAL.sub(lambda m: m[0] if m[1] is None else f"\\u00{m[1].upper()}", string)
 
 
 def unquote(values: pa.Array) -> pa.Array:

@@ -46,8 +46,7 @@ class NdjsonDecoder:
             brought, members = rows.resolve(evolution)
             if not props.refuse_members(schema, rows, members, refusals):
                 break
-        new = {name: brought[name].text() for name in evolution.columns}
-        columns |= new | props.column(schema, rows, members, evolution)
+        columns |= brought | props.column(schema, rows, members, evolution)
         table = _table(schema, columns, len(rows))
         keep = lines.by_body([i not in refusals for i in range(len(bodies))]) if refusals else None
         return DecodedGroup(

@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 
 from lakegate.decode.exact import MAX_DEPTH
 from lakegate.decode.fields import Field
-from lakegate.decode.shapes import Member, Shape
+from lakegate.decode.shapes import Kind, Member, Shape
+
+_TYPES = {Kind.PLAIN: "VARCHAR", Kind.ESCAPED: "VARCHAR", Kind.ANY: "JSON"}
 
 # What DuckDB passes for numbers and RFC 8259 does not. Inside of strings it may
 # stand too; such a line is read again, no more.
@@ -52,11 +54,11 @@ class Parser:
                 table = cursor.execute(_query(shape, "TRY({})")).to_arrow_table()
         *values, proven = [_single(column) for column in table.columns]
         columns = [
-            Field(column, unquoted=member.plain)
+            Field(column, texts=member.kind is not Kind.ANY)
             for column, member in zip(values, shape.members, strict=True)
         ]
         for column in columns:
-            if not column.unquoted:
+            if not column.texts:
                 proven = _and_not(proven, _not_finite(column.values), _deep(column.values))
         return Parsed(columns, pc.fill_null(proven, fill_value=False))
 
@@ -72,7 +74,7 @@ def _single(column: pa.ChunkedArray) -> pa.Array:
 
 def _query(shape: Shape, guard: str) -> str:
     """Write the query that reads lines, and writes each of them again to prove it."""
-    types = {member.name: "VARCHAR" if member.plain else "JSON" for member in shape.members}
+    types = {member.name: _TYPES[member.kind] for member in shape.members}
     row = guard.format(f"json_transform(line, {_literal(json.dumps(types))})")
     values = [f"struct_extract_at(row, {i + 1})" for i in range(len(shape.members))]
     columns = [f"{value}::VARCHAR AS c{i}" for i, value in enumerate(values)]
@@ -98,7 +100,9 @@ def _proof(shape: Shape, values: Sequence[str]) -> str:
 def _written(member: Member, value: str, before: str, colon: str) -> str:
     """Give the arguments of `concat`, which passes over NULL, that write a member."""
     name = f"{before}{json.dumps(member.name)}{colon}"
-    quote = '"' if member.plain else ""
+    if member.kind is Kind.ESCAPED:
+        value = f"to_json({value})"
+    quote = '"' if member.kind is Kind.PLAIN else ""
     parts = [_literal(name + quote), value, _literal(quote)]
     if member.always:
         return ", ".join(parts)

@@ -3,8 +3,9 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.decode.blocks import Block, ExactBlock
+from lakegate.decode.blocks import Block
 from lakegate.decode.exact import LineError, parse_line
+from lakegate.decode.exact_block import ExactRows
 from lakegate.decode.lines import Lines
 from lakegate.decode.names import Names
 from lakegate.decode.parser import Parser
@@ -12,42 +13,44 @@ from lakegate.decode.refusals import Refusals
 from lakegate.decode.shape_block import ShapeBlock
 from lakegate.decode.shapes import learn
 
-_FEW_ROWS = 200  # read one by one in less time than a call of the parser takes
+# So little is read one by one in less time than a call of the parser takes.
+_LITTLE_BYTES = 20_000
 _SAMPLES = 16  # lines that a shape is learnt from
 _MAX_SHAPES = 4
+_ROWS_AT_ONCE = 10_000  # that are Python objects, which take many times their text
 
 
 class Reader:
     """Reads the rows of a group, by whatever way is fastest and right."""
 
-    def __init__(self, few_rows: int = _FEW_ROWS) -> None:
-        """Read rows one by one where they are fewer than `few_rows`."""
+    def __init__(self, little_bytes: int = _LITTLE_BYTES) -> None:
+        """Read rows one by one where they have fewer than `little_bytes`."""
         self._parser = Parser()
-        self._few_rows = few_rows
+        self._little_bytes = little_bytes
 
     def read(self, lines: Lines, names: Names, refusals: Refusals) -> list[Block]:
         """Read all lines but those that are refused."""
         blocks: list[Block] = []
-        rows = pa.arange(0, len(lines))
+        rows, text = pa.arange(0, len(lines)), lines.text
         for _ in range(_MAX_SHAPES):
-            if len(rows) < self._few_rows:
+            if (pc.sum(pc.binary_length(text)).as_py() or 0) < self._little_bytes:
                 break
-            block, rest = self._read_shape(rows, lines, names)
+            block, left = self._read_shape(rows, text, lines, names)
             if block is None:
                 break
             blocks.append(block)
-            rows = rest
-        if len(rows):
-            blocks.append(_read_each(rows, lines, names, refusals))
+            rows, text = rows.filter(left), text.filter(left)
+        for start in range(0, max(len(rows), 0 if blocks else 1), _ROWS_AT_ONCE):
+            part = slice(start, start + _ROWS_AT_ONCE)
+            blocks.append(_read_each(rows[part], text[part], names, refusals))
         return blocks
 
     def _read_shape(
-        self, rows: pa.Array, lines: Lines, names: Names
+        self, rows: pa.Array, text: pa.Array, lines: Lines, names: Names
     ) -> tuple[Block | None, pa.Array]:
-        """Read the rows of one shape; give the rest too."""
-        text = lines.text if len(rows) == len(lines) else lines.text.take(rows)
+        """Read the rows of one shape; tell which are left."""
         step = -(-len(rows) // _SAMPLES)
-        shape = learn([text[i].as_py() for i in range(0, len(rows), step)], names)
+        shape = learn(text[::step].to_pylist(), names)
         if shape is None:
             return None, rows
         columns, proven = self._parser.parse(text, shape)
@@ -55,20 +58,17 @@ class Reader:
             return None, rows
         if proven.true_count < len(rows):
             columns = [column.filter(proven) for column in columns]
-            rest = rows.filter(pc.invert(proven))
             rows = rows.filter(proven)
-        else:
-            rest = rows.slice(0, 0)
-        return ShapeBlock(rows, shape, columns, names, lines), rest
+        return ShapeBlock(rows, shape, columns, names, lines), pc.invert(proven)
 
 
-def _read_each(rows: pa.Array, lines: Lines, names: Names, refusals: Refusals) -> ExactBlock:
-    block = ExactBlock(names)
-    texts = lines.text.take(rows).to_pylist()
-    for row, line in zip(rows.to_pylist(), texts, strict=True):
+def _read_each(rows: pa.Array, text: pa.Array, names: Names, refusals: Refusals) -> Block:
+    """Read rows one by one."""
+    exact = ExactRows(names)
+    for row, line in zip(rows.to_pylist(), text.to_pylist(), strict=True):
         if not refusals.is_full(row):
             try:
-                block.add(row, parse_line(line))
+                exact.add(row, parse_line(line))
             except LineError as error:
                 refusals.add(row, str(error))
-    return block
+    return exact.block()

@@ -1,12 +1,12 @@
 """The rows of a group, however they were read, put together as columns."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakegate.decode import types
-from lakegate.decode.blocks import Appearance, Block, Resolved
+from lakegate.decode.blocks import Appearance, Block
 from lakegate.decode.coerce import coerce
 from lakegate.decode.evolution import Evolution
 from lakegate.decode.fields import Field, concatenate
@@ -23,15 +23,16 @@ class Rows:
     def __init__(self, blocks: Sequence[Block]) -> None:
         """Put the rows of `blocks` together."""
         self._blocks = blocks
-        self._rows = _concatenate([block.rows for block in blocks], pa.int64())
-        self._known = self._join([block.known for block in blocks])
+        self._rows = _concatenate([block.rows for block in blocks])
+        self._known = [block.known for block in blocks]
 
     def convert(self, schema: pa.Schema, refusals: Refusals) -> dict[str, pa.Array]:
         """Give the columns of the table that occur, in its types; refuse what does not fit."""
+        occurring = {slot for known in self._known for slot in known}
         return {
-            column.name: self._convert(self._known[column.name], column, refusals)
+            column.name: self._convert(column, refusals)
             for column in schema
-            if column.name in self._known
+            if column.name in occurring
         }
 
     def __len__(self) -> int:
@@ -40,27 +41,34 @@ class Rows:
 
     def known(self, slot: str) -> Field | None:
         """Give the field that goes to a column of the table, if it occurs."""
-        return self._known.get(slot)
+        fields = [known.get(slot) for known in self._known]
+        if not any(fields):
+            return None
+        blocks = zip(self._blocks, fields, strict=True)
+        return concatenate([field or _nothing(block) for block, field in blocks])
 
     def appearances(self) -> Iterator[Appearance]:
         """Give the fields that may become columns."""
         for block in self._blocks:
             yield from block.appearances()
 
-    def resolve(self, evolution: Evolution) -> Resolved:
-        """Give what goes to new columns and what to `props`."""
+    def resolve(self, evolution: Evolution) -> tuple[dict[str, pa.Array], pa.Array]:
+        """Give the texts of new columns, and for each row the members that `props` gets."""
         resolved = [block.resolve(evolution) for block in self._blocks]
-        return Resolved(
-            self._join([part.columns for part in resolved]),
-            _concatenate([part.members for part in resolved], pa.string()),
-        )
+        texts = {
+            slot: _concatenate(
+                [
+                    part.columns.get(slot, _nothing(block)).text()
+                    for block, part in zip(self._blocks, resolved, strict=True)
+                ]
+            )
+            for slot in evolution.columns
+        }
+        return texts, _concatenate([part.members for part in resolved])
 
     def where(self, mask: pa.Array, values: pa.Array) -> Iterator[tuple[int, str]]:
         """Give the rows for which `mask` is true, each with its value."""
-        chosen = pc.indices_nonzero(mask)
-        yield from zip(
-            self._rows.take(chosen).to_pylist(), values.take(chosen).to_pylist(), strict=True
-        )
+        return _where(self._rows, mask, values)
 
     def of_bodies(self, evolution: Evolution) -> pa.Array:
         """Tell for each row whether its body evolves the table."""
@@ -76,29 +84,33 @@ class Rows:
             table = table.take(pc.sort_indices(rows))
         return table
 
-    def _convert(self, field: Field, column: pa.Field, refusals: Refusals) -> pa.Array:
-        converted = coerce(field, column)
-        if converted.misfits is not None:
-            expected = types.expectation(column)
-            for row, value in self.where(converted.misfits, field.json()):
-                refusals.add(
-                    row, f'column "{column.name}": expected {expected}, got {shorten(value)}'
-                )
-        return converted.values
-
-    def _join(self, parts: Sequence[Mapping[str, Field]]) -> dict[str, Field]:
-        """Put the fields of blocks together; a block without a field has nulls."""
-        joined = {}
-        for slot in dict.fromkeys(slot for part in parts for slot in part):
-            fields = [
-                part.get(slot) or Field(pa.nulls(len(block.rows), pa.string()), unquoted=True)
-                for block, part in zip(self._blocks, parts, strict=True)
-            ]
-            joined[slot] = concatenate(fields)
-        return joined
+    def _convert(self, column: pa.Field, refusals: Refusals) -> pa.Array:
+        parts = []
+        for block, known in zip(self._blocks, self._known, strict=True):
+            field = known.get(column.name)
+            if field is None:
+                parts.append(pa.nulls(len(block.rows), column.type))
+                continue
+            converted = coerce(field, column)
+            parts.append(converted.values)
+            if converted.misfits is not None:
+                expected = types.expectation(column)
+                for row, value in _where(block.rows, converted.misfits, field.json()):
+                    reason = f"expected {expected}, got {shorten(value)}"
+                    refusals.add(row, f'column "{column.name}": {reason}')
+        return _concatenate(parts)
 
 
-def _concatenate(arrays: Sequence[pa.Array], type_: pa.DataType) -> pa.Array:
-    if len(arrays) == 1:
-        return arrays[0]
-    return pa.concat_arrays(arrays) if arrays else pa.array([], type_)
+def _nothing(block: Block) -> Field:
+    """Give a field that no row of a block has."""
+    return Field(pa.nulls(len(block.rows), pa.string()), texts=True)
+
+
+def _where(rows: pa.Array, mask: pa.Array, values: pa.Array) -> Iterator[tuple[int, str]]:
+    """Give the rows for which `mask` is true, each with its value."""
+    chosen = pc.indices_nonzero(mask)
+    yield from zip(rows.take(chosen).to_pylist(), values.take(chosen).to_pylist(), strict=True)
+
+
+def _concatenate(arrays: Sequence[pa.Array]) -> pa.Array:
+    return arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)

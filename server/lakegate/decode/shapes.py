@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from lakegate.decode.exact import LineError, parse_line
 from lakegate.decode.members import quote
@@ -40,17 +41,25 @@ SPACED = Style(", ", ": ")
 LOOSE = Style(",", ":", loose=True)
 
 
+class Kind(Enum):
+    """What the values of a field are."""
+
+    PLAIN = "strings without escapes"
+    ESCAPED = "strings"
+    ANY = "any JSON"
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """A field of a shape. The table knows it as `slot`, None if it can be no column.
 
-    `plain`: its values are strings without escapes. `always`: every row has a value.
+    `always`: every row has a value.
     `null`: a row without one has a `null`; otherwise it leaves the field out.
     """
 
     name: str
     slot: str | None
-    plain: bool
+    kind: Kind
     null: bool
     always: bool
 
@@ -84,10 +93,16 @@ def _member(name: str, values: Sequence[str], rows: int, names: Names) -> Member
     return Member(
         name=name,
         slot=names.slot(name),
-        plain=all(value[0] == '"' and "\\" not in value for value in strings),
+        kind=_kind(strings),
         null=len(strings) < len(values),
         always=len(strings) == rows,
     )
+
+
+def _kind(values: Sequence[str]) -> Kind:
+    if not all(value[0] == '"' for value in values):
+        return Kind.ANY
+    return Kind.ESCAPED if any("\\" in value for value in values) else Kind.PLAIN
 
 
 # Names that need no care in any of the languages that they go through.
@@ -103,6 +118,8 @@ def _parse(line: str) -> list[tuple[str, str]]:
 
 def _merge(order: list[str], names: list[str]) -> bool:
     """Put the names of a row into an order; tell whether the row follows it."""
+    if names == order:
+        return True
     if len(set(names)) < len(names):
         return False
     known = [name for name in names if name in order]

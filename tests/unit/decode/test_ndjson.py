@@ -17,7 +17,9 @@ MOMENT = datetime(2026, 5, 2, 10, 0, tzinfo=UTC)
 
 @pytest.fixture(params=["one by one", "many at once"])
 def decoder(request: pytest.FixtureRequest) -> NdjsonDecoder:
-    return NdjsonDecoder(reader=Reader(few_rows=1 if request.param == "many at once" else 1000))
+    return NdjsonDecoder(
+        reader=Reader(little_bytes=1 if request.param == "many at once" else 100_000)
+    )
 
 
 def decode(decoder: NdjsonDecoder, *bodies: bytes, schema: pa.Schema = DEFAULT) -> DecodedGroup:

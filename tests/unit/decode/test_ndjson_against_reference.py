@@ -34,7 +34,7 @@ def schema_of(table: Table) -> pa.Schema:
     )
 
 
-READERS = {"many at once": Reader(few_rows=1), "one by one": Reader(few_rows=1_000_000)}
+READERS = {"many at once": Reader(little_bytes=1), "one by one": Reader(little_bytes=1_000_000)}
 
 
 def decode_by(reader: Reader, case: Case) -> DecodedGroup:

@@ -6,13 +6,13 @@ import pytest
 from lakegate.decode.fields import Field
 from lakegate.decode.names import Names
 from lakegate.decode.parser import Parser
-from lakegate.decode.shapes import COMPACT, LOOSE, SPACED, Member, Shape, Style, learn
+from lakegate.decode.shapes import COMPACT, LOOSE, SPACED, Kind, Member, Shape, Style, learn
 
 PARSER = Parser()
 
 
-def member(name: str, *, plain: bool = False, null: bool = False, always: bool = True) -> Member:
-    return Member(name, name, plain=plain, null=null, always=always)
+def member(kind: Kind, *, null: bool = False) -> Member:
+    return Member("a", "a", kind, null=null, always=not null)
 
 
 def proven(line: str, *members: Member, style: Style = COMPACT) -> bool:
@@ -21,40 +21,45 @@ def proven(line: str, *members: Member, style: Style = COMPACT) -> bool:
     return verdict
 
 
-A_TEXT = member("a", plain=True)
-A_JSON = member("a")
+PLAIN = member(Kind.PLAIN)
+ESCAPED = member(Kind.ESCAPED)
+ANY = member(Kind.ANY)
 
 
 @pytest.mark.parametrize(
     ("line", "member"),
     [
-        ('{"a":1.10}', A_JSON),
-        ('{"a":1e5}', A_JSON),
-        ('{"a":-0}', A_JSON),
-        ('{"a":0.1234567890123456789}', A_JSON),
-        ('{"a":NaN}', A_JSON),
-        ('{"a":-inf}', A_JSON),
-        ('{"a":[Infinity]}', A_JSON),
-        ('{"a":1,}', A_JSON),
-        ('{"a":[1,]}', A_JSON),
-        ('{"a":{"b":1.10}}', A_JSON),
-        ('{"a":{"b":"\\u0041"}}', A_JSON),
-        ('{"a":1,"a":2}', A_JSON),
-        ('{"a":1,"b":2}', A_JSON),
-        ('{"b":1,"a":1}', A_JSON),
-        ('{"A":1}', A_JSON),
-        ('{"a":null}', A_JSON),
-        ("{}", A_JSON),
-        ("[1]", A_JSON),
-        ("1", A_JSON),
-        ('{"a":1}{', A_JSON),
-        ('{"a":' + "[" * 600 + "]" * 600 + "}", A_JSON),
-        ('{"a":1}', A_TEXT),
-        ('{"a":null}', A_TEXT),
-        ('{"a":"\\n"}', A_TEXT),
-        ('{"a":"\\\\"}', A_TEXT),
-        ('{"a":"\\""}', A_TEXT),
-        ('{"a":"x","a":"y"}', A_TEXT),
+        ('{"a":1.10}', ANY),
+        ('{"a":1e5}', ANY),
+        ('{"a":-0}', ANY),
+        ('{"a":0.1234567890123456789}', ANY),
+        ('{"a":NaN}', ANY),
+        ('{"a":-inf}', ANY),
+        ('{"a":[Infinity]}', ANY),
+        ('{"a":1,}', ANY),
+        ('{"a":[1,]}', ANY),
+        ('{"a":{"b":1.10}}', ANY),
+        ('{"a":{"b":"\\u0041"}}', ANY),
+        ('{"a":1,"a":2}', ANY),
+        ('{"a":1,"b":2}', ANY),
+        ('{"b":1,"a":1}', ANY),
+        ('{"A":1}', ANY),
+        ('{"a":null}', ANY),
+        ("{}", ANY),
+        ("[1]", ANY),
+        ("1", ANY),
+        ('{"a":1}{', ANY),
+        ('{"a":' + "[" * 600 + "]" * 600 + "}", ANY),
+        ('{"a":1}', PLAIN),
+        ('{"a":null}', PLAIN),
+        ('{"a":"\\n"}', PLAIN),
+        ('{"a":"\\\\"}', PLAIN),
+        ('{"a":"\\""}', PLAIN),
+        ('{"a":"x","a":"y"}', PLAIN),
+        ('{"a":1}', ESCAPED),
+        ('{"a":"\\u0041"}', ESCAPED),
+        ('{"a":"\\/"}', ESCAPED),
+        ('{"a":"\\u001f"}', ESCAPED),
     ],
 )
 @pytest.mark.parametrize("style", [COMPACT, LOOSE])
@@ -67,16 +72,18 @@ def test_a_line_that_would_be_changed_is_not_proven(
 @pytest.mark.parametrize(
     ("line", "member", "style"),
     [
-        ('{"a":"x y"}', A_TEXT, COMPACT),
-        ('{"a":""}', A_TEXT, COMPACT),
-        ('{"a": "x"}', A_TEXT, SPACED),
-        ('{ "a" : "x y" }', A_TEXT, LOOSE),
-        ('{"a":12345678901234567890}', A_JSON, COMPACT),
-        ('{"a":1e400}', A_JSON, COMPACT),
-        ('{"a":{"info":"x, nan","b":[1.5,true,null]}}', A_JSON, COMPACT),
-        ('{"a": {"b": [1, 2]}}', A_JSON, LOOSE),
-        ('{"a":"x\\n\\"y\\""}', A_JSON, COMPACT),
-        ('{"a":null}', member("a", null=True, always=False), COMPACT),
+        ('{"a":"x y"}', PLAIN, COMPACT),
+        ('{"a":""}', PLAIN, COMPACT),
+        ('{"a": "x"}', PLAIN, SPACED),
+        ('{ "a" : "x y" }', PLAIN, LOOSE),
+        ('{"a":12345678901234567890}', ANY, COMPACT),
+        ('{"a":1e400}', ANY, COMPACT),
+        ('{"a":{"info":"x, nan","b":[1.5,true,null]}}', ANY, COMPACT),
+        ('{"a": {"b": [1, 2]}}', ANY, LOOSE),
+        ('{"a":"x\\n\\"y\\""}', ANY, COMPACT),
+        ('{"a":"x\\n\\"y\\" \\\\"}', ESCAPED, COMPACT),
+        ('{"a": "\\u001F"}', ESCAPED, SPACED),
+        ('{"a":null}', member(Kind.ANY, null=True), COMPACT),
     ],
 )
 def test_a_line_that_is_read_as_it_stands_is_proven(
@@ -88,17 +95,17 @@ def test_a_line_that_is_read_as_it_stands_is_proven(
 def test_a_line_that_is_no_json_does_not_hurt_its_neighbours() -> None:
     lines = pa.array(['{"a":"x"}', '{"a":', '{"a":"y"}'])
 
-    parsed = PARSER.parse(lines, Shape([A_TEXT], COMPACT))
+    parsed = PARSER.parse(lines, Shape([PLAIN], COMPACT))
 
     assert parsed.proven.to_pylist() == [True, False, True]
-    assert parsed.columns[0] == Field(parsed.columns[0].values, unquoted=True)
+    assert parsed.columns[0] == Field(parsed.columns[0].values, texts=True)
     assert parsed.columns[0].values.to_pylist() == ["x", None, "y"]
 
 
 def test_a_broken_line_of_any_script_does_not_hurt_its_neighbours() -> None:
     broken = ['{"a":"' + "x" * padding + "é漢" * 100 for padding in range(4)]
 
-    parsed = PARSER.parse(pa.array(['{"a":"x"}', *broken]), Shape([A_TEXT], COMPACT))
+    parsed = PARSER.parse(pa.array(['{"a":"x"}', *broken]), Shape([PLAIN], COMPACT))
 
     assert parsed.proven.to_pylist() == [True, False, False, False, False]
 
@@ -110,7 +117,7 @@ def test_a_shape_has_the_fields_of_all_samples_in_their_order() -> None:
 
     assert shape is not None
     assert [member.name for member in shape.members] == ["a", "b", "c"]
-    assert [member.plain for member in shape.members] == [True, False, False]
+    assert [member.kind for member in shape.members] == [Kind.PLAIN, Kind.ANY, Kind.ANY]
     assert [member.null for member in shape.members] == [False, True, False]
     assert [member.always for member in shape.members] == [True, False, False]
     assert shape.style == SPACED
