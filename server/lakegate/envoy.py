@@ -206,7 +206,8 @@ async def _when_ready(
             while process.returncode is None:
                 with suppress(OSError, http.client.HTTPException):
                     admin_addr = await asyncio.to_thread(admin_address_file.read_text)
-                    if await _admin(admin_addr, "GET", "/ready") == "LIVE\n":
+                    # Empty for the moment between making the file and writing it.
+                    if admin_addr and await _admin(admin_addr, "GET", "/ready") == "LIVE\n":
                         return Envoy(process, await _http_addr(admin_addr), admin_addr)
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError:
