@@ -5,12 +5,14 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyiceberg.io import OutputFile
 from pyiceberg.io.fileformat import DataFileStatistics
 from pyiceberg.io.pyarrow import ParquetFormatWriter
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.partitioning import PartitionKey
 from pyiceberg.schema import Schema
-from pyiceberg.typedef import Record
+from pyiceberg.table import TableProperties
+from pyiceberg.typedef import Properties, Record
 
 from lakegate.lake.partitions import split
 from lakegate.lake.schema import file_schema
@@ -55,18 +57,26 @@ def _write_data_file(
     metadata = state.metadata
     location = state.locations.new_data_location(name, key)
     output = state.io.new_output(location)
-    schema = metadata.schema()
+    try:
+        statistics = _write_parquet(output, rows, metadata.schema(), metadata.properties)
+    except OverflowError:  # a time that Python's calendar does not know has no bounds
+        without_bounds = {
+            **metadata.properties,
+            TableProperties.DEFAULT_WRITE_METRICS_MODE: "counts",
+        }
+        statistics = _write_parquet(output, rows, metadata.schema(), without_bounds)
+    partition = key.partition if key else Record()
+    return _data_file(statistics, location, len(output), partition, metadata.default_spec_id)
+
+
+def _write_parquet(
+    output: OutputFile, rows: pa.Table, schema: Schema, properties: Properties
+) -> DataFileStatistics:
     columns = Schema(*(schema.find_field(column) for column in rows.column_names))
-    writer = ParquetFormatWriter(output, columns, metadata.properties)
+    writer = ParquetFormatWriter(output, columns, properties)
     with writer:
         writer.write(rows)
-    return _data_file(
-        writer.result(),
-        location,
-        len(output),
-        key.partition if key else Record(),
-        metadata.default_spec_id,
-    )
+    return writer.result()
 
 
 def _data_file(

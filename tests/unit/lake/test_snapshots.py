@@ -1,17 +1,19 @@
 """What a commit leaves behind: summary, sequence numbers, statistics, few manifests and files."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.table.snapshots import Operation
 from tests.unit.lake.lines import COLUMNS, ORDERS, LinesDecoder, batch
 from tests.unit.lake.reading import duckdb_rows, file_rows, labels, load
 
-from lakegate.batches import TableName
+from lakegate.batches import Body, DecodedGroup, TableName
 from lakegate.lake import old_metadata
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.lake import Lake
@@ -167,3 +169,19 @@ async def test_many_tables_are_written_at_once(
         *(lake.append(batch(decoder, {"label": "a"}, table=name)) for name in names * 3)
     )
     assert all(labels(catalog, name) == ["a"] * 3 for name in names)
+
+
+async def test_a_time_beyond_the_calendar_is_committed_without_bounds(
+    lake: Lake, catalog: Catalog
+) -> None:
+    class FarFuture(LinesDecoder):
+        def decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
+            decoded = super().decode(bodies, schema)
+            at = pa.array([2**62], pa.int64()).cast(schema.field("at").type)
+            rows = decoded.rows.set_column(0, schema.field("at"), at)
+            return DecodedGroup(rows, decoded.outcomes)
+
+    await lake.append(batch(FarFuture(), {"label": "late"}))
+    (metrics,) = load(catalog).inspect.files()["lower_bounds"].to_pylist()
+    assert not metrics
+    assert duckdb_rows(catalog) == ["late"]

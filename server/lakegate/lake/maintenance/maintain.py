@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 
 from lakegate.batches import TableName
 from lakegate.lake.failures import TableMissingError, TableReplacedError
@@ -133,10 +133,9 @@ def managed_tables(catalog: Catalog) -> Iterator[TableName]:
     """Name the tables that Lakegate manages."""
     for namespace in catalog.list_namespaces():
         for *_, table in catalog.list_tables(namespace):
-            name = TableName(".".join(namespace), table)
             try:
-                managed = is_managed(load_state(catalog, name).metadata)
-            except TableMissingError:
+                managed = is_managed(catalog.load_table((*namespace, table)).metadata)
+            except NoSuchTableError:
                 continue
             if managed:
-                yield name
+                yield TableName(".".join(namespace), table)
