@@ -1,0 +1,134 @@
+"""Arrow bodies that lie: they get their error, and never the memory that they claim."""
+
+import random
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pytest
+from tests.unit.decode.arrow_bodies import bad_body, decode, refusal, stream
+
+from lakegate.errors import ErrorCode
+
+MIB = 1024 * 1024
+FLAT = 160 * MIB  # what decoding may hold at once: a few times the 64 MiB a body may have
+
+POOLS: list[pa.MemoryPool] = []  # what they gave out may outlive the test
+
+
+@contextmanager
+def arrow_memory_at_most(limit: int) -> Iterator[None]:
+    before = pa.default_memory_pool()
+    pool = pa.proxy_memory_pool(before)
+    POOLS.append(pool)
+    pa.set_memory_pool(pool)
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(before)
+    assert pool.max_memory() <= limit
+
+
+def test_a_compressed_buffer_may_not_become_more_than_a_body_may_be() -> None:
+    body = stream({"z": pa.array([b"\0" * (256 * MIB)])}, "zstd")
+    assert len(body) < MIB
+
+    with arrow_memory_at_most(MIB):
+        group = decode(body)
+
+    assert refusal(group).code is ErrorCode.BODY_TOO_LARGE
+
+
+@pytest.mark.parametrize("claim", [2**40, 2**62, -5])
+def test_a_compressed_buffer_may_not_claim_what_it_likes(claim: int) -> None:
+    text = b"x" * 1003
+    body = stream({"z": pa.array([text])}, "zstd")
+    size = struct.pack("<q", len(text))
+    at = body.rindex(size)
+
+    with arrow_memory_at_most(MIB):
+        group = decode(body[:at] + struct.pack("<q", claim) + body[at + len(size) :])
+
+    assert refusal(group).code in (ErrorCode.BODY_TOO_LARGE, ErrorCode.BAD_REQUEST_BODY)
+
+
+def test_rows_that_no_buffer_has_are_refused() -> None:
+    bodies = [stream({"n": pa.nulls(10**9)}), stream({"n": pa.nulls(1), "label": pa.array(["x"])})]
+
+    with arrow_memory_at_most(MIB):
+        group = decode(*bodies)
+
+    assert "claims 1000000000 rows" in bad_body(group)
+    assert group.outcomes[1] == 1
+
+
+def encodings_of_one_long_text() -> dict[str, pa.Array]:
+    texts = pa.array(["x" * MIB, "y"])
+    zeros = pa.array([0] * 1000, pa.int32())
+    _, view, text = texts[:1].cast(pa.string_view()).buffers()
+    views = pa.py_buffer(view.to_pybytes()[:16] * 1000)
+    lists = pa.ListViewArray.from_arrays(zeros, pa.array([1] * 1000, pa.int32()), texts)
+    return {
+        "dictionary": pa.DictionaryArray.from_arrays(zeros, texts),
+        "string view": pa.Array.from_buffers(pa.string_view(), 1000, [None, views, text]),
+        "list view": lists,
+        "nested": pa.StructArray.from_arrays([lists], ["s"]),
+        "runs": pa.RunEndEncodedArray.from_arrays(pa.array([1000], pa.int32()), texts[:1]),
+    }
+
+
+@pytest.mark.parametrize("name", encodings_of_one_long_text())
+def test_one_value_may_not_be_wanted_a_thousand_times(name: str) -> None:
+    body = stream({"c": encodings_of_one_long_text()[name]})
+    assert len(body) < 4 * MIB
+
+    with arrow_memory_at_most(FLAT):
+        group = decode(body)
+
+    assert refusal(group).code is ErrorCode.BODY_TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"\0" * 100, b"{}\n", b"\xff\xff\xff\xff" + b"\xff" * 8, b"ARROW1\0\0"],
+)
+def test_what_is_no_stream_is_refused(body: bytes) -> None:
+    assert "no Arrow IPC stream" in bad_body(decode(body))
+
+
+def test_a_stream_that_is_cut_off_has_no_rows() -> None:
+    # An end at the end of a message is one by the format, with the rows so far.
+    body = stream({"label": pa.array(["x"] * 100), "n": pa.array(range(100))})
+
+    for length in range(8, len(body) - 8, 7):
+        group = decode(body[:length])
+        assert group.outcomes == [0] or bad_body(group)
+        assert group.rows.num_rows == 0
+
+
+@pytest.mark.parametrize("compression", [None, "zstd"])
+def test_bytes_changed_at_random_never_do_more_than_spoil_the_body(
+    compression: str | None,
+) -> None:
+    table = pa.table(
+        {
+            "_timestamp": ["2026-05-02T10:00:00Z"] * 3,
+            "d": pa.array(["x", "y", "x"]).dictionary_encode(),
+            "l": pa.array([[1], None, [2, 3]]),
+            "s": pa.array([{"a": 1, "b": "z"}, None, {"a": None, "b": ""}]),
+            "v": pa.array(["x" * 20, None, ""], pa.string_view()),
+            "m": pa.array([[("k", 1)], [], None], pa.map_(pa.string(), pa.int8())),
+        }
+    )
+    body = stream(table, compression)
+    chance = random.Random(7)  # noqa: S311  # no secret
+
+    with arrow_memory_at_most(FLAT):
+        for _ in range(500):
+            spoilt = bytearray(body)
+            for _ in range(chance.randint(1, 3)):
+                spoilt[chance.randrange(len(spoilt))] = chance.choice([0, 1, 127, 128, 255])
+            group = decode(bytes(spoilt))
+            if not isinstance(group.outcomes[0], int):
+                assert refusal(group).code.value.http_status in (400, 413)
