@@ -66,17 +66,16 @@ class ArrowDecoder:
         table = read_stream(body.data, self._max_body_bytes)
         if not table.num_rows:
             return _Rows(0)
-        fields = _Fields(target)
+        fields = _Fields(target, evolves=body.schema_evolve)
         normalizer = Normalizer(self._max_body_bytes)
         for name, column in zip(table.schema.names, table.columns, strict=True):
-            if not pa.types.is_null(column.type):
+            if not pa.types.is_null(column.type) and not fields.drops(name):
                 with _naming(name):
                     chunks = [normalizer.normalize(chunk) for chunk in column.chunks]
                     fields.add(name, pa.concat_arrays(chunks))
         rows = fields.known(table.num_rows)
-        if body.schema_evolve:
-            fields.evolve(rows, min(room, self._max_new_columns))
-        fields.overflow(rows, keep_unknown=body.schema_evolve)
+        fields.evolve(rows, min(room, self._max_new_columns))
+        fields.overflow(rows)
         return rows
 
 
@@ -92,14 +91,20 @@ class _Rows:
 class _Fields:
     """The columns of one body, each where it belongs."""
 
-    def __init__(self, target: pa.Schema) -> None:
+    def __init__(self, target: pa.Schema, *, evolves: bool) -> None:
         self._target = target
+        self._evolves = evolves
         self._names = Names(target)
         self._known: dict[str, pa.Array] = {}
         self._sources: dict[str, tuple[str, pa.Array]] = {}
         self._unknown: dict[str, tuple[str, pa.Array]] = {}
         self._settled: list[tuple[str, pa.Array]] = []  # go to `props`
-        self._unnamed: list[tuple[str, pa.Array]] = []  # likewise if the table may evolve
+        self._unnamed: list[tuple[str, pa.Array]] = []
+
+    def drops(self, name: str) -> bool:
+        """Tell whether a column is not wanted: the table lacks it and may not evolve."""
+        slot = self._names.slot(name)
+        return not self._evolves and (slot is None or not self._names.is_known(slot))
 
     def add(self, name: str, values: pa.Array) -> None:
         """Sort in the next column; of two with one name, the first has the table's column."""
@@ -136,11 +141,9 @@ class _Fields:
                 rows.columns[slot] = fit(values, column)
             rows.new.append(column)
 
-    def overflow(self, rows: _Rows, *, keep_unknown: bool) -> None:
+    def overflow(self, rows: _Rows) -> None:
         """Put what has no column into `props`."""
-        fields = list(self._settled)
-        if keep_unknown:
-            fields += [*self._unknown.values(), *self._unnamed]
+        fields = [*self._settled, *self._unknown.values(), *self._unnamed]
         written = [members.write(name, _to_json(name, values)) for name, values in fields]
         joined = members.join(written, rows.count)
         index = self._target.get_field_index(types.PROPS)
@@ -151,7 +154,7 @@ class _Fields:
                 return
         else:
             column = types.dynamic_field(types.PROPS)
-            if not keep_unknown or (own is None and joined.null_count == len(joined)):
+            if not self._evolves or (own is None and joined.null_count == len(joined)):
                 return
             rows.new.append(column)
         rows.columns[types.PROPS] = _merge(own, joined, column)
