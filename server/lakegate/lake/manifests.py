@@ -2,12 +2,13 @@
 
 Manifests of about the same size are merged ten by ten, as in a log-structured
 merge tree. Each entry is so rewritten a few times in its life, and a commit
-lists a few dozen manifests at the most. Large ones are left to compaction:
-rewriting them would hold up a commit.
+lists a few dozen manifests. Large ones are left to compaction: rewriting them
+would hold up a commit.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 from pyiceberg.manifest import ManifestContent, ManifestEntry, ManifestEntryStatus, ManifestFile
 from pyiceberg.table import TableProperties
@@ -16,7 +17,7 @@ from lakegate.lake.table_state import TableState
 
 FAN_IN = 10
 # More entries than this are not written by one commit.
-LARGEST_MERGE = 1000
+LARGEST_MERGE = 300
 
 WriteEntries = Callable[[str, int, Sequence[ManifestEntry]], ManifestFile]
 
@@ -52,11 +53,15 @@ def _mergeable(manifests: Sequence[ManifestFile]) -> list[list[ManifestFile]]:
     for manifest in manifests:
         if manifest.content == ManifestContent.DATA:
             alike[manifest.partition_spec_id, _magnitude(manifest)].append(manifest)
-    return [
-        group
-        for group in alike.values()
-        if len(group) >= FAN_IN and sum(map(_entries, group)) <= LARGEST_MERGE
-    ]
+    chosen = (_smallest(group) for group in alike.values() if len(group) >= FAN_IN)
+    return [group for group in chosen if len(group) > 1]
+
+
+def _smallest(manifests: Sequence[ManifestFile]) -> list[ManifestFile]:
+    """Choose as many manifests as one commit can merge, small ones first."""
+    by_size = sorted(manifests, key=_entries)
+    running = accumulate(map(_entries, by_size))
+    return [each for each, total in zip(by_size, running, strict=True) if total <= LARGEST_MERGE]
 
 
 def _entries(manifest: ManifestFile) -> int:
