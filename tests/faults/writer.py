@@ -4,6 +4,7 @@ What it was told is in a file that survives it.
 """
 
 import asyncio
+import dataclasses
 import functools
 import itertools
 import multiprocessing
@@ -22,6 +23,7 @@ from lakegate.errors import LakegateError
 from lakegate.lake import committer, group, lean_sql_catalog, preparation, snapshot
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.lake import Lake
+from lakegate.lake.ledger.ledger import Ledger
 from lakegate.settings import Settings
 
 # The steps of a commit, in order: where each is looked up, and its name there.
@@ -34,6 +36,12 @@ STEPS: dict[str, tuple[Any, str]] = {
     "catalog": (lean_sql_catalog.LeanSqlCatalog, "_swap"),
     "answer": (group.PreparedGroup, "acknowledge"),
 }
+# What comes in addition for batches with a key.
+LEDGER_STEPS: dict[str, tuple[Any, str]] = {
+    "look up": (Ledger, "look_up"),
+    "claim": (Ledger, "claim"),
+    "settle": (Ledger, "settle"),
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Fault:
     nth: int
 
     def install(self) -> None:
-        owner, name = STEPS[self.step]
+        owner, name = {**STEPS, **LEDGER_STEPS}[self.step]
         original = getattr(owner, name)
         times = itertools.count(1)
 
@@ -64,13 +72,17 @@ class Fault:
 
 @dataclass(frozen=True)
 class Work:
-    """What a writer does: `senders` at once send `batches` each, labelled with `prefix`."""
+    """What a writer does: `senders` at once send `batches` each, labelled with `prefix`.
+
+    `keyed`: whether each batch has its label for a key.
+    """
 
     settings: Settings
     log: Path
     prefix: str
     senders: int = 1
     batches: int = 10
+    keyed: bool = False
     fault: Fault | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -115,7 +127,9 @@ async def _write(work: Work) -> None:
         for number in range(work.batches):
             label = f"{work.prefix}-{sender}-{number}"
             try:
-                await lake.append(batch(decoder, {"label": label}))
+                key = label if work.keyed else None
+                plain = batch(decoder, {"label": label})
+                await lake.append(dataclasses.replace(plain, idempotency_key=key))
             except LakegateError as error:
                 os.write(log, f"!{label}: {error}\n".encode())
             else:

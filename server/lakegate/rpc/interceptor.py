@@ -85,13 +85,14 @@ def unexpected(error: Exception) -> LakegateError:
 def _call(method: str, context: Context) -> Iterator[str]:
     request_id = _request_id(context)
     context.set_trailing_metadata(((REQUEST_ID_KEY, request_id),))
-    reset = REQUEST_ID.set(request_id)
+    # Never reset: a call has a context of its own, and a stream whose client is gone ends
+    # in another one.
+    REQUEST_ID.set(request_id)
     begun = time.perf_counter()
     try:
         yield request_id
     finally:
         _log.info("%s done in %.1f ms", method, (time.perf_counter() - begun) * 1000)
-        REQUEST_ID.reset(reset)
 
 
 def _request_id(context: Context) -> str:

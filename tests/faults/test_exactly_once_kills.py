@@ -1,0 +1,196 @@
+"""Servers die at any moment; batches with a key, sent until acknowledged, are there once."""
+
+import asyncio
+import os
+import random
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Self
+
+import grpc.aio
+import pytest
+from pyiceberg.catalog import Catalog
+from tests.faults.server import Server
+from tests.faults.writer import LEDGER_STEPS, STEPS, Fault, Work, acknowledged, refused, start
+from tests.unit.lake.ledger.named import keyed
+from tests.unit.lake.lines import LinesDecoder
+from tests.unit.lake.reading import duckdb_rows, labels
+
+from lakegate.lake.catalog import open_catalog
+from lakegate.lake.lake import Lake
+from lakegate.settings import Settings
+from lakegate.v1 import ingest_pb2_grpc
+from lakegate.v1.acknowledgement_pb2 import Acknowledgement
+from lakegate.v1.ingest_pb2 import GetStreamRequest, IngestRequest
+
+# More of them: LAKEGATE_TEST_ROUNDS=1000.
+ROUNDS = int(os.environ.get("LAKEGATE_TEST_ROUNDS", "50"))
+CLIENTS = 16
+BATCHES_EACH = 4 * ROUNDS
+LIVES = 20
+BATCHES_A_LIFE = 120  # of which some are acknowledged
+# Short, so that nobody waits long for the dead; what is safe does not depend on it.
+LEASE = {"ledger_lease_seconds": 0.5}
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[list[Server]]:
+    """Two servers on one catalog and one ledger."""
+    with ExitStack() as stack:
+        servers = [Server(tmp_path, LEASE) for _ in range(2)]
+        for server in servers:
+            server.start()
+            stack.callback(server.kill)
+        yield servers
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", [*STEPS, *LEDGER_STEPS])
+def test_a_server_killed_at_a_step_of_a_keyed_commit_loses_and_doubles_nothing_after_retries(
+    step: str, when: str, settings: Settings, catalog: Catalog
+) -> None:
+    brief = settings.model_copy(update=LEASE)
+    fault = Fault(step, after=when == "after", nth=3)
+    killed = Work(brief, settings.home / "1.log", "k", senders=2, keyed=True, fault=fault)
+    process = start(killed)
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    retried = Work(brief, settings.home / "2.log", "k", senders=2, keyed=True)
+    process = start(retried)
+    process.join(60)
+    assert process.exitcode == 0
+    assert refused(retried) == []
+    assert set(acknowledged(killed)) < set(acknowledged(retried))
+    assert Counter(duckdb_rows(catalog)) == Counter(acknowledged(retried))
+
+
+async def test_a_kill_between_commit_and_settle_is_answered_with_the_snapshot_that_was_committed(
+    settings: Settings, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    fault = Fault("settle", after=False, nth=1)
+    work = Work(settings, settings.home / "log", "k", batches=1, keyed=True, fault=fault)
+    process = start(work)
+    await asyncio.to_thread(process.join, 60)
+    assert process.exitcode == -signal.SIGKILL
+    [committed] = catalog.load_table(("default", "orders")).snapshots()
+    lake = Lake(open_catalog(settings.catalog, settings.home), settings)
+    replay = await lake.append(keyed(decoder, "k-0-0", {"label": "another body"}))
+    await lake.close()
+    assert replay.snapshot_id == str(committed.snapshot_id)
+    assert (replay.rows_ingested, replay.replayed) == (1, True)
+    assert labels(catalog) == ["k-0-0"]
+
+
+async def test_servers_killed_at_random_while_clients_retry_lose_and_double_nothing(
+    servers: list[Server], catalog: Catalog
+) -> None:
+    chance = random.Random(5)  # noqa: S311 - no secret
+    answers: dict[str, Acknowledgement] = {}
+    progress = asyncio.Condition()
+
+    async def client(number: int) -> None:
+        async with _Client(servers) as client:
+            for batch in range(BATCHES_EACH):
+                label = f"{number}-{batch}"
+                answers[label] = await client.ingest(label)
+                async with progress:
+                    progress.notify_all()
+
+    async def killer() -> None:
+        for kill in range(ROUNDS):
+            moment = kill * CLIENTS * BATCHES_EACH // ROUNDS + chance.randrange(CLIENTS * 4)
+            async with progress:
+                await progress.wait_for(lambda: len(answers) >= moment)  # noqa: B023 - awaited here
+            await asyncio.sleep(chance.uniform(0, 0.02))  # anywhere within a commit
+            victim = chance.choice(servers)
+            await asyncio.to_thread(victim.kill)
+            await asyncio.to_thread(victim.start)
+
+    await asyncio.gather(killer(), *map(client, range(CLIENTS)))
+    sent = [f"{number}-{batch}" for number in range(CLIENTS) for batch in range(BATCHES_EACH)]
+    assert Counter(labels(catalog)) == Counter(duckdb_rows(catalog)) == Counter(sent)
+    assert all(answer.rows_ingested == 1 for answer in answers.values())
+
+
+async def test_a_stream_client_that_dies_and_resumes_leaves_no_duplicate_and_no_hole(
+    servers: list[Server], catalog: Catalog
+) -> None:
+    """Every life is on the other server; now and then a server dies with the client."""
+    chance = random.Random(6)  # noqa: S311 - no secret
+    resumed_at = []
+    total = LIVES * BATCHES_A_LIFE
+    for life in range(LIVES):
+        server = servers[life % 2]
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            stub = ingest_pb2_grpc.IngestServiceStub(channel)
+            begin = await _next_offset(stub)
+            resumed_at.append(begin)
+            call = stub.IngestStream(_batches(begin, total))
+            for _ in range(chance.randrange(1, 30)):
+                response = await call.read()
+                assert response.WhichOneof("result") == "acknowledgement", response
+            call.cancel()  # with dozens of batches on their way
+        if life % 5 == 4:
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.start)
+    async with grpc.aio.insecure_channel(servers[0].address) as channel:
+        stub = ingest_pb2_grpc.IngestServiceStub(channel)
+        begin = await _next_offset(stub)
+        async for response in stub.IngestStream(_batches(begin, total)):
+            assert response.WhichOneof("result") == "acknowledgement", response
+        assert await _next_offset(stub) == total
+    assert resumed_at == sorted(resumed_at)
+    assert Counter(duckdb_rows(catalog)) == Counter(str(offset) for offset in range(total))
+
+
+async def _next_offset(stub: ingest_pb2_grpc.IngestServiceStub) -> int:
+    stream = await stub.GetStream(GetStreamRequest(table="orders", stream_id="s"))
+    next_offset: int = stream.next_offset
+    return next_offset
+
+
+async def _batches(begin: int, end: int) -> AsyncIterator[IngestRequest]:
+    for offset in range(begin, end):
+        yield _request(str(offset), stream_id="s", offset=offset)
+
+
+def _request(label: str, **options: object) -> IngestRequest:
+    line = f'{{"label":"{label}"}}'.encode()
+    return IngestRequest(table="orders", ndjson=line, **options)  # type: ignore[arg-type] # fields
+
+
+class _Client:
+    """Sends a batch until it is acknowledged, to whichever server is there."""
+
+    def __init__(self, servers: list[Server]) -> None:
+        self._servers = servers
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for channel in self._channels.values():
+            await channel.close()
+
+    async def ingest(self, label: str) -> Acknowledgement:
+        request = _request(label, idempotency_key=label)
+        attempt = hash(label)
+        while True:
+            address = self._servers[attempt % len(self._servers)].address
+            if address not in self._channels:
+                self._channels[address] = grpc.aio.insecure_channel(address)
+            with suppress(grpc.aio.AioRpcError):
+                stub = ingest_pb2_grpc.IngestServiceStub(self._channels[address])
+                answer: Acknowledgement = await stub.Ingest(request, timeout=30)
+                return answer
+            attempt += 1
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def decoder() -> LinesDecoder:
+    return LinesDecoder()
