@@ -1,21 +1,24 @@
 """The catalog: where tables are found by name, and where a commit becomes true."""
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NamespaceAlreadyExistsError
 from pyiceberg.utils.config import Config
 from sqlalchemy import event
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
 
 # How long a connection waits for another process to release SQLite's write lock.
 SQLITE_BUSY_SECONDS = 30
 OPEN_ATTEMPTS = 10
+
+C = TypeVar("C", bound=Catalog)
 
 
 def open_catalog(name: str, home: Path) -> Catalog:
@@ -25,7 +28,7 @@ def open_catalog(name: str, home: Path) -> Catalog:
     The embedded catalog is SQLite in `home/catalog.db`, its files in `home/warehouse`.
     """
     if properties := Config().get_catalog_config(name):
-        catalog = load_catalog(name, **_flat(properties))
+        catalog = _opened_together(lambda: load_catalog(name, **_flat(properties)))
         if type(catalog) is not SqlCatalog:
             return catalog
         catalog.close()
@@ -44,18 +47,21 @@ def _open_embedded(name: str, home: Path) -> Catalog:
     warehouse = home / "warehouse"
     warehouse.mkdir(parents=True, exist_ok=True)
     uri = f"sqlite:///{home / 'catalog.db'}?timeout={SQLITE_BUSY_SECONDS}"
-    catalog = _create_together(name, uri=uri, warehouse=warehouse.as_uri())
+    catalog = _opened_together(lambda: LeanSqlCatalog(name, uri=uri, warehouse=warehouse.as_uri()))
     event.listen(catalog.engine, "connect", _write_ahead)
     catalog.engine.dispose()  # so that every connection in use has met the listener
     return catalog
 
 
-def _create_together(name: str, **properties: str) -> LeanSqlCatalog:
-    """Open the catalog even if another process makes its tables at this moment."""
+def _opened_together(open_: Callable[[], C]) -> C:
+    """Open a catalog even if another process makes its tables at this moment.
+
+    The one that comes second is told so in an error of its database's own choice.
+    """
     for _ in range(OPEN_ATTEMPTS - 1):
-        with contextlib.suppress(OperationalError):
-            return LeanSqlCatalog(name, **properties)
-    return LeanSqlCatalog(name, **properties)
+        with contextlib.suppress(OperationalError, ProgrammingError, IntegrityError):
+            return open_()
+    return open_()
 
 
 def _write_ahead(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DB-API connection
