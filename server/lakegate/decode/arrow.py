@@ -166,14 +166,13 @@ class _Fields:
             if slot not in self._sources:
                 continue
             name, values = self._sources[slot]
+            if at is not None:
+                taken = at.is_valid()
+                self._settled.append((name, _where(taken, values)))
+                values = _where(pc.invert(taken), values)
             with _naming(name):
                 moments = fit(values, self._target.field(types.AT))
-            if at is None:
-                at = moments
-            else:
-                left = pc.and_(at.is_valid(), moments.is_valid())
-                self._settled.append((name, _where(left, values)))
-                at = pc.coalesce(at, moments)
+            at = moments if at is None else pc.coalesce(at, moments)
         if at is not None:
             rows.columns[types.AT] = at
 

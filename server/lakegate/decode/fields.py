@@ -72,11 +72,11 @@ def quote(texts: pa.Array) -> pa.Array:
     if not pc.any(escaped).as_py():
         return quoted
     escaped = pc.fill_null(escaped, fill_value=False)
-    strings = [_quote(text) for text in texts.filter(escaped).to_pylist()]
+    strings = [write_string(text) for text in texts.filter(escaped).to_pylist()]
     return pc.replace_with_mask(quoted, escaped, pa.array(strings, texts.type))
 
 
-def _quote(text: str) -> str:
+def write_string(text: str) -> str:
     """Write a JSON string as DuckDB does, and the lines that were proven by it: `1F`, not `1f`."""
     string = json.dumps(text, ensure_ascii=False)
     return _HEXADECIMAL.sub(lambda m: m[0] if m[1] is None else f"\\u00{m[1].upper()}", string)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,7 +14,11 @@ from lakegate.decode.exact import MAX_DEPTH
 from lakegate.decode.fields import Field
 from lakegate.decode.shapes import Kind, Member, Shape
 
-_TYPES = {Kind.PLAIN: "VARCHAR", Kind.ESCAPED: "VARCHAR", Kind.ANY: "JSON"}
+# Of a string or a number, for the `{}` that is the name before it.
+_RAW = {
+    Kind.RAW_STRING: r'"{}"\s*:\s*("(?:[^"\\]|\\.)*")',
+    Kind.RAW_NUMBER: r'"{}"\s*:\s*(-?[0-9][-+.0-9eE]*)',
+}
 
 # What DuckDB passes for numbers and RFC 8259 does not. Inside of strings it may
 # stand too; such a line is read again, no more.
@@ -54,7 +59,7 @@ class Parser:
                 table = cursor.execute(_query(shape, "TRY({})")).to_arrow_table()
         *values, proven = [_single(column) for column in table.columns]
         columns = [
-            Field(column, texts=member.kind is not Kind.ANY)
+            Field(column, texts=member.kind not in (Kind.ANY, Kind.RAW_NUMBER))
             for column, member in zip(values, shape.members, strict=True)
         ]
         for column in columns:
@@ -74,9 +79,14 @@ def _single(column: pa.ChunkedArray) -> pa.Array:
 
 def _query(shape: Shape, guard: str) -> str:
     """Write the query that reads lines, and writes each of them again to prove it."""
-    types = {member.name: _TYPES[member.kind] for member in shape.members}
+    types = {
+        member.name: "JSON" if member.kind is Kind.ANY else "VARCHAR" for member in shape.members
+    }
     row = guard.format(f"json_transform(line, {_literal(json.dumps(types))})")
-    values = [f"struct_extract_at(row, {i + 1})" for i in range(len(shape.members))]
+    values = [
+        _raw(member) if member.kind is Kind.RAW_NUMBER else f"struct_extract_at(row, {i + 1})"
+        for i, member in enumerate(shape.members)
+    ]
     columns = [f"{value}::VARCHAR AS c{i}" for i, value in enumerate(values)]
     # Every text that comes from a request is a literal, quoted by `_literal`.
     outputs = ", ".join([*columns, f"{_proof(shape, values)} AS proven"])
@@ -94,7 +104,7 @@ def _proof(shape: Shape, values: Sequence[str]) -> str:
     rewritten, line = f"concat({', '.join(written)}, '}}')", "line"
     if shape.style.loose:
         rewritten, line = f"replace({rewritten}, ' ', '')", "replace(line, ' ', '')"
-    return f"{rewritten} = {line}"
+    return f"row IS NOT NULL AND {rewritten} = {line}"  # without a row it is no JSON
 
 
 def _written(member: Member, value: str, before: str, colon: str) -> str:
@@ -102,12 +112,20 @@ def _written(member: Member, value: str, before: str, colon: str) -> str:
     name = f"{before}{json.dumps(member.name)}{colon}"
     if member.kind is Kind.ESCAPED:
         value = f"to_json({value})"
+    elif member.kind is Kind.RAW_STRING:
+        value = _raw(member)
     quote = '"' if member.kind is Kind.PLAIN else ""
     parts = [_literal(name + quote), value, _literal(quote)]
     if member.always:
         return ", ".join(parts)
     written = " || ".join(parts)
     return f"coalesce({written}, {_literal(name + 'null')})" if member.null else written
+
+
+def _raw(member: Member) -> str:
+    """Give the SQL that looks for a member's value in the line, as it was sent."""
+    pattern = _RAW[member.kind].format(re.escape(member.name))
+    return f"nullif(regexp_extract(line, {_literal(pattern)}, 1), '')"
 
 
 def _literal(text: str) -> str:

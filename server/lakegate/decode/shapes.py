@@ -6,12 +6,18 @@ many at once, and prove of each that it was read right.
 The proof: from the values that DuckDB found in a line, write the line again as the
 shape has it. Where the two texts are equal, the values are what the line says: no
 field is unknown, repeated or left over, no digit or escape is changed, no comma
-trails. Any other line is read by `exact`. DuckDB prints objects and arrays without
-spaces, so for lines with spaces in those both texts are compared without any; a
-space in a string cannot deceive, for strings come from the parser, and nothing else
-of JSON can have one inside.
+trails. Any other line is read by `exact`.
+
+Where DuckDB would write a string or a number otherwise, its text is looked for in the
+line. Wherever that came from: what is written with it is one object with just these
+fields, and if the line is the same text, then it says the same.
+
+DuckDB prints objects and arrays without spaces, so for lines with spaces in those both
+texts are compared without any. A space in a string cannot deceive, for strings come
+from the parser, and nothing else of JSON can have one inside.
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -19,6 +25,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from lakegate.decode.exact import LineError, parse_line
+from lakegate.decode.fields import write_string
 from lakegate.decode.members import quote
 from lakegate.decode.names import Names
 
@@ -45,7 +52,9 @@ class Kind(Enum):
     """What the values of a field are."""
 
     PLAIN = "strings without escapes"
-    ESCAPED = "strings"
+    ESCAPED = "strings with the escapes that DuckDB writes"
+    RAW_STRING = "strings with others"
+    RAW_NUMBER = "numbers that DuckDB writes otherwise"
     ANY = "any JSON"
 
 
@@ -100,10 +109,21 @@ def _member(name: str, values: Sequence[str], rows: int, names: Names) -> Member
 
 
 def _kind(values: Sequence[str]) -> Kind:
-    if not all(value[0] == '"' for value in values):
-        return Kind.ANY
-    return Kind.ESCAPED if any("\\" in value for value in values) else Kind.PLAIN
+    if all(value[0] == '"' for value in values):
+        if not any("\\" in value for value in values):
+            return Kind.PLAIN
+        written = all(write_string(json.loads(value)) == value for value in values)
+        return Kind.ESCAPED if written else Kind.RAW_STRING
+    numbers = all(value[0] in "-0123456789" for value in values)
+    return Kind.ANY if not numbers or all(map(_is_plain, values)) else Kind.RAW_NUMBER
 
+
+def _is_plain(number: str) -> bool:
+    """Tell whether DuckDB surely writes a number as it is."""
+    return bool(_INTEGER.fullmatch(number)) or repr(float(number)) == number
+
+
+_INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 
 # Names that need no care in any of the languages that they go through.
 _NAME = re.compile(r"[A-Za-z0-9_.@$/:-]+")

@@ -23,6 +23,8 @@ def proven(line: str, *members: Member, style: Style = COMPACT) -> bool:
 
 PLAIN = member(Kind.PLAIN)
 ESCAPED = member(Kind.ESCAPED)
+RAW_STRING = member(Kind.RAW_STRING)
+RAW_NUMBER = member(Kind.RAW_NUMBER)
 ANY = member(Kind.ANY)
 
 
@@ -57,6 +59,15 @@ ANY = member(Kind.ANY)
         ('{"a":"\\""}', PLAIN),
         ('{"a":"x","a":"y"}', PLAIN),
         ('{"a":1}', ESCAPED),
+        ('{"a":1}', RAW_STRING),
+        ('{"a":"x","a":"y"}', RAW_STRING),
+        ('{"b":"\\"a\\":\\"x\\"","a":"x"}', RAW_STRING),
+        ('{"b":{"a":1.10},"a":1.10}', RAW_NUMBER),
+        ('{"a":1.10,"a":1.10}', RAW_NUMBER),
+        ('{"a":"1.10"}', RAW_NUMBER),
+        ('{"a":1.10,}', RAW_NUMBER),
+        ('{"a":NaN}', RAW_NUMBER),
+        ('{"a":01}', RAW_NUMBER),
         ('{"a":"\\u0041"}', ESCAPED),
         ('{"a":"\\/"}', ESCAPED),
         ('{"a":"\\u001f"}', ESCAPED),
@@ -83,6 +94,10 @@ def test_a_line_that_would_be_changed_is_not_proven(
         ('{"a":"x\\n\\"y\\""}', ANY, COMPACT),
         ('{"a":"x\\n\\"y\\" \\\\"}', ESCAPED, COMPACT),
         ('{"a": "\\u001F"}', ESCAPED, SPACED),
+        ('{"a":"\\u00e9\\/\\ud83d\\ude00"}', RAW_STRING, COMPACT),
+        ('{ "a" :  "\\u00e9 x" }', RAW_STRING, LOOSE),
+        ('{"a":1.10}', RAW_NUMBER, COMPACT),
+        ('{ "a" : -1E-05 }', RAW_NUMBER, LOOSE),
         ('{"a":null}', member(Kind.ANY, null=True), COMPACT),
     ],
 )
@@ -90,6 +105,24 @@ def test_a_line_that_is_read_as_it_stands_is_proven(
     line: str, member: Member, style: Style
 ) -> None:
     assert proven(line, member, style=style)
+
+
+def test_values_are_the_texts_and_digits_of_the_line() -> None:
+    line = r'{"a":"\u00e9\n\/","b":1.10,"c":"x","d":"\\","e":[1,"y"]}'
+    names = Names(pa.schema([]))
+
+    shape = learn([line], names)
+    assert shape is not None
+    parsed = PARSER.parse(pa.array([line]), shape)
+
+    assert parsed.proven.to_pylist() == [True]
+    assert [column.text()[0].as_py() for column in parsed.columns] == [
+        "é\n/",
+        "1.10",
+        "x",
+        "\\",
+        '[1,"y"]',
+    ]
 
 
 def test_a_line_that_is_no_json_does_not_hurt_its_neighbours() -> None:
