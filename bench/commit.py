@@ -34,7 +34,7 @@ from lakegate.settings import Settings
 
 DEPTHS = (10, 1000)
 ROWS = 1000
-SAMPLES = 40
+SAMPLES = 100
 APPEND_SNAPSHOTS = 500
 APPEND_SAMPLES = 5
 TABLES = (1, 10, 100)
@@ -74,16 +74,20 @@ def main() -> None:
 
 
 async def depth(depths: Sequence[int]) -> None:
-    print(f"{'commits behind':>16} {'p50 ms':>8} {'p99 ms':>8} {'of the first':>13}")
+    """Take turns between tables of each depth, so that all meet the same noise."""
     async with open_lake() as lake:
-        first, done = None, 0
-        for behind in depths:
-            await commit(lake, rows(1), behind - done)
-            times = await commit(lake, rows(ROWS), SAMPLES)
-            done = behind + SAMPLES
-            median = statistics.median(times)
-            first = first or median
-            print(f"{behind:16} {median:8.1f} {max(times):8.1f} {median / first:13.2f}", flush=True)
+        for number, behind in enumerate(depths):
+            await commit(lake, rows(1), behind, number)
+        times: dict[int, list[float]] = defaultdict(list)
+        for _ in range(SAMPLES):
+            for number in range(len(depths)):
+                times[number] += await commit(lake, rows(ROWS), 1, number)
+    print(f"{'commits behind':>16} {'p50 ms':>8} {'p90 ms':>8} {'of the first':>13}")
+    first = statistics.median(times[0])
+    for number, behind in enumerate(depths):
+        median = statistics.median(times[number])
+        p90 = statistics.quantiles(times[number], n=10)[-1]
+        print(f"{behind:16} {median:8.1f} {p90:8.1f} {median / first:13.2f}", flush=True)
 
 
 async def append() -> None:
@@ -136,7 +140,7 @@ async def split() -> None:
         for step, (owner, name) in STEPS.items():
             stack.enter_context(timing(owner, name, spent[step]))
         async with open_lake() as lake:
-            times = await commit(lake, rows(ROWS), 2 * SAMPLES)
+            times = await commit(lake, rows(ROWS), SAMPLES)
     print(f"\n{'step':>16} {'p50 ms':>8} {'share':>6}")
     whole = statistics.median(times)
     for step, each in spent.items():
