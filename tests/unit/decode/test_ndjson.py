@@ -1,6 +1,7 @@
 """NDJSON bodies to rows: the rules that callers rely on, one by one."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -275,3 +276,17 @@ def test_columns_of_other_engines_are_found_whatever_their_case(decoder: NdjsonD
     group = decode(decoder, b'{"USERID":1,"Foo Bar":"x"}\n{"userId":2}', schema=schema)
 
     assert rows(group) == [{"userId": 1, "Foo Bar": "x"}, {"userId": 2}]
+
+
+def test_many_threads_may_use_one_decoder(decoder: NdjsonDecoder) -> None:
+    def lines(table: int) -> bytes:
+        return b"".join(b'{"t%d":"%d","n":%d}\n' % (table, row, row) for row in range(500))
+
+    def decode_table(table: int) -> list[dict[str, object]]:
+        return rows(decode(decoder, lines(table), b"{"))
+
+    with ThreadPoolExecutor(8) as pool:
+        tables = list(pool.map(decode_table, range(32)))
+
+    for table, decoded in enumerate(tables):
+        assert decoded == [{f"t{table}": str(row), "n": str(row)} for row in range(500)]
