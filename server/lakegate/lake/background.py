@@ -70,21 +70,20 @@ class BackgroundMaintenance:
         loop = asyncio.get_running_loop()
         for committer in list(self._committers()):
             table = committer.table
-            if committer.commits - self._compacted_at.get(table.name, 0) < FAN_IN:
-                continue
-            self._compacted_at[table.name] = committer.commits
-            await loop.run_in_executor(self._thread, self._maintain, table, loop)
+            if committer.commits - self._compacted_at.get(table.name, 0) >= FAN_IN:
+                self._compacted_at[table.name] = committer.commits
+                await loop.run_in_executor(self._thread, self._compact, table, loop)
+            if self._sweep_is_due(table.name):
+                await loop.run_in_executor(self._thread, self._clean_up, table.name)
 
-    def _maintain(self, table: WarmTable, loop: asyncio.AbstractEventLoop) -> None:
-        name = table.name
-        try:
-            self._maintenance.compact(name, lambda: _held(table, loop), everything=False)
-            if self._sweep_is_due(name):
-                self._maintenance.sweep(name)
-        except (TableMissingError, TableReplacedError):
-            self._swept_at.pop(name, None)
-        except Exception:
-            log.exception("Maintenance of %s failed; it is tried again later", name)
+    def _compact(self, table: WarmTable, loop: asyncio.AbstractEventLoop) -> None:
+        with self._failures_logged(table.name):
+            self._maintenance.compact(table.name, lambda: _held(table, loop), everything=False)
+
+    def _clean_up(self, name: TableName) -> None:
+        with self._failures_logged(name):
+            self._maintenance.expire(name)
+            self._maintenance.sweep(name)
 
     def _sweep_is_due(self, name: TableName) -> bool:
         """Whether a grace period has passed since the last sweep, or since the first look."""
@@ -93,6 +92,15 @@ class BackgroundMaintenance:
             return False
         self._swept_at[name] = now
         return True
+
+    @contextlib.contextmanager
+    def _failures_logged(self, name: TableName) -> Iterator[None]:
+        try:
+            yield
+        except (TableMissingError, TableReplacedError):
+            log.info("%s was dropped during its maintenance", name)
+        except Exception:
+            log.exception("Maintenance of %s failed; it is tried again later", name)
 
 
 @contextlib.contextmanager

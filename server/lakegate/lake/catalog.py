@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
 
 # How long a connection waits for another process to release SQLite's write lock.
-SQLITE_BUSY_SECONDS = 30
+SQLITE_BUSY_SECONDS = 15
 OPEN_ATTEMPTS = 10
 
 C = TypeVar("C", bound=Catalog)

@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 EARLY_BYTES = 1024 * 1024
 # What is neither a conflict nor the catalog's fault is rarely cured by trying again.
 OTHER_ATTEMPTS = 3
+# No attempt begins later than this: where each waits for a lock, they are soon enough.
+LONGEST_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,7 @@ class TableCommitter:
         self, prepared: PreparedGroup, commit: "_Commit", claims: Claims
     ) -> None:
         doubt: Exception | None = None
+        give_up_at = time.monotonic() + LONGEST_SECONDS
         for attempt in range(self._policy.attempts):
             try:
                 async with self.table.lock:
@@ -218,7 +221,7 @@ class TableCommitter:
                 raise
             except Exception as error:
                 self.table.forget()
-                if attempt + 1 >= self._attempts(error):
+                if attempt + 1 >= self._attempts(error) or time.monotonic() > give_up_at:
                     raise
                 if not isinstance(error, CommitFailedException):
                     doubt = error

@@ -14,7 +14,7 @@ from lakegate.lake.ledger.ledger import Ledger
 from lakegate.lake.ledger.looked_for import LookedFor
 from lakegate.lake.maintenance.compaction import Alone, Compacted, compact
 from lakegate.lake.maintenance.expiry import expire
-from lakegate.lake.maintenance.plan import plan
+from lakegate.lake.maintenance.plan import SmallFiles, plan
 from lakegate.lake.maintenance.policy import (
     MaintenancePolicy,
     is_managed,
@@ -76,6 +76,7 @@ class Maintenance:
         self._catalog = catalog
         self._policy = policy
         self._report = report
+        self._small_files: dict[TableName, SmallFiles] = {}
 
     def run(self) -> Summary:
         """Maintain every table that Lakegate manages, once and thoroughly."""
@@ -94,7 +95,8 @@ class Maintenance:
     ) -> None:
         """Merge small files; see `plan` for which, and `compact` for `alone`."""
         state = load_state(self._catalog, name)
-        groups = plan(state, everything=everything)
+        small_files = self._small_files.setdefault(name, SmallFiles())
+        groups = plan(state, everything=everything, small_files=small_files)
         for done, files in enumerate(groups):
             self._report(Progress(name, "compact", done, len(groups)))
             state = reload(self._catalog, name, state.uuid)

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from pyiceberg.manifest import DataFile, ManifestContent
+from pyiceberg.manifest import DataFile, ManifestContent, ManifestFile
 from pyiceberg.utils.bin_packing import ListPacker
 
 from lakegate.lake.maintenance.policy import target_bytes
@@ -22,17 +22,33 @@ def has_deletes(state: TableState) -> bool:
     return any(manifest.content == ManifestContent.DELETES for manifest in state.manifests)
 
 
-def live_files(state: TableState) -> list[DataFile]:
-    """Read the data files of the current snapshot."""
-    return [
-        entry.data_file
-        for manifest in state.manifests
-        if manifest.content == ManifestContent.DATA
-        for entry in manifest.fetch_manifest_entry(state.io)
-    ]
+class SmallFiles:
+    """The small files of one table, known by manifest: a manifest never changes.
+
+    So that a look at a large table reads what is new, not everything.
+    """
+
+    def __init__(self) -> None:
+        """Know none."""
+        self._known: dict[str, list[DataFile]] = {}
+
+    def of(self, state: TableState) -> list[DataFile]:
+        """Give the live data files of the current snapshot that are worth merging."""
+        largest = LARGE_ENOUGH * target_bytes(state.metadata)
+        self._known = {
+            manifest.manifest_path: self._known[manifest.manifest_path]
+            if manifest.manifest_path in self._known
+            else _files_below(largest, manifest, state)
+            for manifest in state.manifests
+            if manifest.content == ManifestContent.DATA
+            and manifest.partition_spec_id == state.metadata.default_spec_id
+        }
+        return [file for files in self._known.values() for file in files]
 
 
-def plan(state: TableState, *, everything: bool) -> list[list[DataFile]]:
+def plan(
+    state: TableState, *, everything: bool, small_files: SmallFiles | None = None
+) -> list[list[DataFile]]:
     """Group small files of a partition so that each group makes one file of the target size.
 
     `everything`: merge whatever can be merged; otherwise only where enough
@@ -40,13 +56,8 @@ def plan(state: TableState, *, everything: bool) -> list[list[DataFile]]:
     """
     if has_deletes(state):
         return []
+    small = (small_files or SmallFiles()).of(state)
     target = target_bytes(state.metadata)
-    small = [
-        file
-        for file in live_files(state)
-        if file.file_size_in_bytes < LARGE_ENOUGH * target
-        and file.spec_id == state.metadata.default_spec_id
-    ]
     packer: ListPacker[DataFile] = ListPacker(target, lookback=1, largest_bin_first=False)
     fewest = 2 if everything else FAN_IN
     return [
@@ -55,6 +66,11 @@ def plan(state: TableState, *, everything: bool) -> list[list[DataFile]]:
         for group in packer.pack(alike, lambda file: file.file_size_in_bytes)
         if len(group) >= fewest
     ]
+
+
+def _files_below(size: float, manifest: ManifestFile, state: TableState) -> list[DataFile]:
+    entries = manifest.fetch_manifest_entry(state.io)
+    return [each.data_file for each in entries if each.data_file.file_size_in_bytes < size]
 
 
 def _alike(files: Iterable[DataFile], *, everything: bool) -> Iterable[list[DataFile]]:
