@@ -12,13 +12,16 @@ import pyarrow.compute as pc
 
 from lakegate.decode.exact import MAX_DEPTH
 from lakegate.decode.fields import Field
-from lakegate.decode.shapes import Kind, Member, Shape
+from lakegate.decode.shapes import Kind, Member, Shape, Style
 
 # Of a string or a number, for the `{}` that is the name before it.
 _RAW = {
     Kind.RAW_STRING: r'"{}"\s*:\s*("(?:[^"\\]|\\.)*")',
     Kind.RAW_NUMBER: r'"{}"\s*:\s*(-?[0-9][-+.0-9eE]*)',
 }
+
+# Without its spaces, such a name could pass for that of a member that has no value.
+_SPACE_IN_NAME = r'"[^"\\]* [^"\\]*"\s*:'
 
 # What DuckDB passes for numbers and RFC 8259 does not. Inside of strings it may
 # stand too; such a line is read again, no more.
@@ -83,11 +86,11 @@ def _query(shape: Shape, guard: str) -> str:
         member.name: "JSON" if member.kind is Kind.ANY else "VARCHAR" for member in shape.members
     }
     row = guard.format(f"json_transform(line, {_literal(json.dumps(types))})")
-    values = [
-        _raw(member) if member.kind is Kind.RAW_NUMBER else f"struct_extract_at(row, {i + 1})"
-        for i, member in enumerate(shape.members)
+    values = [f"struct_extract_at(row, {i + 1})" for i in range(len(shape.members))]
+    columns = [
+        f"{_raw(member, value) if member.kind is Kind.RAW_NUMBER else value}::VARCHAR AS c{i}"
+        for i, (member, value) in enumerate(zip(shape.members, values, strict=True))
     ]
-    columns = [f"{value}::VARCHAR AS c{i}" for i, value in enumerate(values)]
     # Every text that comes from a request is a literal, quoted by `_literal`.
     outputs = ", ".join([*columns, f"{_proof(shape, values)} AS proven"])
     return f"SELECT {outputs} FROM (SELECT line, {row} AS row FROM lines)"  # noqa: S608  # as said
@@ -96,36 +99,40 @@ def _query(shape: Shape, guard: str) -> str:
 def _proof(shape: Shape, values: Sequence[str]) -> str:
     """Give the SQL that tells whether a line was read right."""
     commas = itertools.chain(["{"], itertools.repeat(shape.style.comma))
-    members = list(zip(shape.members, values, strict=True))
     written = [
-        _written(member, value, comma, shape.style.colon)
-        for (member, value), comma in zip(members, commas, strict=False)
+        _written(member, value, comma, shape.style)
+        for member, value, comma in zip(shape.members, values, commas, strict=False)
     ]
     rewritten, line = f"concat({', '.join(written)}, '}}')", "line"
+    conditions = ["row IS NOT NULL"]  # or else the line is no JSON
     if shape.style.loose:
         rewritten, line = f"replace({rewritten}, ' ', '')", "replace(line, ' ', '')"
-    return f"row IS NOT NULL AND {rewritten} = {line}"  # without a row it is no JSON
+        if any(member.null for member in shape.members):
+            conditions.append(f"NOT regexp_matches(line, {_literal(_SPACE_IN_NAME)})")
+    return " AND ".join([*conditions, f"{rewritten} = {line}"])
 
 
-def _written(member: Member, value: str, before: str, colon: str) -> str:
+def _written(member: Member, value: str, before: str, style: Style) -> str:
     """Give the arguments of `concat`, which passes over NULL, that write a member."""
-    name = f"{before}{json.dumps(member.name)}{colon}"
-    if member.kind is Kind.ESCAPED:
-        value = f"to_json({value})"
-    elif member.kind is Kind.RAW_STRING:
-        value = _raw(member)
+    name = f"{before}{json.dumps(member.name)}{style.colon}"
     quote = '"' if member.kind is Kind.PLAIN else ""
-    parts = [_literal(name + quote), value, _literal(quote)]
-    if member.always:
-        return ", ".join(parts)
+    text = value
+    if member.kind is Kind.ESCAPED:
+        text = f"to_json({value})"
+    elif member.kind in _RAW:
+        text = _raw(member, value)
+    parts = [_literal(name + quote), text, _literal(quote)]
+    if member.always and not style.loose:
+        return ", ".join(parts)  # without a value this is nothing that a line could be
     written = " || ".join(parts)
     return f"coalesce({written}, {_literal(name + 'null')})" if member.null else written
 
 
-def _raw(member: Member) -> str:
-    """Give the SQL that looks for a member's value in the line, as it was sent."""
+def _raw(member: Member, value: str) -> str:
+    """Give the SQL that looks in the line for the text of a value that it has."""
     pattern = _RAW[member.kind].format(re.escape(member.name))
-    return f"nullif(regexp_extract(line, {_literal(pattern)}, 1), '')"
+    text = f"regexp_extract(line, {_literal(pattern)}, 1)"
+    return f"CASE WHEN {value} IS NOT NULL THEN {text} END"
 
 
 def _literal(text: str) -> str:

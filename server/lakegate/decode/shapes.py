@@ -13,8 +13,8 @@ line. Wherever that came from: what is written with it is one object with just t
 fields, and if the line is the same text, then it says the same.
 
 DuckDB prints objects and arrays without spaces, so for lines with spaces in those both
-texts are compared without any. A space in a string cannot deceive, for strings come
-from the parser, and nothing else of JSON can have one inside.
+texts are compared without any. A space in a string cannot deceive: values come from the
+parser, found by their very names, and nothing else of JSON can have a space inside.
 """
 
 import json

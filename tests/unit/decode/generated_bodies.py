@@ -19,6 +19,8 @@ NAMES = [
     "b",
     "n",
     "Foo Bar",
+    "a ",
+    "n n",
     "é",
     "_file",
     "_x9",
@@ -32,7 +34,19 @@ NAMES = [
     *(f"c_{kind[:6]}" for kind in TYPES),
 ]
 
-TIDY_NAMES = ["at", "timestamp", "_timestamp", "label", "props", "a", "B", "n", "x-y", "_file"]
+TIDY_NAMES = [
+    "at",
+    "timestamp",
+    "_timestamp",
+    "label",
+    "props",
+    "a",
+    "B",
+    "n",
+    "nn",
+    "x-y",
+    "_file",
+]
 
 STRINGS = [
     '""',

@@ -107,6 +107,30 @@ def test_a_line_that_is_read_as_it_stands_is_proven(
     assert proven(line, member, style=style)
 
 
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("null", [False, True])
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"a b":""}',
+        '{"a b":null}',
+        '{ "a b" : "" }',
+        '{"a b":1.10,"o":{"ab":1.10}}',
+        '{"a b":"x","o":{"ab":"x"}}',
+        '{"a b":null,"o":{"ab":null}}',
+        '{"ab":null,"a b":null}',
+    ],
+)
+def test_a_name_is_none_without_its_spaces(line: str, kind: Kind, *, null: bool) -> None:
+    names = [
+        Member("ab", "ab", kind, null=null, always=not null),
+        Member("o", "o", Kind.ANY, null=False, always=False),
+    ]
+
+    assert not proven(line, *names, style=LOOSE)
+    assert not proven(line, *names, style=COMPACT)
+
+
 def test_values_are_the_texts_and_digits_of_the_line() -> None:
     line = r'{"a":"\u00e9\n\/","b":1.10,"c":"x","d":"\\","e":[1,"y"]}'
     names = Names(pa.schema([]))
