@@ -13,6 +13,7 @@ from lakegate.gateway import Gate
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.listing import describe_all
 from lakegate.log import configure_logging
+from lakegate.maintain_command import maintain
 from lakegate.memory import return_large_blocks
 from lakegate.settings import Settings
 from lakegate.token_command import token
@@ -49,6 +50,7 @@ def main() -> None:
 
 
 main.add_command(token)
+main.add_command(maintain)
 
 
 @main.command()

@@ -1,0 +1,59 @@
+"""The command `lakegate maintain`: compaction, expiry and the sweep, once."""
+
+import sys
+
+import click
+
+from lakegate.lake.catalog import open_catalog
+from lakegate.lake.failures import CATALOG_FAILURES
+from lakegate.lake.maintenance.maintain import Maintenance, Progress, Summary
+from lakegate.lake.maintenance.policy import MaintenancePolicy
+from lakegate.settings import Settings
+
+_STEPS = {"compact": "merging small files", "sweep": "sweeping orphans"}
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
+
+@click.command()
+def maintain() -> None:
+    """Merge small files, expire snapshots and delete orphans of all tables, once."""
+    settings = Settings()
+    bars = _Bars()
+    try:
+        with open_catalog(settings.catalog, settings.home) as catalog:
+            summary = Maintenance(catalog, MaintenancePolicy.of(settings), bars.show).run()
+    except (OSError, *CATALOG_FAILURES) as error:
+        raise click.ClickException(str(error).partition("\n")[0]) from error
+    for line in _lines(summary):
+        click.echo(line)
+
+
+class _Bars:
+    """A progress bar for each step at each table, on standard error."""
+
+    def show(self, progress: Progress) -> None:
+        """Begin a bar with the first report of a step, move it with the next."""
+        if progress.done == 0:
+            label = f"{progress.table}: {_STEPS[progress.step]}"
+            self._bar = click.progressbar(length=progress.total, label=label, file=sys.stderr)
+            self._bar.render_progress()
+        if progress.done > self._bar.pos:
+            self._bar.update(progress.done - self._bar.pos)
+        if progress.done == progress.total:
+            self._bar.render_finish()
+
+
+def _lines(summary: Summary) -> list[str]:
+    merged = f"{summary.files_merged:,} ({_size(summary.bytes_merged)})"
+    written = f"{summary.files_written:,} ({_size(summary.bytes_written)})"
+    return [
+        f"Tables maintained    {summary.tables:,}",
+        f"Files merged         {merged} into {written}",
+        f"Snapshots expired    {summary.snapshots_expired:,}",
+        f"Orphans deleted      {summary.orphans_deleted:,} ({_size(summary.orphan_bytes)})",
+    ]
+
+
+def _size(size: int) -> str:
+    magnitude = min(max(size.bit_length() - 1, 0) // 10, len(_UNITS) - 1)
+    return f"{size / 1024**magnitude:,.{min(magnitude, 1)}f} {_UNITS[magnitude]}"
