@@ -24,6 +24,9 @@ from lakegate.lake import committer, group, lean_sql_catalog, preparation, snaps
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.lake.ledger.ledger import Ledger
+from lakegate.lake.maintenance import compaction, rewrite, sweep
+from lakegate.lake.maintenance.maintain import Maintenance
+from lakegate.lake.maintenance.policy import MaintenancePolicy
 from lakegate.settings import Settings
 
 # The steps of a commit, in order: where each is looked up, and its name there.
@@ -42,6 +45,16 @@ LEDGER_STEPS: dict[str, tuple[Any, str]] = {
     "claim": (Ledger, "claim"),
     "settle": (Ledger, "settle"),
 }
+# Those of a compaction and of the sweep after it.
+MAINTENANCE_STEPS: dict[str, tuple[Any, str]] = {
+    "read": (compaction, "read_data_files"),
+    "merged file": (compaction, "write_data_files"),
+    "added manifest": (compaction, "new_rewrite"),
+    "rewritten manifests": (rewrite.Rewrite, "prepare"),
+    "replacement's manifest list": (rewrite, "new_snapshot"),
+    "replacement's commit": (rewrite, "commit_snapshot"),
+    "orphans": (sweep, "delete_files"),
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,7 @@ class Fault:
     nth: int
 
     def install(self) -> None:
-        owner, name = {**STEPS, **LEDGER_STEPS}[self.step]
+        owner, name = {**STEPS, **LEDGER_STEPS, **MAINTENANCE_STEPS}[self.step]
         original = getattr(owner, name)
         times = itertools.count(1)
 
@@ -85,6 +98,21 @@ class Work:
     keyed: bool = False
     fault: Fault | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def start_maintenance(settings: Settings, fault: Fault) -> ForkServerProcess:
+    """Start maintenance in a process of its own; it is to die of `fault`."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    process = context.Process(target=_maintain, args=(settings, fault))
+    process.start()
+    return process
+
+
+def _maintain(settings: Settings, fault: Fault) -> None:
+    fault.install()
+    catalog = open_catalog(settings.catalog, settings.home)
+    Maintenance(catalog, MaintenancePolicy.of(settings)).run()
 
 
 def start(work: Work) -> ForkServerProcess:
