@@ -18,14 +18,18 @@ class Field:
     """The values of one field, a row each; null where a row has no such field.
 
     Either JSON texts, or (`texts`) what JSON strings say: the usual case, which then
-    needs no more work in a string column.
+    needs no more work in a string column. `raw`: those strings as they were sent,
+    if that is not as DuckDB would write them.
     """
 
     values: pa.Array
     texts: bool = False
+    raw: pa.Array | None = None
 
     def json(self) -> pa.Array:
         """Give the values as JSON texts."""
+        if self.raw is not None:
+            return self.raw
         return quote(self.values) if self.texts else self.values
 
     def present(self) -> pa.Array:
@@ -45,24 +49,26 @@ class Field:
 
     def filter(self, mask: pa.Array) -> Self:
         """Leave the rows out for which `mask` is false."""
-        return replace(self, values=self.values.filter(mask))
+        raw = None if self.raw is None else self.raw.filter(mask)
+        return replace(self, values=self.values.filter(mask), raw=raw)
 
     def where(self, mask: pa.Array) -> Self:
         """Give the values of the rows for which `mask` is true."""
         if pc.all(mask).as_py():
             return self
-        return replace(
-            self, values=pc.if_else(mask, self.values, pa.scalar(None, self.values.type))
-        )
+        raw = None if self.raw is None else _where(mask, self.raw)
+        return replace(self, values=_where(mask, self.values), raw=raw)
 
 
 def concatenate(fields: Sequence[Field]) -> Field:
     """Put the values of rows after one another."""
     if len(fields) == 1:
         return fields[0]
-    if all(field.texts for field in fields):
-        return Field(pa.concat_arrays([field.values for field in fields]), texts=True)
     return Field(pa.concat_arrays([field.json() for field in fields]))
+
+
+def _where(mask: pa.Array, values: pa.Array) -> pa.Array:
+    return pc.if_else(mask, values, pa.scalar(None, values.type))
 
 
 def quote(texts: pa.Array) -> pa.Array:

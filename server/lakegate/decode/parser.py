@@ -60,10 +60,15 @@ class Parser:
             except (duckdb.Error, UnicodeDecodeError):
                 # A line is no JSON. (DuckDB's message may cut it within a character.)
                 table = cursor.execute(_query(shape, "TRY({})")).to_arrow_table()
-        *values, proven = [_single(column) for column in table.columns]
+        proven, *values = [_single(column) for column in table.columns]
+        raw = iter(values[len(shape.members) :])
         columns = [
-            Field(column, texts=member.kind not in (Kind.ANY, Kind.RAW_NUMBER))
-            for column, member in zip(values, shape.members, strict=True)
+            Field(
+                column,
+                texts=member.kind not in (Kind.ANY, Kind.RAW_NUMBER),
+                raw=next(raw) if member.kind is Kind.RAW_STRING else None,
+            )
+            for column, member in zip(values, shape.members, strict=False)
         ]
         for column in columns:
             if not column.texts:
@@ -81,18 +86,25 @@ def _single(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _query(shape: Shape, guard: str) -> str:
-    """Write the query that reads lines, and writes each of them again to prove it."""
+    """Write the query that reads lines, and writes each of them again to prove it.
+
+    It gives the proof, the members, and after them the texts of those that are `RAW_STRING`.
+    """
     types = {
         member.name: "JSON" if member.kind is Kind.ANY else "VARCHAR" for member in shape.members
     }
     row = guard.format(f"json_transform(line, {_literal(json.dumps(types))})")
     values = [f"struct_extract_at(row, {i + 1})" for i in range(len(shape.members))]
+    members = list(zip(shape.members, values, strict=True))
     columns = [
-        f"{_raw(member, value) if member.kind is Kind.RAW_NUMBER else value}::VARCHAR AS c{i}"
-        for i, (member, value) in enumerate(zip(shape.members, values, strict=True))
+        _raw(member, value) if member.kind is Kind.RAW_NUMBER else f"{value}::VARCHAR"
+        for member, value in members
     ]
+    columns += [_raw(member, value) for member, value in members if member.kind is Kind.RAW_STRING]
     # Every text that comes from a request is a literal, quoted by `_literal`.
-    outputs = ", ".join([*columns, f"{_proof(shape, values)} AS proven"])
+    outputs = ", ".join(
+        f"{output} AS c{i}" for i, output in enumerate([_proof(shape, values), *columns])
+    )
     return f"SELECT {outputs} FROM (SELECT line, {row} AS row FROM lines)"  # noqa: S608  # as said
 
 

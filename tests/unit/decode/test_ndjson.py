@@ -118,6 +118,12 @@ def test_names_that_can_be_no_column_go_to_props_whole(decoder: NdjsonDecoder) -
     assert [json.loads(str(row["props"])) for row in rows(decode(decoder, line))] == [fields]
 
 
+def test_what_goes_to_props_is_written_as_it_was_sent(decoder: NdjsonDecoder) -> None:
+    line = rb'{"a.b":"\u00e9\/\u001f","c.d":1.10,"e.f":"\n","g.h":"plain"}'
+
+    assert rows(decode(decoder, line)) == [{"props": line.decode()}]
+
+
 def test_a_repeated_field_goes_to_props(decoder: NdjsonDecoder) -> None:
     group = decode(decoder, b'{"A":1,"a":2,"A":3,"label":"x","Label":"y"}')
 
