@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 from pyiceberg.catalog import Catalog
 
@@ -16,7 +18,7 @@ from lakegate.batches import TableName
 from lakegate.lake.committer import TableCommitter
 from lakegate.lake.failures import TableMissingError, TableReplacedError
 from lakegate.lake.maintenance.maintain import Maintenance
-from lakegate.lake.maintenance.plan import FAN_IN
+from lakegate.lake.maintenance.plan import FAN_IN, SmallFiles
 from lakegate.lake.maintenance.policy import MaintenancePolicy
 from lakegate.lake.warm_table import WarmTable
 
@@ -24,6 +26,19 @@ log = logging.getLogger(__name__)
 
 # Ingest goes first: the thread of maintenance yields the processor to all others.
 NICENESS = 10
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known of a table for as long as it is warm.
+
+    `compacted_at`: how many commits it had had; `swept_at`: on the monotonic
+    clock, the first look at it counts.
+    """
+
+    compacted_at: int = 0
+    swept_at: float = field(default_factory=time.monotonic)
+    small_files: SmallFiles = field(default_factory=SmallFiles)
 
 
 class BackgroundMaintenance:
@@ -41,8 +56,7 @@ class BackgroundMaintenance:
         self._policy = policy
         self._interval_seconds = interval_seconds
         self._committers = committers
-        self._compacted_at: dict[TableName, int] = {}
-        self._swept_at: dict[TableName, float] = {}
+        self._known: WeakKeyDictionary[TableCommitter, _Known] = WeakKeyDictionary()
         self._thread = ThreadPoolExecutor(1, "maintenance", initializer=_be_nice)
         self._task: asyncio.Task[None] | None = None
 
@@ -70,28 +84,27 @@ class BackgroundMaintenance:
         loop = asyncio.get_running_loop()
         for committer in list(self._committers()):
             table = committer.table
-            if committer.commits - self._compacted_at.get(table.name, 0) >= FAN_IN:
-                self._compacted_at[table.name] = committer.commits
-                await loop.run_in_executor(self._thread, self._compact, table, loop)
-            if self._sweep_is_due(table.name):
+            known = self._known.setdefault(committer, _Known())
+            if committer.commits - known.compacted_at >= FAN_IN:
+                known.compacted_at = committer.commits
+                await loop.run_in_executor(self._thread, self._compact, table, known, loop)
+            if time.monotonic() - known.swept_at > self._policy.orphan_grace_seconds:
+                known.swept_at = time.monotonic()
                 await loop.run_in_executor(self._thread, self._clean_up, table.name)
 
-    def _compact(self, table: WarmTable, loop: asyncio.AbstractEventLoop) -> None:
+    def _compact(self, table: WarmTable, known: _Known, loop: asyncio.AbstractEventLoop) -> None:
         with self._failures_logged(table.name):
-            self._maintenance.compact(table.name, lambda: _held(table, loop), everything=False)
+            self._maintenance.compact(
+                table.name,
+                alone=lambda: _held(table, loop),
+                small_files=known.small_files,
+                everything=False,
+            )
 
     def _clean_up(self, name: TableName) -> None:
         with self._failures_logged(name):
             self._maintenance.expire(name)
             self._maintenance.sweep(name)
-
-    def _sweep_is_due(self, name: TableName) -> bool:
-        """Whether a grace period has passed since the last sweep, or since the first look."""
-        now = time.monotonic()
-        if now - self._swept_at.setdefault(name, now) < self._policy.orphan_grace_seconds:
-            return False
-        self._swept_at[name] = now
-        return True
 
     @contextlib.contextmanager
     def _failures_logged(self, name: TableName) -> Iterator[None]:

@@ -15,13 +15,16 @@ from dataclasses import dataclass
 from pyiceberg.exceptions import CommitFailedException
 
 from lakegate.batches import Acknowledgement, Batch
+from lakegate.errors import LakegateError
 from lakegate.lake.backoff import backoff_seconds
 from lakegate.lake.failures import (
+    CATALOG_FAILURES,
     RETRYABLE,
     FilesTooOldError,
     TableMissingError,
     TableReplacedError,
     as_lakegate_error,
+    outcome_unknown,
 )
 from lakegate.lake.files import delete_files
 from lakegate.lake.group import Member, PreparedGroup, refuse, unnamed
@@ -177,8 +180,12 @@ class TableCommitter:
             if not isinstance(error, RETRYABLE):
                 log.exception("A commit to %s failed", self.table.name)
             await claims.abandon()
-            refusal = as_lakegate_error(error, self.table.name, self._policy.attempts)
-            refuse(prepared.members, refusal)
+            refuse(prepared.members, self._refusal(error, commit))
+
+    def _refusal(self, error: Exception, commit: "_Commit") -> LakegateError:
+        if commit.attempted and isinstance(error, CATALOG_FAILURES):
+            return outcome_unknown(error)
+        return as_lakegate_error(error, self.table.name, self._policy.attempts)
 
     def _gather_again(self, members: Sequence[Member]) -> None:
         for member in members:
@@ -263,6 +270,11 @@ class _Commit:
         self._own_snapshots = own_snapshots
         self._looked_for = looked_for
         self._append: Append | None = None
+
+    @property
+    def attempted(self) -> bool:
+        """Whether the catalog has been asked to make the snapshot."""
+        return self._append is not None
 
     @property
     def snapshot_id(self) -> int:

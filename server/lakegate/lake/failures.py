@@ -67,6 +67,16 @@ def conflict(table: TableName, attempts: int) -> LakegateError:
     )
 
 
+def outcome_unknown(error: BaseException) -> LakegateError:
+    """Say honestly that the rows may be in the table: the last attempt was not answered."""
+    return LakegateError(
+        ErrorCode.UNAVAILABLE,
+        f"The catalog did not say whether the commit came through: {_summary(error)}."
+        " A retry with an idempotency key is safe.",
+        retry_after_seconds=1,
+    )
+
+
 def as_lakegate_error(error: BaseException, table: TableName, attempts: int = 1) -> LakegateError:
     """Say in the error vocabulary what happened; nothing is left untranslated."""
     match error:

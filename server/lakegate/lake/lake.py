@@ -25,8 +25,8 @@ from lakegate.settings import Settings
 # Threads wait for storage and for the catalog most of their time.
 WORKER_THREADS = 32
 HOUR_MS = 3_600_000
-# How many tables are kept warm while nothing is written to them.
-IDLE_TABLES = 1000
+# How many tables are kept warm while nothing is written to them; each is some hundred kilobytes.
+IDLE_TABLES = 256
 
 
 class Lake:

@@ -195,6 +195,7 @@ async def test_a_catalog_that_is_gone_is_unavailable_and_the_next_commit_works(
     with pytest.raises(LakegateError) as caught:
         await lake.append(batch(decoder, {"label": "b"}))
     assert caught.value.code is ErrorCode.UNAVAILABLE
+    assert "did not say whether the commit came through" in caught.value.message
     around_commit(lambda commit: commit())
     await lake.append(batch(decoder, {"label": "c"}))
     assert labels(catalog) == ["a", "c"]

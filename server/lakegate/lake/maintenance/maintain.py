@@ -76,7 +76,6 @@ class Maintenance:
         self._catalog = catalog
         self._policy = policy
         self._report = report
-        self._small_files: dict[TableName, SmallFiles] = {}
 
     def run(self) -> Summary:
         """Maintain every table that Lakegate manages, once and thoroughly."""
@@ -91,12 +90,16 @@ class Maintenance:
         return self.summary
 
     def compact(
-        self, name: TableName, alone: Alone = contextlib.nullcontext, *, everything: bool
+        self,
+        name: TableName,
+        *,
+        everything: bool,
+        alone: Alone = contextlib.nullcontext,
+        small_files: SmallFiles | None = None,
     ) -> None:
         """Merge small files; see `plan` for which, and `compact` for `alone`."""
         state = load_state(self._catalog, name)
-        small_files = self._small_files.setdefault(name, SmallFiles())
-        groups = plan(state, everything=everything, small_files=small_files)
+        groups = plan(state, small_files or SmallFiles(), everything=everything)
         for done, files in enumerate(groups):
             self._report(Progress(name, "compact", done, len(groups)))
             state = reload(self._catalog, name, state.uuid)

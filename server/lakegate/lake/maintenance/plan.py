@@ -46,9 +46,7 @@ class SmallFiles:
         return [file for files in self._known.values() for file in files]
 
 
-def plan(
-    state: TableState, *, everything: bool, small_files: SmallFiles | None = None
-) -> list[list[DataFile]]:
+def plan(state: TableState, small_files: SmallFiles, *, everything: bool) -> list[list[DataFile]]:
     """Group small files of a partition so that each group makes one file of the target size.
 
     `everything`: merge whatever can be merged; otherwise only where enough
@@ -56,7 +54,7 @@ def plan(
     """
     if has_deletes(state):
         return []
-    small = (small_files or SmallFiles()).of(state)
+    small = small_files.of(state)
     target = target_bytes(state.metadata)
     packer: ListPacker[DataFile] = ListPacker(target, lookback=1, largest_bin_first=False)
     fewest = 2 if everything else FAN_IN
