@@ -1,7 +1,7 @@
 """The same rows through every gRPC door, over Envoy's port, as generated clients send them."""
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -113,7 +113,7 @@ async def test_a_refusal_is_a_rich_status(
     stub = ingest_pb2_grpc.IngestServiceStub(channel)
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await stub.Ingest(batch, metadata=(("x-request-id", "r-grpc"),))
-    status = rpc_status.from_call(refusal.value)
+    status = rpc_status.from_call(cast(grpc.Call, refusal.value))
     assert refusal.value.code() is code
     assert status is not None
     info = error_info(status)
