@@ -107,6 +107,14 @@ class Settings(BaseSettings):
         default="at",
         description="What merged files are sorted by, where the table has no sort order.",
     )
+    compaction_max_bytes: int = Field(
+        default=32 * MIB,
+        ge=1,
+        description=(
+            "The most bytes of files that are merged at once beside ingest: all in memory, there "
+            "several times as large; `lakegate maintain` merges to the table's target size."
+        ),
+    )
     orphan_grace_seconds: float = Field(
         default=3600.0,
         ge=60,

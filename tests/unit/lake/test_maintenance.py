@@ -187,6 +187,18 @@ async def test_ingest_goes_on_while_tables_are_compacted_in_the_background(
     assert labels(catalog) == duckdb_rows(catalog) == sorted(names)
 
 
+async def test_beside_ingest_no_more_is_merged_at_once_than_memory_allows(
+    lake: Lake, catalog: Catalog
+) -> None:
+    await append_each(lake, *(f"{number:02d}" for number in range(20)))
+    size = max(file_rows(catalog)["file_size_in_bytes"].to_pylist())
+    small = MaintenancePolicy(Retention(), background_bytes=10 * size)
+    maintenance = Maintenance(catalog, small)
+    await asyncio.to_thread(maintenance.compact, ORDERS, everything=False)
+    assert len(file_rows(catalog)) == 2
+    assert maintenance.summary.files_merged == 20
+
+
 async def test_tables_are_swept_in_the_background_even_when_idle(
     settings: Settings, catalog: Catalog
 ) -> None:

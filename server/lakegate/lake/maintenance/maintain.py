@@ -19,6 +19,7 @@ from lakegate.lake.maintenance.policy import (
     MaintenancePolicy,
     is_managed,
     may_collect_garbage,
+    target_bytes,
 )
 from lakegate.lake.maintenance.sweep import Swept, sweep
 from lakegate.lake.table_state import load_state, reload
@@ -99,7 +100,10 @@ class Maintenance:
     ) -> None:
         """Merge small files; see `plan` for which, and `compact` for `alone`."""
         state = load_state(self._catalog, name)
-        groups = plan(state, small_files or SmallFiles(), everything=everything)
+        target = target_bytes(state.metadata)
+        if not everything:
+            target = min(target, self._policy.background_bytes)
+        groups = plan(state, small_files or SmallFiles(), target, everything=everything)
         for done, files in enumerate(groups):
             self._report(Progress(name, "compact", done, len(groups)))
             state = reload(self._catalog, name, state.uuid)

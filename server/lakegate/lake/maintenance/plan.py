@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pyiceberg.manifest import DataFile, ManifestContent, ManifestFile
 from pyiceberg.utils.bin_packing import ListPacker
 
-from lakegate.lake.maintenance.policy import target_bytes
 from lakegate.lake.table_state import TableState
 
 # A file of this part of the target size is large enough.
@@ -32,9 +31,9 @@ class SmallFiles:
         """Know none."""
         self._known: dict[str, list[DataFile]] = {}
 
-    def of(self, state: TableState) -> list[DataFile]:
-        """Give the live data files of the current snapshot that are worth merging."""
-        largest = LARGE_ENOUGH * target_bytes(state.metadata)
+    def of(self, state: TableState, target: int) -> list[DataFile]:
+        """Give the live data files of the current snapshot that are well below `target` bytes."""
+        largest = LARGE_ENOUGH * target
         self._known = {
             manifest.manifest_path: self._known[manifest.manifest_path]
             if manifest.manifest_path in self._known
@@ -46,16 +45,17 @@ class SmallFiles:
         return [file for files in self._known.values() for file in files]
 
 
-def plan(state: TableState, small_files: SmallFiles, *, everything: bool) -> list[list[DataFile]]:
-    """Group small files of a partition so that each group makes one file of the target size.
+def plan(
+    state: TableState, small_files: SmallFiles, target: int, *, everything: bool
+) -> list[list[DataFile]]:
+    """Group small files of a partition so that each group makes one file of `target` bytes.
 
     `everything`: merge whatever can be merged; otherwise only where enough
     files of about the same size have gathered.
     """
     if has_deletes(state):
         return []
-    small = small_files.of(state)
-    target = target_bytes(state.metadata)
+    small = small_files.of(state, target)
     packer: ListPacker[DataFile] = ListPacker(target, lookback=1, largest_bin_first=False)
     fewest = 2 if everything else FAN_IN
     return [

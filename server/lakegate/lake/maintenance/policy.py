@@ -21,12 +21,14 @@ class MaintenancePolicy:
 
     `sort_column`: what compacted files are sorted by, unless the table has a sort order.
     `orphan_grace_seconds`: how old a file must be before the sweep may delete it.
+    `background_bytes`: how much is merged at once beside ingest: it is all in memory.
     `ledger_url`: where retries look for snapshots, which are then not expired.
     """
 
     retention: Retention
     sort_column: str = "at"
     orphan_grace_seconds: float = 3600.0
+    background_bytes: int = 32 * MIB
     ledger_url: str | None = None
 
     @property
@@ -41,6 +43,7 @@ class MaintenancePolicy:
             retention=Retention(settings.snapshots_kept),
             sort_column=settings.compaction_sort_column,
             orphan_grace_seconds=settings.orphan_grace_seconds,
+            background_bytes=settings.compaction_max_bytes,
             ledger_url=settings.ledger_database,
         )
 
