@@ -33,6 +33,7 @@ function envoy_on_request(handle)
   local headers = handle:headers()
   local request_id = printable(headers:get("x-request-id") or ""):sub(1, MAX_REQUEST_ID)
   headers:replace("x-request-id", request_id)
+  headers:remove("lakegate-expected-bytes")
   if (headers:get("content-type") or ""):find("^application/grpc") then
     return
   end
@@ -48,6 +49,12 @@ function envoy_on_request(handle)
   elseif not ENCODINGS[encoding] then
     refuse(handle, "415", "unsupported_media_type", request_id,
       "Content-Encoding must be gzip, zstd or identity")
+  elseif headers:get(":path"):find("^/v1/ingest") then
+    if encoding == "identity" and length then
+      -- The transcoder makes chunks of the body and drops its length, but the
+      -- server wants to know how much memory to set aside.
+      headers:add("lakegate-expected-bytes", tostring(length))
+    end
   elseif headers:get(":path"):find("^/ingest/push/queries") then
     if encoding ~= "identity" then
       inflate(handle, encoding, request_id)

@@ -20,6 +20,7 @@ from lakegate.lake.catalog import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.rpc.auth import AuthInterceptor
 from lakegate.rpc.formats import Formats
+from lakegate.rpc.rates import Rates
 from lakegate.rpc.server import Server
 from lakegate.settings import Settings
 
@@ -80,11 +81,7 @@ def development_token(settings: Settings) -> str | None:
 @asynccontextmanager
 async def _running_server(settings: Settings) -> AsyncIterator[Server]:
     lake = Lake(open_catalog(settings.catalog, settings.home), settings)
-    limits = {
-        "max_new_columns": settings.max_new_columns,
-        "max_table_columns": settings.max_table_columns,
-    }
-    formats = Formats(NdjsonDecoder(**limits), ArrowDecoder(**limits))
+    formats = _formats(settings)
     token_store = TokenStore(settings.ledger_database)
     try:
         server = Server(
@@ -126,12 +123,28 @@ async def _auth(settings: Settings, store: TokenStore) -> AuthInterceptor:
                 "make one with `lakegate token create`, or give some in LAKEGATE_TOKENS_FILE or "
                 "LAKEGATE_TOKENS",
             )
-    return AuthInterceptor(keyring, open_to_anybody=not (reachable or settings.require_token))
+    rates = Rates(settings.token_requests_per_second, settings.token_bytes_per_second)
+    open_to_anybody = not (reachable or settings.require_token)
+    return AuthInterceptor(keyring, rates, open_to_anybody=open_to_anybody)
 
 
 def _development(settings: Settings) -> Token | None:
     secret = development_token(settings)
     return Token(digest_of(secret), DEFAULT_DATABASE, frozenset(Permission)) if secret else None
+
+
+def _formats(settings: Settings) -> Formats:
+    return Formats(
+        ndjson=NdjsonDecoder(
+            max_new_columns=settings.max_new_columns,
+            max_table_columns=settings.max_table_columns,
+        ),
+        arrow=ArrowDecoder(
+            max_new_columns=settings.max_new_columns,
+            max_table_columns=settings.max_table_columns,
+            max_body_bytes=settings.max_body_bytes,
+        ),
+    )
 
 
 def _stop_signal() -> asyncio.Event:

@@ -1,7 +1,10 @@
-"""What the process keeps of the memory that bodies have taken."""
+"""The memory that the process may take, and what it keeps of the memory that bodies have taken."""
 
 import ctypes
+import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 _M_MMAP_THRESHOLD = -3  # mallopt(3)
 _LARGE_BYTES = 256 * 1024
@@ -14,3 +17,40 @@ def return_large_blocks() -> None:
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
+def memory_limit(root: Path = Path("/")) -> int:
+    """Give the bytes that the process may take: its container's limit, or the machine's memory.
+
+    `root` is where /proc and /sys are.
+    """
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([machine, *_cgroup_limits(root)])
+
+
+def _cgroup_limits(root: Path) -> Iterator[int]:
+    """Give the limits of the process's control groups and of those around them.
+
+    cgroups(7): a line `<number>:<controllers>:<path>` each; version 2 has no controllers.
+    """
+    mount = root / "sys/fs/cgroup"
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            folder, file = mount, "memory.max"
+        elif "memory" in controllers.split(","):
+            folder, file = mount / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        group = Path(path.lstrip("/"))
+        for each in (group, *group.parents):
+            limit = _read(folder / each / file).strip()
+            if limit.isdecimal():  # `max` is none
+                yield int(limit)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""

@@ -6,6 +6,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from lakegate.memory import memory_limit
+
 MIB = 1024 * 1024
 
 
@@ -71,6 +73,28 @@ class Settings(BaseSettings):
     )
     max_table_columns: int = Field(
         default=1000, ge=1, description="How many columns a table may have; the rest go to props."
+    )
+
+    # How much may go on at once
+    memory_budget_bytes: int = Field(
+        default=0,
+        ge=0,
+        description=(
+            "How many bytes bodies may take, half of it while they wait and half while they are "
+            "decoded; 0 is a quarter of the container's memory limit, or of the machine's memory."
+        ),
+    )
+    admission_wait_seconds: float = Field(
+        default=5.0, ge=0, description="How long a request waits for memory before its 429."
+    )
+    read_timeout_seconds: float = Field(
+        default=300.0, gt=0, description="How long a body may take to arrive, in seconds."
+    )
+    token_requests_per_second: float = Field(
+        default=0.0, ge=0, description="How many requests a token may make; 0 is no limit."
+    )
+    token_bytes_per_second: float = Field(
+        default=0.0, ge=0, description="How many bytes of bodies a token may send; 0 is no limit."
     )
 
     # How commits happen
@@ -157,6 +181,11 @@ class Settings(BaseSettings):
         """The address that others than this machine can reach, if there is one."""
         addresses = (self.http_addr, self.grpc_addr)
         return next((addr for addr in addresses if not _is_loopback(addr)), None)
+
+    @property
+    def memory_budget(self) -> int:
+        """The bytes that bodies may take."""
+        return self.memory_budget_bytes or memory_limit() // 4
 
     @property
     def ledger_database(self) -> str:

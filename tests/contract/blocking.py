@@ -10,9 +10,10 @@ import grpc
 
 from lakegate.access.keyring import Keyring
 from lakegate.access.tokens import Permission
-from lakegate.rpc.auth import CALLER, Caller
+from lakegate.rpc.auth import CALLER, Addressed, Caller, Rule
 from lakegate.rpc.headers import Context
 from lakegate.rpc.interceptor import answering, answering_stream
+from lakegate.rpc.rates import Rates
 
 
 class Blocking:
@@ -49,7 +50,8 @@ class Blocking:
 
 def anybody(method: str) -> Caller:
     """Give the caller of a gate that needs no token."""
-    return Caller(Keyring(lambda: ((), False), 60), method, Permission.INGEST, None)
+    rule = Rule(Permission.INGEST, Addressed.IN_EACH_MESSAGE)
+    return Caller(Keyring(lambda: ((), False), 60), Rates(0, 0), method, rule, None)
 
 
 class _AbortedError(Exception):

@@ -21,8 +21,10 @@ from lakegate.batches import (
     TableName,
 )
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.rpc.admission import Admission
 from lakegate.rpc.formats import Formats
 from lakegate.rpc.ingest import IngestServicer
+from lakegate.settings import Settings
 from lakegate.v1 import acknowledgement_pb2, ingest_pb2
 from lakegate.v1.ingest_pb2 import GetStreamRequest, GetStreamResponse, IngestRequest
 
@@ -66,7 +68,8 @@ def lake() -> Lake:
 
 @pytest.fixture
 def server(lake: Lake) -> Any:
-    servicer = IngestServicer(lake, Formats(NDJSON, ARROW), MAX_BODY_BYTES, asyncio.Event())
+    admission = Admission.of(Settings(max_body_bytes=MAX_BODY_BYTES))
+    servicer = IngestServicer(lake, Formats(NDJSON, ARROW), admission, asyncio.Event())
     return grpc_testing.server_from_dictionary(
         {SERVICE: Blocking(servicer)}, grpc_testing.strict_real_time()
     )

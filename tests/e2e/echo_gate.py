@@ -19,6 +19,7 @@ from grpc_health.v1.health import aio as grpc_health
 
 from lakegate.envoy import Envoy, running_envoy
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.rpc.admission import Admission
 from lakegate.rpc.inflate_service import add_inflate_servicer
 from lakegate.rpc.interceptor import CallInterceptor
 from lakegate.settings import Settings
@@ -159,7 +160,7 @@ async def running_echo_gate() -> AsyncIterator[EchoGate]:
     health_pb2_grpc.add_HealthServiceServicer_to_server(echo, server)
     tables_pb2_grpc.add_TableServiceServicer_to_server(echo, server)
     grpc_health_pb2_grpc.add_HealthServicer_to_server(grpc_health.HealthServicer(), server)
-    add_inflate_servicer(server, settings.max_body_bytes)
+    add_inflate_servicer(server, Admission.of(settings))
     port = server.add_insecure_port(settings.grpc_addr)
     await server.start()
     try:

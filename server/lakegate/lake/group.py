@@ -1,6 +1,7 @@
 """The members of a group commit: batches that wait, each for its own answer."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from lakegate.lake.data_files import total_size
 from lakegate.lake.ledger.candidate import Candidate
 from lakegate.lake.ledger.entries import Committed
 from lakegate.lake.table_state import TableState
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
@@ -42,6 +45,13 @@ class Member:
             self.candidate.end(acknowledgement)
         if self.waiting:
             self.answer.set_result(acknowledgement)
+        else:
+            log.info(
+                "%d rows are in snapshot %s of %s, but their sender is gone",
+                acknowledgement.rows_ingested,
+                acknowledgement.snapshot_id,
+                self.batch.table,
+            )
 
     def refuse(self, error: LakegateError) -> None:
         """Answer with an error of its own, unless the sender is gone."""

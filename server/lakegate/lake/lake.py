@@ -19,7 +19,7 @@ from lakegate.lake.maintenance.policy import MaintenancePolicy
 from lakegate.lake.table_state import load_state
 from lakegate.lake.tables import TableDescription, TableShape, describe, ensure_table
 from lakegate.lake.warm_table import WarmTable
-from lakegate.lake.workers import Workers
+from lakegate.lake.workers import DECODING_FACTOR, Workers
 from lakegate.settings import Settings
 
 # Threads wait for storage and for the catalog most of their time.
@@ -34,11 +34,12 @@ class Lake:
 
     def __init__(self, catalog: Catalog, settings: Settings) -> None:
         """Serve the tables of `catalog`."""
+        decoding_bytes = settings.memory_budget // 2
         self._catalog = catalog
         self._ledger = Ledger(settings.ledger_database, settings.ledger_lease_seconds)
         maintenance = MaintenancePolicy.of(settings)
         self._policy = CommitPolicy(
-            group_max_bytes=settings.group_max_bytes,
+            group_max_bytes=min(settings.group_max_bytes, decoding_bytes // DECODING_FACTOR),
             interval_seconds=settings.commit_interval_ms / 1000,
             attempts=settings.commit_attempts,
             retention=maintenance.retention,
@@ -51,7 +52,7 @@ class Lake:
             settings.maintenance_interval_seconds,
             self._committers.values,
         )
-        self._workers = Workers(WORKER_THREADS)
+        self._workers = Workers(WORKER_THREADS, decoding_bytes)
         self._ledger_sweep = LedgerSweep(
             self._ledger,
             self._workers,

@@ -42,8 +42,10 @@ async def prepare(table: WarmTable, members: Sequence[Member]) -> PreparedGroup:
 async def _prepare_or_refuse(
     table: WarmTable, decoder: Decoder, members: Sequence[Member], prepared: PreparedGroup
 ) -> None:
+    size = sum(member.size for member in members)
     try:
-        await _prepare(table, decoder, members, prepared)
+        async with table.workers.room_to_decode(str(table.name), size):
+            await _prepare(table, decoder, members, prepared)
     except (LakegateError, OSError, *CATALOG_FAILURES) as error:
         table.forget()
         refuse(members, as_lakegate_error(error, table.name))

@@ -3,7 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from typing import ParamSpec, TypeVar
+
+from lakegate.budget import Budget
+
+# Decoding a body and writing its rows takes at most so many times its size, for rows
+# that the decoder reads in columns (3.5 for 64 MiB, 7 for 16 MiB of small rows).
+DECODING_FACTOR = 8
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -12,8 +19,9 @@ Arguments = ParamSpec("Arguments")
 class Workers:
     """A pool of threads that an event loop waits for without blocking."""
 
-    def __init__(self, threads: int) -> None:
-        """Have up to `threads` of them."""
+    def __init__(self, threads: int, decoding_bytes: int) -> None:
+        """Have up to `threads` of them, and `decoding_bytes` of memory for decoding."""
+        self._decoding = Budget(decoding_bytes)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="lake")
 
     async def run(
@@ -25,6 +33,10 @@ class Workers:
         """Run `function` in one of the threads."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, lambda: function(*args, **kwargs))
+
+    def room_to_decode(self, key: str, size: int) -> AbstractAsyncContextManager[object]:
+        """Hold the memory that it takes to decode bodies of `size` bytes; wait for it."""
+        return self._decoding.hold(key, DECODING_FACTOR * size)
 
     def close(self) -> None:
         """Wait for what runs and end the threads."""

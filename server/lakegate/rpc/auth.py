@@ -19,6 +19,7 @@ from lakegate.access.tokens import Permission, Token, digest_of, id_of
 from lakegate.batches import DEFAULT_DATABASE
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.headers import Context, headers_of
+from lakegate.rpc.rates import Rates
 from lakegate.rpc.wrapping import Handler, method_of, wrapped
 
 _BEARER = "bearer "
@@ -63,13 +64,19 @@ class Caller:
     """Who is calling. Without a token it is anybody, on a gate that is open to anybody."""
 
     def __init__(
-        self, keyring: Keyring, method: str, permission: Permission, token: Token | None
+        self,
+        keyring: Keyring,
+        rates: Rates,
+        method: str,
+        rule: Rule,
+        token: Token | None,
     ) -> None:
-        """Know the caller of `method`, which needs `permission`."""
+        """Know the caller of `method`, which asks for what `rule` says."""
         self.token = token
         self._keyring = keyring
+        self._rates = rates
         self._method = method
-        self._permission = permission
+        self._rule = rule
 
     @property
     def database(self) -> str:
@@ -81,11 +88,17 @@ class Caller:
         token = self.token
         if token is None:
             return
-        if self._permission not in token.permissions:
+        if self._rule.permission not in token.permissions:
             held = ", ".join(sorted(token.permissions))
-            self._refuse(token, f"this needs the permission {self._permission}; it has {held}")
+            needed = self._rule.permission
+            self._refuse(token, f"this needs the permission {needed}; it has {held}")
         if database != token.database:
             self._refuse(token, f"it belongs to the database {token.database}")
+
+    def check_message(self, request: Any) -> None:  # noqa: ANN401 - any message
+        """Check the database that a message is for, where it names one."""
+        if self._rule.addressed is Addressed.IN_MESSAGE:
+            self.check(request.database or DEFAULT_DATABASE)
 
     async def check_again(self, database: str) -> None:
         """Check one more message of a stream, which may outlive its token."""
@@ -96,6 +109,19 @@ class Caller:
             _audit.warning("refused token %s at %s: revoked", self.token.id, self._method)
             raise LakegateError(ErrorCode.UNAUTHENTICATED, "the token was revoked")
         self.check(database)
+        self.begin()
+
+    def begin(self) -> None:
+        """Count a request. Raises `LakegateError` (overloaded)."""
+        self._rates.begin(self._id)
+
+    def sent(self, size: int) -> None:
+        """Count the bytes of a request."""
+        self._rates.sent(self._id, size)
+
+    @property
+    def _id(self) -> str:
+        return self.token.id if self.token else ""
 
     def _refuse(self, token: Token, why: str) -> None:
         _audit.warning("refused token %s at %s: %s", token.id, self._method, why)
@@ -110,12 +136,13 @@ CALLER: ContextVar[Caller] = ContextVar("caller")
 class AuthInterceptor(grpc.aio.ServerInterceptor):
     """Lets a call of ours begin if its caller may; what it raises is for `CallInterceptor`."""
 
-    def __init__(self, keyring: Keyring, *, open_to_anybody: bool) -> None:
-        """Take the tokens of `keyring`.
+    def __init__(self, keyring: Keyring, rates: Rates, *, open_to_anybody: bool) -> None:
+        """Take the tokens of `keyring`, each as often as `rates` allow.
 
         `open_to_anybody`: whether a call may come without, until a token is given out.
         """
         self._keyring = keyring
+        self._rates = rates
         self._open_to_anybody = open_to_anybody
 
     async def intercept_service(
@@ -134,7 +161,8 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
         self, behaviour: Callable[[Any, Context], Awaitable[Any]], method: str
     ) -> Callable[[Any, Context], Awaitable[Any]]:
         async def answer(request: Any, context: Context) -> Any:  # noqa: ANN401 - any message
-            await self._admit(method, request, context)
+            if caller := await self._admit(method, context):
+                caller.begin()  # a stream begins with each of its messages
             return await behaviour(request, context)
 
         return answer
@@ -143,26 +171,24 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
         self, behaviour: Callable[[Any, Context], AsyncIterator[Any]], method: str
     ) -> Callable[[Any, Context], AsyncIterator[Any]]:
         async def answer(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
-            await self._admit(method, requests, context)
+            await self._admit(method, context)
             async for response in behaviour(requests, context):
                 yield response
 
         return answer
 
-    async def _admit(self, method: str, request: Any, context: Context) -> None:  # noqa: ANN401
+    async def _admit(self, method: str, context: Context) -> Caller | None:
         rule = RULES[method]
         if rule is None:
-            return
+            return None
         token = await self._token(method, rule, context)
-        caller = Caller(self._keyring, method, rule.permission, token)
-        match rule.addressed:
-            case Addressed.IN_HEADER:
-                caller.check(headers_of(context).get("x-database") or DEFAULT_DATABASE)
-            case Addressed.IN_MESSAGE:
-                caller.check(request.database or DEFAULT_DATABASE)
-            case Addressed.IN_EACH_MESSAGE | Addressed.BY_TOKEN:
-                caller.check(caller.database)
+        caller = Caller(self._keyring, self._rates, method, rule, token)
+        if rule.addressed is Addressed.IN_HEADER:
+            caller.check(headers_of(context).get("x-database") or DEFAULT_DATABASE)
+        else:  # the permission, before anything is read; the database when it is known
+            caller.check(caller.database)
         CALLER.set(caller)
+        return caller
 
     async def _token(self, method: str, rule: Rule, context: Context) -> Token | None:
         secrets = secrets_of(context)

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from lakegate.errors import ErrorCode, LakegateError
+from lakegate.rpc.admission import Admission
 from lakegate.rpc.headers import headers_of
 from lakegate.rpc.inflate import inflater
 
@@ -19,12 +19,13 @@ SERVICE = "lakegate.v1.InflateService"
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-def add_inflate_servicer(server: grpc.aio.Server, max_bytes: int) -> None:
-    """Register the service; a body of more than `max_bytes` is refused (body_too_large)."""
+def add_inflate_servicer(server: grpc.aio.Server, admission: Admission) -> None:
+    """Register the service; `admission` says how large a body may be, and has room for it."""
 
     async def behaviour(data: bytes, context: Context) -> bytes:
         encoding = headers_of(context).get("content-encoding", "")
-        return await asyncio.to_thread(inflate_whole, data, encoding, max_bytes)
+        async with admission.room(SERVICE, admission.max_body_bytes):
+            return await asyncio.to_thread(inflate_whole, data, encoding, admission)
 
     handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
         "Inflate": grpc.unary_unary_rpc_method_handler(behaviour)
@@ -32,16 +33,12 @@ def add_inflate_servicer(server: grpc.aio.Server, max_bytes: int) -> None:
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
 
-def inflate_whole(data: bytes, encoding: str, max_bytes: int) -> bytes:
+def inflate_whole(data: bytes, encoding: str, admission: Admission) -> bytes:
     """Undo a `Content-Encoding`. Blocks. Raises as `Inflater` does, and `body_too_large`."""
     inflating = inflater(encoding)
     if inflating is None:
         return data
-    inflated = inflating.inflate(data, max_bytes)
-    if len(inflated) > max_bytes:
-        raise LakegateError(
-            ErrorCode.BODY_TOO_LARGE,
-            f"the body is larger than {max_bytes} bytes: split it into smaller batches",
-        )
+    inflated = inflating.inflate(data, admission.max_body_bytes)
+    admission.check_size(len(inflated))
     inflating.finish()
     return inflated

@@ -1,13 +1,15 @@
 """IngestService: rows for any table, as a REST body, as one message, as a stream."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Protocol
 
 from google.api.httpbody_pb2 import HttpBody
 
 from lakegate.batches import DEFAULT_DATABASE, Batch, Body, StreamPosition, TableName
+from lakegate.budget import Hold
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.rpc.admission import Admission
 from lakegate.rpc.append import Append, append
 from lakegate.rpc.auth import CALLER
 from lakegate.rpc.formats import Formats
@@ -30,6 +32,12 @@ from lakegate.v1.ingest_pb2 import (
     IngestStreamResponse,
 )
 
+# Envoy sends bodies in chunks of up to this size.
+CHUNK_BYTES = 1024 * 1024
+# Where Envoy puts the Content-Length, which the chunks do not have.
+EXPECTED_SIZE_KEY = "lakegate-expected-bytes"
+_DIGITS = 12
+
 
 class Streams(Append, Protocol):
     """What this servicer needs of the lake."""
@@ -43,12 +51,12 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     """Reads batches off the wire and hands them to the lake."""
 
     def __init__(
-        self, lake: Streams, formats: Formats, max_body_bytes: int, draining: asyncio.Event
+        self, lake: Streams, formats: Formats, admission: Admission, draining: asyncio.Event
     ) -> None:
-        """Append to `lake`; streams end once `draining` is set."""
+        """Append to `lake` what `admission` has room for; streams end once `draining` is set."""
         self._lake = lake
         self._formats = formats
-        self._max_body_bytes = max_body_bytes
+        self._admission = admission
         self._draining = draining
 
     async def IngestBody(
@@ -61,15 +69,22 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         key = idempotency_key(headers.get("x-idempotency-key", ""))
         auto_create = boolean(headers, "X-Auto-Create", default=True)
         schema_evolve = boolean(headers, "X-Schema-Evolve", default=True)
-        content_type, data = await self._read(chunks, headers.get("content-encoding", ""))
-        batch = Batch(
-            table=table,
-            body=Body(data, schema_evolve),
-            decoder=self._formats.of_media_type(content_type),
-            auto_create=auto_create,
-            idempotency_key=key,
-        )
-        return await append(self._lake, batch)
+        async with self._admission.room(str(table), self._expected_size(headers)) as hold:
+            async with self._admission.reading():
+                content_type, data = await self._read(
+                    chunks, headers.get("content-encoding", ""), hold
+                )
+            hold.shrink(len(data))
+            CALLER.get().sent(len(data))
+            batch = Batch(
+                table=table,
+                body=Body(data, schema_evolve),
+                decoder=self._formats.of_media_type(content_type),
+                auto_create=auto_create,
+                idempotency_key=key,
+            )
+            del data
+            return await append(self._lake, batch)
 
     async def Ingest(self, request: IngestRequest, context: Context) -> Acknowledgement:
         """Take one batch."""
@@ -85,12 +100,17 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
         async def take(request: IngestRequest) -> Acknowledgement:
             await caller.check_again(request.database or DEFAULT_DATABASE)
+            caller.sent(request.ByteSize())
             return await append(self._lake, self._batch(request))
 
         async def answer(request: IngestRequest) -> IngestStreamResponse:
             return await result_of(take(request), IngestStreamResponse)
 
-        return answer_in_order(requests, answer, IngestRequest.ByteSize, self._draining)
+        def room(request: IngestRequest) -> Awaitable[Hold]:
+            table = f"{request.database or DEFAULT_DATABASE}.{request.table}"
+            return self._admission.budget.take(table, request.ByteSize())
+
+        return answer_in_order(requests, answer, IngestRequest.ByteSize, room, self._draining)
 
     async def GetStream(self, request: GetStreamRequest, context: Context) -> GetStreamResponse:
         """Say where a stream goes on."""
@@ -100,25 +120,45 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         next_offset = await self._lake.next_offset(table, stream)
         return GetStreamResponse(stream_id=stream, next_offset=next_offset)
 
+    def _expected_size(self, headers: Mapping[str, str]) -> int:
+        """Give the size that a body is announced with; without, it grows from a chunk on.
+
+        Whoever announces less than is sent only waits more often.
+        """
+        announced = headers.get(EXPECTED_SIZE_KEY, "")
+        if not announced.isdecimal():
+            return CHUNK_BYTES
+        return min(int(announced[:_DIGITS]), self._admission.max_body_bytes) or CHUNK_BYTES
+
     async def _read(
-        self, chunks: AsyncIterator[HttpBody], content_encoding: str
+        self, chunks: AsyncIterator[HttpBody], content_encoding: str, hold: Hold
     ) -> tuple[str, bytes]:
-        """Collect a body; refuse it as soon as it is known to be too large or of no use."""
+        """Collect a body; refuse it as soon as it is known to be too large or of no use.
+
+        There is room for each chunk before it is read: HTTP/2 holds the sender back.
+        """
         inflating = inflater(content_encoding)
         content_type = ""
         parts: list[bytes] = []
         size = 0
+        largest = self._admission.max_body_bytes
         async for chunk in chunks:
             if not parts:
                 content_type = chunk.content_type
                 self._formats.of_media_type(content_type)
             part = chunk.data
             if inflating:
-                room = self._max_body_bytes - size
+                # It may inflate to anything, so for that moment there is room for all.
+                room = largest - size
+                await self._admission.grow(hold, largest)
                 part = await asyncio.to_thread(inflating.inflate, part, room)
             size += len(part)
-            self._check_size(size)
+            self._admission.check_size(size)
             parts.append(part)
+            if inflating:
+                hold.shrink(size + CHUNK_BYTES)
+            if size >= hold.size:  # not the size that was announced, or none was
+                await self._admission.grow(hold, min(2 * size, largest) + CHUNK_BYTES)
         if inflating:
             inflating.finish()
         return content_type, b"".join(parts)
@@ -130,7 +170,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
                 ErrorCode.INVALID_ARGUMENT, "rows are missing: set ndjson or arrow_ipc"
             )
         data: bytes = getattr(request, rows)
-        self._check_size(len(data))
+        self._admission.check_size(len(data))
         return Batch(
             table=table_name(request.database, request.table),
             body=Body(data, not request.HasField("schema_evolve") or request.schema_evolve),
@@ -139,13 +179,6 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             idempotency_key=idempotency_key(request.idempotency_key),
             position=_position(request),
         )
-
-    def _check_size(self, size: int) -> None:
-        if size > self._max_body_bytes:
-            raise LakegateError(
-                ErrorCode.BODY_TOO_LARGE,
-                f"the body is larger than {self._max_body_bytes} bytes; send smaller batches",
-            )
 
 
 def _position(request: IngestRequest) -> StreamPosition | None:

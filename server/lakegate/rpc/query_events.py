@@ -1,13 +1,15 @@
 """QueryEventService: the events of query engines, decoded from the bytes of their messages."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 import grpc
 import grpc.aio
 
 from lakegate.batches import Batch, Body, Decoder, TableName
+from lakegate.budget import Hold
+from lakegate.rpc.admission import Admission
 from lakegate.rpc.append import Append, append
 from lakegate.rpc.auth import CALLER
 from lakegate.rpc.headers import Context, headers_of, idempotency_key
@@ -22,10 +24,13 @@ QUERY_EVENTS_TABLE = "query_events"
 class QueryEventServicer:
     """Hands the raw bytes of requests to the decoder: no message is parsed in Python."""
 
-    def __init__(self, lake: Append, decoder: Decoder, draining: asyncio.Event) -> None:
-        """Append to `lake`; streams end once `draining` is set."""
+    def __init__(
+        self, lake: Append, decoder: Decoder, admission: Admission, draining: asyncio.Event
+    ) -> None:
+        """Append to `lake` what `admission` has room for; streams end once `draining` is set."""
         self._lake = lake
         self._decoder = decoder
+        self._admission = admission
         self._draining = draining
 
     async def PushQueries(self, request: bytes, context: Context) -> Acknowledgement:
@@ -42,12 +47,17 @@ class QueryEventServicer:
 
         async def take(request: bytes) -> Acknowledgement:
             await caller.check_again(caller.database)
+            caller.sent(len(request))
             return await append(self._lake, self._batch(request, caller.database, key=None))
 
         async def answer(request: bytes) -> StreamQueriesResponse:
             return await result_of(take(request), StreamQueriesResponse)
 
-        async for response in answer_in_order(requests, answer, len, self._draining):
+        def room(request: bytes) -> Awaitable[Hold]:
+            table = TableName(caller.database, QUERY_EVENTS_TABLE)
+            return self._admission.budget.take(str(table), len(request))
+
+        async for response in answer_in_order(requests, answer, len, room, self._draining):
             yield response
 
     def _batch(self, request: bytes, database: str, key: str | None) -> Batch:

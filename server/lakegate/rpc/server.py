@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection
 
 from lakegate.batches import Decoder
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.rpc.admission import MESSAGE_OVERHEAD_BYTES, Admission, AdmissionInterceptor
 from lakegate.rpc.auth import AuthInterceptor
 from lakegate.rpc.formats import Formats
 from lakegate.rpc.health import HealthServicer
@@ -30,9 +31,6 @@ from lakegate.v1 import (
     tables_pb2,
     tables_pb2_grpc,
 )
-
-# A message is a body and what surrounds it: names, keys, tags.
-_MESSAGE_OVERHEAD_BYTES = 64 * 1024
 
 SERVICES = tuple(
     service.full_name
@@ -61,16 +59,18 @@ class Server:
         self._settings = settings
         self._draining = asyncio.Event()
         self._health = grpc_health.HealthServicer()
+        admission = Admission.of(settings)
         self._server = grpc.aio.server(
-            interceptors=(CallInterceptor(), auth), options=_options(settings)
+            interceptors=(CallInterceptor(), auth, AdmissionInterceptor(admission)),
+            options=_options(settings),
         )
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(
-            IngestServicer(lake, formats, settings.max_body_bytes, self._draining), self._server
+            IngestServicer(lake, formats, admission, self._draining), self._server
         )
         add_query_event_servicer(
-            QueryEventServicer(lake, query_events, self._draining), self._server
+            QueryEventServicer(lake, query_events, admission, self._draining), self._server
         )
-        add_inflate_servicer(self._server, settings.max_body_bytes)
+        add_inflate_servicer(self._server, admission)
         tables_pb2_grpc.add_TableServiceServicer_to_server(
             TableServicer(lake, formats.ndjson.default_schema), self._server
         )
@@ -108,7 +108,11 @@ class Server:
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
     return [
-        ("grpc.max_receive_message_length", settings.max_body_bytes + _MESSAGE_OVERHEAD_BYTES),
+        ("grpc.max_receive_message_length", settings.max_body_bytes + MESSAGE_OVERHEAD_BYTES),
+        # What a sender may have on its way before anybody reads it, in bytes a call:
+        # without a probe of the bandwidth it does not grow.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", 64 * 1024),
         # Two servers on one port would split the callers between them unseen.
         ("grpc.so_reuseport", 0),
     ]

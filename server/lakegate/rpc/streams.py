@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from google.rpc import status_pb2
 
+from lakegate.budget import Hold
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.log import REQUEST_ID
 from lakegate.rpc.interceptor import unexpected
@@ -25,11 +27,13 @@ async def answer_in_order(
     requests: AsyncIterator[Request],
     answer: Callable[[Request], Awaitable[Response]],
     size: Callable[[Request], int],
+    room: Callable[[Request], Awaitable[Hold]],
     draining: asyncio.Event,
 ) -> AsyncGenerator[Response, None]:
     """Answer each request as soon as those before it are answered.
 
-    `size` gives the bytes of a request. Once `draining` is set nothing more is
+    `size` gives the bytes of a request, `room` holds memory for it until it is
+    answered; while there is none, nothing more is read. Once `draining` is set nothing more is
     read: what was read is answered, then the stream ends with `unavailable`.
     """
     window = _Window()
@@ -39,7 +43,10 @@ async def answer_in_order(
         try:
             async for request in requests:
                 cost = await window.enter(size(request))
-                answers.put_nowait((asyncio.create_task(_run(answer(request))), cost))
+                hold = await room(request)
+                task = asyncio.create_task(_run(answer(request)))
+                task.add_done_callback(partial(_release, hold))
+                answers.put_nowait((task, cost))
         finally:
             answers.put_nowait(None)
 
@@ -81,6 +88,10 @@ def _status(error: LakegateError) -> status_pb2.Status:
     # The frames of the traceback hold the batch, and are part of a cycle.
     error.__traceback__ = None
     return rich_status(error, REQUEST_ID.get())
+
+
+def _release(hold: Hold, _answered: "asyncio.Task[Response]") -> None:
+    hold.shrink(0)
 
 
 async def _run(awaitable: Awaitable[Response]) -> Response:

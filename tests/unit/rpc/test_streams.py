@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
+from lakegate.budget import Budget, Hold
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.streams import MAX_BATCHES_IN_FLIGHT, MAX_BYTES_IN_FLIGHT, answer_in_order
 
@@ -48,6 +49,10 @@ def small(_number: int) -> int:
     return 1
 
 
+async def room(number: int) -> Hold:
+    return await Budget(1000).take("t", number)
+
+
 async def settle() -> None:
     """Let every task run until it waits for something."""
     for _ in range(10 * MAX_BATCHES_IN_FLIGHT):
@@ -56,7 +61,7 @@ async def settle() -> None:
 
 async def test_answers_come_in_the_order_of_the_requests() -> None:
     lake = Lake()
-    answers = answer_in_order(aiter(Sender(range(3))), lake.answer, small, asyncio.Event())
+    answers = answer_in_order(aiter(Sender(range(3))), lake.answer, small, room, asyncio.Event())
     for number in (2, 1, 0):
         lake.release(number)
     assert [answer async for answer in answers] == [0, 1, 2]
@@ -64,7 +69,7 @@ async def test_answers_come_in_the_order_of_the_requests() -> None:
 
 async def test_a_batch_begins_before_those_ahead_of_it_are_answered() -> None:
     lake, sender = Lake(), Sender(range(3))
-    answers = answer_in_order(aiter(sender), lake.answer, small, asyncio.Event())
+    answers = answer_in_order(aiter(sender), lake.answer, small, room, asyncio.Event())
     first = asyncio.ensure_future(anext(answers))
     await settle()
     assert set(lake.released) == {0, 1, 2}
@@ -79,7 +84,7 @@ async def test_a_batch_begins_before_those_ahead_of_it_are_answered() -> None:
 )
 async def test_no_more_is_read_than_the_window_holds(size: int, window: int) -> None:
     lake, sender = Lake(), Sender(range(MAX_BATCHES_IN_FLIGHT * 4))
-    answers = answer_in_order(aiter(sender), lake.answer, lambda _: size, asyncio.Event())
+    answers = answer_in_order(aiter(sender), lake.answer, lambda _: size, room, asyncio.Event())
     first = asyncio.ensure_future(anext(answers))
     await settle()
     assert len(lake.released) == window
@@ -99,7 +104,7 @@ async def test_draining_answers_what_was_read_and_then_refuses() -> None:
         yield 0
         await asyncio.Event().wait()
 
-    answers = answer_in_order(endless(), lake.answer, small, draining)
+    answers = answer_in_order(endless(), lake.answer, small, room, draining)
     first = asyncio.ensure_future(anext(answers))
     await settle()
     draining.set()
@@ -113,7 +118,7 @@ async def test_draining_answers_what_was_read_and_then_refuses() -> None:
 
 async def test_a_client_that_leaves_takes_its_batches_along() -> None:
     lake = Lake()
-    answers = answer_in_order(aiter(Sender(range(3))), lake.answer, small, asyncio.Event())
+    answers = answer_in_order(aiter(Sender(range(3))), lake.answer, small, room, asyncio.Event())
     first = asyncio.ensure_future(anext(answers))
     await settle()
     first.cancel()
@@ -130,7 +135,7 @@ async def test_a_sender_that_fails_ends_the_stream() -> None:
         yield 0
         raise ConnectionError
 
-    answers = answer_in_order(broken(), lake.answer, small, asyncio.Event())
+    answers = answer_in_order(broken(), lake.answer, small, room, asyncio.Event())
     assert await anext(answers) == 0
     with pytest.raises(ConnectionError):
         await anext(answers)

@@ -1,0 +1,136 @@
+"""What may be in memory: a body is read when there is room for it, and not before.
+
+Until then HTTP/2 flow control holds its sender back.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from lakegate.budget import Budget, Hold
+from lakegate.errors import ErrorCode, LakegateError
+from lakegate.rpc.auth import CALLER
+from lakegate.rpc.headers import Context
+from lakegate.rpc.wrapping import Handler, method_of
+from lakegate.settings import Settings
+
+# A message is a body and what surrounds it: names, keys, tags.
+MESSAGE_OVERHEAD_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The room for bodies, and how patient it is.
+
+    `budget`: the room. `max_body_bytes`: the largest body. `patience_seconds`: how
+    long a request waits for room. `read_seconds`: how long a body may take to come.
+    """
+
+    budget: Budget
+    max_body_bytes: int
+    patience_seconds: float
+    read_seconds: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Admission":
+        """Give half of the budget to bodies; the other half is for decoding them."""
+        return cls(
+            Budget(settings.memory_budget // 2),
+            settings.max_body_bytes,
+            settings.admission_wait_seconds,
+            settings.read_timeout_seconds,
+        )
+
+    def room(self, key: str, size: int) -> AbstractAsyncContextManager[Hold]:
+        """Hold `size` bytes for `key`. Raises `LakegateError` (overloaded)."""
+        return self.budget.hold(key, size, self.patience_seconds)
+
+    async def grow(self, hold: Hold, size: int) -> None:
+        """Hold more. Raises `LakegateError` (overloaded)."""
+        await hold.grow(size, self.patience_seconds)
+
+    def check_size(self, size: int) -> None:
+        """Refuse a body of more than the largest size."""
+        if size > self.max_body_bytes:
+            raise LakegateError(
+                ErrorCode.BODY_TOO_LARGE,
+                f"the body is larger than {self.max_body_bytes} bytes: "
+                "split it into smaller batches",
+            )
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """Read a body inside. Raises `LakegateError` (request_timeout) where it does not come."""
+        try:
+            async with asyncio.timeout(self.read_seconds):
+                yield
+        except TimeoutError:
+            raise LakegateError(
+                ErrorCode.REQUEST_TIMEOUT,
+                f"the body did not come within {self.read_seconds:g} seconds",
+            ) from None
+
+
+class AdmissionInterceptor(grpc.aio.ServerInterceptor):
+    """Reads the message of a call when there is room for it.
+
+    Left to itself, gRPC reads it before anybody is asked. On the wire a call of one
+    message is a stream of one: it is served as such, and so read on demand.
+    """
+
+    def __init__(self, admission: Admission) -> None:
+        """Ask `admission` for room."""
+        self._admission = admission
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        """Wrap the handler of a call of one message; its callers are known by now."""
+        handler = await continuation(handler_call_details)
+        if (
+            handler is None
+            or method_of(handler_call_details) is None
+            or handler.request_streaming
+            or handler.response_streaming
+        ):
+            return handler
+        return grpc.stream_unary_rpc_method_handler(
+            self._on_demand(handler), response_serializer=handler.response_serializer
+        )
+
+    def _on_demand(
+        self, handler: "grpc.RpcMethodHandler[Any, Any]"
+    ) -> Callable[[AsyncIterator[bytes], Context], Awaitable[Any]]:
+        behaviour: Any = handler.unary_unary
+        parse = handler.request_deserializer or bytes
+        largest = self._admission.max_body_bytes + MESSAGE_OVERHEAD_BYTES
+
+        async def answer(messages: AsyncIterator[bytes], context: Context) -> Any:  # noqa: ANN401
+            caller = CALLER.get(None)
+            if caller is None:  # a call that anybody may make brings no body
+                return await behaviour(parse(await _only(messages)), context)
+            # How large the message is shows when it is there.
+            async with self._admission.room(caller.database, largest) as hold:
+                async with self._admission.reading():
+                    message = await _only(messages)
+                hold.shrink(len(message))
+                caller.sent(len(message))
+                request = parse(message)
+                del message
+                caller.check_message(request)
+                return await behaviour(request, context)
+
+        return answer
+
+
+async def _only(messages: AsyncIterator[bytes]) -> bytes:
+    async for message in messages:
+        return message
+    raise LakegateError(ErrorCode.INVALID_ARGUMENT, "the call has no message")

@@ -1,0 +1,77 @@
+"""How much a token may do in a second: requests and bytes, each a token bucket."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lakegate.errors import ErrorCode, LakegateError
+
+# How many tokens are kept in mind; a forgotten one begins with a full bucket.
+_REMEMBERED = 10_000
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """Fills with `rate` a second, up to a second's worth."""
+
+    rate: float
+    level: float
+    at: float
+
+    def take(self, amount: float, now: float) -> None:
+        self.level = min(self.rate, self.level + (now - self.at) * self.rate) - amount
+        self.at = now
+
+
+class Rates:
+    """Limits by token. A rate of 0 is no limit."""
+
+    def __init__(
+        self,
+        requests_per_second: float,
+        bytes_per_second: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Let a token make so many requests and send so many bytes in a second."""
+        self._rates = (requests_per_second, bytes_per_second)
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[_Bucket, _Bucket]] = OrderedDict()
+
+    def begin(self, token_id: str) -> None:
+        """Count a request. Raises `LakegateError` (overloaded) that says when to come again.
+
+        The bytes of a request are known at its end: whoever sent more than the rate
+        allows waits with the next request until the rate has caught up.
+        """
+        if not any(self._rates):
+            return
+        requests, sent = self._take(token_id, 0, 0)
+        for what, bucket, needed in (("requests", requests, 1), ("bytes", sent, 0)):
+            if bucket.rate and bucket.level < needed:
+                raise LakegateError(
+                    ErrorCode.OVERLOADED,
+                    f"the token sends more than its {bucket.rate:g} {what} a second",
+                    retry_after_seconds=(needed - bucket.level) / bucket.rate,
+                )
+        self._take(token_id, 1, 0)
+
+    def sent(self, token_id: str, size: int) -> None:
+        """Count the bytes of a request."""
+        if any(self._rates):
+            self._take(token_id, 0, size)
+
+    def _take(self, token_id: str, requests: int, sent: int) -> tuple[_Bucket, _Bucket]:
+        now = self._clock()
+        buckets = self._buckets.get(token_id)
+        if buckets is None:
+            buckets = self._buckets[token_id] = (
+                _Bucket(self._rates[0], self._rates[0], now),
+                _Bucket(self._rates[1], self._rates[1], now),
+            )
+            if len(self._buckets) > _REMEMBERED:
+                self._buckets.popitem(last=False)
+        self._buckets.move_to_end(token_id)
+        for bucket, amount in zip(buckets, (requests, sent), strict=True):
+            bucket.take(amount, now)
+        return buckets

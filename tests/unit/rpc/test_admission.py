@@ -1,0 +1,217 @@
+"""Over a real socket: a message is read when there is room for it, or its call is refused."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from google.api.httpbody_pb2 import HttpBody
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from tests.contract.test_ingest_service import ARROW, NDJSON, Lake
+
+from lakegate.access.keyring import Keyring
+from lakegate.budget import Budget
+from lakegate.rpc.admission import Admission, AdmissionInterceptor
+from lakegate.rpc.auth import AuthInterceptor
+from lakegate.rpc.formats import Formats
+from lakegate.rpc.ingest import EXPECTED_SIZE_KEY, IngestServicer
+from lakegate.rpc.interceptor import CallInterceptor
+from lakegate.rpc.rates import Rates
+from lakegate.v1 import ingest_pb2_grpc
+from lakegate.v1.ingest_pb2 import IngestRequest
+from lakegate.v1.ingest_pb2_grpc import IngestServiceStub
+
+MIB = 1024 * 1024
+REQUEST = IngestRequest(table="orders", ndjson=b"{}")
+
+
+@dataclass
+class Gate:
+    """A servicer behind the interceptors, with a lake that only counts."""
+
+    stub: Any
+    budget: Budget
+    lake: Lake = field(default_factory=Lake)
+
+
+@asynccontextmanager
+async def running(
+    budget: Budget, patience: float = 30, read_seconds: float = 30, rates: Rates | None = None
+) -> AsyncIterator[Gate]:
+    admission = Admission(budget, 8 * MIB, patience, read_seconds)
+    keyring = Keyring(lambda: ((), False), 3600)
+    auth = AuthInterceptor(keyring, rates or Rates(0, 0), open_to_anybody=True)
+    server = grpc.aio.server(
+        interceptors=(CallInterceptor(), auth, AdmissionInterceptor(admission)),
+        options=[("grpc.max_receive_message_length", -1)],
+    )
+    lake = Lake()
+    servicer = IngestServicer(lake, Formats(NDJSON, ARROW), admission, asyncio.Event())
+    ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield Gate(IngestServiceStub(channel), budget, lake)
+    finally:
+        await server.stop(None)
+
+
+def chunks(number: int) -> AsyncIterator[HttpBody]:
+    async def send() -> AsyncIterator[HttpBody]:
+        for _ in range(number):
+            yield HttpBody(data=bytes(MIB))
+
+    return send()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - the server tells nobody
+        await asyncio.sleep(0)
+
+
+async def refusal(call: Any) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call
+    return raised.value
+
+
+def retry_delay(error: Any) -> float:
+    status = rpc_status.from_call(error)
+    assert status
+    retry = error_details_pb2.RetryInfo()
+    assert any(detail.Unpack(retry) for detail in status.details)
+    return float(retry.retry_delay.ToMilliseconds()) / 1000
+
+
+@pytest.mark.parametrize("door", ["message", "body"])
+async def test_a_request_waits_for_room_and_is_answered_when_there_is(door: str) -> None:
+    async with running(Budget(16 * MIB)) as gate:
+        elsewhere = await gate.budget.take("elsewhere", 16 * MIB)
+        metadata = (("x-table", "orders"),)
+        call = (
+            gate.stub.Ingest(REQUEST)
+            if door == "message"
+            else gate.stub.IngestBody(chunks(4), metadata=metadata)
+        )
+        answer = asyncio.ensure_future(call)
+        await until(lambda: bool(gate.budget._new))
+        assert gate.lake.batches == []
+        elsewhere.shrink(0)
+        await answer
+        assert len(gate.lake.batches) == 1
+        assert gate.budget.used == 0
+
+
+@pytest.mark.parametrize("door", ["message", "body"])
+async def test_a_request_that_waits_too_long_is_told_when_to_come_again(door: str) -> None:
+    async with running(Budget(16 * MIB), patience=0) as gate:
+        await gate.budget.take("elsewhere", 16 * MIB)
+        metadata = (("x-table", "orders"),)
+        call = (
+            gate.stub.Ingest(REQUEST)
+            if door == "message"
+            else gate.stub.IngestBody(chunks(4), metadata=metadata)
+        )
+        error = await refusal(call)
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert retry_delay(error) == 1.0
+        assert gate.lake.batches == []
+
+
+async def test_room_is_taken_for_the_size_that_is_announced() -> None:
+    async with running(Budget(16 * MIB)) as gate:
+        metadata = (("x-table", "orders"), (EXPECTED_SIZE_KEY, str(4 * MIB)))
+        begun = asyncio.Event()
+
+        async def slow() -> AsyncIterator[HttpBody]:
+            yield HttpBody(data=bytes(MIB))
+            await begun.wait()
+            yield HttpBody(data=bytes(3 * MIB))
+
+        answer = asyncio.ensure_future(gate.stub.IngestBody(slow(), metadata=metadata))
+        await until(lambda: gate.budget.used > 0)
+        assert gate.budget.used == 4 * MIB
+        begun.set()
+        await answer
+        assert len(gate.lake.batches[0].body.data) == 4 * MIB
+
+
+@pytest.mark.parametrize("announced", ["0", "1", "x", "-1", "9" * 100])
+async def test_a_false_announcement_changes_nothing(announced: str) -> None:
+    async with running(Budget(16 * MIB)) as gate:
+        metadata = (("x-table", "orders"), (EXPECTED_SIZE_KEY, announced))
+        await gate.stub.IngestBody(chunks(5), metadata=metadata)
+        assert len(gate.lake.batches[0].body.data) == 5 * MIB
+        assert gate.budget.used == 0
+
+
+async def test_bodies_of_unknown_sizes_cannot_wait_for_one_another_for_ever() -> None:
+    async with running(Budget(16 * MIB)) as gate:
+        calls = [
+            gate.stub.IngestBody(chunks(8), metadata=(("x-table", f"t{i}"),)) for i in range(12)
+        ]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        codes = {each.code().name for each in answers if isinstance(each, grpc.aio.AioRpcError)}
+        assert codes <= {"RESOURCE_EXHAUSTED"}
+        answered = [each for each in answers if not isinstance(each, BaseException)]
+        assert len(answered) == len(gate.lake.batches) > 0
+        assert gate.budget.used == 0
+
+
+async def test_a_body_that_does_not_come_is_given_up() -> None:
+    async with running(Budget(16 * MIB), read_seconds=0.01) as gate:
+
+        async def never() -> AsyncIterator[HttpBody]:
+            yield HttpBody(data=b"{}")
+            await asyncio.Event().wait()
+
+        error = await refusal(gate.stub.IngestBody(never(), metadata=(("x-table", "orders"),)))
+        assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "the body did not come" in str(error.details())
+        assert gate.lake.batches == []
+        assert gate.budget.used == 0
+
+
+async def test_a_token_over_its_rate_is_refused_in_calls_and_in_streams() -> None:
+    now = 0.0
+    async with running(Budget(16 * MIB), rates=Rates(2, 0, lambda: now)) as gate:
+        await gate.stub.Ingest(REQUEST)
+        answers = [each async for each in gate.stub.IngestStream(iter([REQUEST, REQUEST]))]
+        assert [each.WhichOneof("result") for each in answers] == ["acknowledgement", "error"]
+        assert answers[1].error.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+        assert retry_delay(await refusal(gate.stub.Ingest(REQUEST))) == 0.5
+        assert len(gate.lake.batches) == 2
+
+
+async def test_a_stream_is_held_back_while_there_is_no_room() -> None:
+    async with running(Budget(16 * MIB)) as gate:
+        elsewhere = await gate.budget.take("elsewhere", 16 * MIB)
+        answers = gate.stub.IngestStream(iter([REQUEST] * 3))
+        first = asyncio.ensure_future(anext(aiter(answers)))
+        await until(lambda: bool(gate.budget._new))
+        assert gate.lake.batches == []
+        elsewhere.shrink(0)
+        assert (await first).WhichOneof("result") == "acknowledgement"
+        assert [each async for each in answers]
+        assert gate.budget.used == 0
+
+
+async def test_a_client_that_leaves_gives_its_room_back() -> None:
+    async with running(Budget(16 * MIB)) as gate:
+
+        async def never() -> AsyncIterator[HttpBody]:
+            yield HttpBody(data=b"{}")
+            await asyncio.Event().wait()
+
+        call = gate.stub.IngestBody(never(), metadata=(("x-table", "orders"),))
+        await until(lambda: gate.budget.used > 0)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        await until(lambda: gate.budget.used == 0)
+        assert gate.lake.batches == []
