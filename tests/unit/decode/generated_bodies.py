@@ -146,12 +146,9 @@ OTHERS = [
     "[" * 512 + "]" * 512,
     "[" * 513 + "]" * 513,
 ]
+NOT_FINITE = ["NaN", "-Infinity", "inf", "[NaN]", '{"a":-inf}']
 WRONG = [
-    "NaN",
-    "-Infinity",
-    "inf",
-    "[NaN]",
-    '{"a":-inf}',
+    *NOT_FINITE,
     "01",
     "+1",
     "1.",
@@ -193,6 +190,16 @@ FITTING = {
     "dynamic": ['{"b":1,"a":[1.10]}', '{"b": 1}', "null", '"text"', "1.10", "[1,2]"],
     "vector(3)": ["[1,2,3]", "[0.5,1e-5,-1]", "[1, 2, 3]", "null"],
 }
+
+# Values that a client writes in one way.
+ALIKE = [
+    STRINGS[:3],
+    ["1.10", "2.50", "3.0", "10"],
+    [r'"\u00e9"', r'"\/ x"', '"x"'],
+    [r'"a\nb"', r'"\\"', '"c"'],
+    ['{"b": 1}', '{"b": [1, 2.5]}', '{"k k":"v v"}'],
+    ["1", "2", "null"],
+]
 
 ALL_VALUES = STRINGS + NUMBERS + OTHERS
 
@@ -289,8 +296,7 @@ def _names(table: Table) -> st.SearchStrategy[list[str]]:
 def _pool(draw: st.DrawFn, name: str, table: Table) -> list[str]:
     """Give the values that a field has in this case: mostly of one kind."""
     kind = table.columns.get(name, "timestamp" if "timestamp" in name.lower() else "string")
-    pools = [FITTING[kind], FITTING[kind], STRINGS[:3], ALL_VALUES]
-    return draw(st.sampled_from(pools))
+    return draw(st.sampled_from([FITTING[kind], FITTING[kind], *ALIKE, ALL_VALUES]))
 
 
 def _line(
@@ -316,9 +322,13 @@ def _with_other_fields(
             added = [(draw(st.sampled_from(NAMES)), draw(free_values))]
         case 6:
             added = [(draw(st.text(max_size=3)), draw(st.sampled_from(ALL_VALUES)))]
-        case 7 if fields:
+        case 7 | 14 | 15 if fields:
             changed = draw(st.integers(0, len(fields) - 1))
-            fields[changed] = (fields[changed][0], draw(st.sampled_from(WRONG)))
+            wrong = WRONG if deviation == 7 else NOT_FINITE
+            fields[changed] = (fields[changed][0], draw(st.sampled_from(wrong)))
+        case 13 if fields:
+            (name, value), *others = fields
+            fields = [(f"{name[:1]} {name[1:]}", value), *others]
     return [*fields, *added]
 
 
