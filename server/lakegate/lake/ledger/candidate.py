@@ -16,7 +16,7 @@ class Candidate:
     acknowledgement, or None where it is refused or given up.
     `after`: the batch before it in its stream, where that is on its way too.
     `displaces`: the ledger's record of a claimant that may be gone.
-    `aside`: whether it waits for another server, `waits` times by now.
+    `aside`: while it waits for another server, the end of that; it has waited `waits` times.
     """
 
     entry: Entry
@@ -25,7 +25,7 @@ class Candidate:
     )
     after: Optional["Candidate"] = None
     displaces: Record | None = None
-    aside: bool = False
+    aside: asyncio.Future[None] | None = None
     waits: int = 0
 
     def end(self, acknowledgement: Acknowledgement | None) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lakegate.batches import Acknowledgement, Batch, StreamPosition
 from lakegate.lake.backoff import backoff_seconds
@@ -178,7 +179,7 @@ class ExactlyOnce:
             member.acknowledge(record.replay)
             return False
         if record is not None and record.lease_left_ms > 0:
-            self._set_aside(member, candidate, record.lease_left_ms / 1000)
+            self._set_aside(member, candidate, _a_while(candidate, record.lease_left_ms))
             return False
         candidate.displaces = record
         return candidate.entry.position is None or self._in_order(
@@ -199,27 +200,37 @@ class ExactlyOnce:
         if before is None or (before.fate.done() and before.fate.result() is None):
             member.refuse(out_of_range(candidate, expected))
             return False
-        if before.aside:
-            self._set_aside(member, candidate)
+        if before.aside is not None:
+            self._set_aside(member, candidate, before.aside)
             return False
         return True
 
-    def _set_aside(
-        self, member: Member, candidate: Candidate, lease_left: float = float("inf")
-    ) -> None:
-        """Let the member come back a little later; another server has its entry."""
-        delay = min(backoff_seconds(candidate.waits), lease_left)
-        candidate.waits += 1
-        candidate.aside = True
-        task = asyncio.create_task(self._come_back(member, candidate, delay))
-        self.waiting.add(task)
+    def _set_aside(self, member: Member, candidate: Candidate, end: asyncio.Future[None]) -> None:
+        """Let the member come back at the `end`, or when its sender leaves."""
+        candidate.aside = asyncio.get_running_loop().create_future()
+        self.waiting.add(asyncio.create_task(self._come_back(member, candidate, end)))
 
-    async def _come_back(self, member: Member, candidate: Candidate, delay: float) -> None:
-        await asyncio.wait({member.answer}, timeout=delay)
-        candidate.aside = False
+    async def _come_back(
+        self, member: Member, candidate: Candidate, end: asyncio.Future[None]
+    ) -> None:
+        either: set[asyncio.Future[Any]] = {member.answer, end}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if candidate.aside is not None:
+            candidate.aside.set_result(None)
+            candidate.aside = None
         self._gather(member)
         if task := asyncio.current_task():
             self.waiting.discard(task)
+
+
+def _a_while(candidate: Candidate, lease_left_ms: int) -> asyncio.Future[None]:
+    """Give a future that ends before the lease of another server, and the later the more often."""
+    seconds = min(backoff_seconds(candidate.waits), lease_left_ms / 1000)
+    candidate.waits += 1
+    loop = asyncio.get_running_loop()
+    end: asyncio.Future[None] = loop.create_future()
+    loop.call_later(seconds, end.set_result, None)
+    return end
 
 
 def _offset(candidate: Candidate) -> int:
