@@ -7,8 +7,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from lakegate.decode.blocks import Appearance, Evolution, Resolved
-from lakegate.decode.fields import Field
-from lakegate.decode.members import quote
+from lakegate.decode.fields import Field, write_string
 from lakegate.decode.names import Names
 from lakegate.decode.types import AT
 
@@ -67,7 +66,7 @@ class ExactBlock:
             if extra.slot is not None and first_row is not None and first_row <= rows[extra.at]:
                 columns.setdefault(extra.slot, _Sparse()).put(extra.at, extra.value)
             elif keeps_unknown[extra.at] or extra.settled:
-                written = f"{quote(extra.name)}:{extra.value}"
+                written = f"{write_string(extra.name)}:{extra.value}"
                 overflow.setdefault(extra.at, []).append(written)
         members = [",".join(overflow[i]) if i in overflow else None for i in range(len(rows))]
         return Resolved(

@@ -1,22 +1,17 @@
 """Members of JSON objects as columns of text: `"a":1,"b":2`, null for none."""
 
-import json
 from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakegate.decode.fields import write_string
 from lakegate.decode.types import PROPS
-
-
-def quote(text: str) -> str:
-    """Give a text as a JSON string."""
-    return json.dumps(text, ensure_ascii=False)
 
 
 def write(name: str, values: pa.Array) -> pa.Array:
     """Write JSON texts as members, for `join`: each with a comma after it."""
-    return pc.binary_join_element_wise(f"{quote(name)}:", values, ",", "")
+    return pc.binary_join_element_wise(f"{write_string(name)}:", values, ",", "")
 
 
 def join(written: Sequence[pa.Array], length: int) -> pa.Array:

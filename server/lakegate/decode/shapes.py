@@ -26,7 +26,6 @@ from enum import Enum
 
 from lakegate.decode.exact import LineError, parse_line
 from lakegate.decode.fields import write_string
-from lakegate.decode.members import quote
 from lakegate.decode.names import Names
 
 
@@ -40,7 +39,7 @@ class Style:
 
     def write(self, fields: Sequence[tuple[str, str]]) -> str:
         """Write a row: names, and values as JSON texts."""
-        return "{" + self.comma.join(quote(n) + self.colon + v for n, v in fields) + "}"
+        return "{" + self.comma.join(write_string(n) + self.colon + v for n, v in fields) + "}"
 
 
 COMPACT = Style(",", ":")
@@ -73,6 +72,10 @@ class Member:
     always: bool
 
 
+# DuckDB's time for a struct grows with the square of its members: half a second for these.
+_MAX_MEMBERS = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """Fields in an order, any of which but the first may be left out."""
@@ -87,7 +90,9 @@ def learn(lines: Sequence[str | None], names: Names) -> Shape | None:
     order: list[str] = []
     agreeing = [sample for sample in samples if _merge(order, [name for name, _ in sample[1]])]
     slots = {(names.slot(name) or name).lower() for name in order}
-    if not order or len(slots) < len(order) or not all(map(_NAME.fullmatch, order)):
+    if not 0 < len(order) <= _MAX_MEMBERS or len(slots) < len(order):
+        return None
+    if not all(map(_NAME.fullmatch, order)):
         return None
     values: dict[str, list[str]] = {name: [] for name in order}
     for _, fields in agreeing:

@@ -200,7 +200,7 @@ def _quote(text: str) -> str:
         elif character in "\n\r\t\b\f":
             quoted += {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}[character]
         elif character < " ":
-            quoted += f"\\u{ord(character):04x}"
+            quoted += f"\\u{ord(character):04X}"
         else:
             quoted += character
     return f'"{quoted}"'
