@@ -9,14 +9,17 @@ from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NamespaceAlreadyExistsError
 from pyiceberg.utils.config import Config
-from sqlalchemy import event
+from sqlalchemy import URL, event
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
+from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
 
 # How long a connection waits for another process to release SQLite's write lock.
 SQLITE_BUSY_SECONDS = 15
 OPEN_ATTEMPTS = 10
+# What ends the path of a URI.
+_ENDS_A_PATH = frozenset("?#")
 
 C = TypeVar("C", bound=Catalog)
 
@@ -26,6 +29,7 @@ def open_catalog(name: str, home: Path) -> Catalog:
 
     Configured means by `PYICEBERG_CATALOG__<NAME>__*` or by PyIceberg's own file.
     The embedded catalog is SQLite in `home/catalog.db`, its files in `home/warehouse`.
+    Raises `LakegateError` (invalid_argument) for a home that no URI can name as it is.
     """
     if properties := Config().get_catalog_config(name):
         catalog = _opened_together(lambda: load_catalog(name, **_flat(properties)))
@@ -44,10 +48,16 @@ def ensure_namespace(catalog: Catalog, database: str) -> None:
 
 
 def _open_embedded(name: str, home: Path) -> Catalog:
+    if _ENDS_A_PATH.intersection(str(home)):
+        raise LakegateError(ErrorCode.INVALID_ARGUMENT, f"The home {home} may not have ? or #.")
     warehouse = home / "warehouse"
     warehouse.mkdir(parents=True, exist_ok=True)
-    uri = f"sqlite:///{home / 'catalog.db'}?timeout={SQLITE_BUSY_SECONDS}"
-    catalog = _opened_together(lambda: LeanSqlCatalog(name, uri=uri, warehouse=warehouse.as_uri()))
+    database = str(home / "catalog.db")
+    url = URL.create("sqlite", database=database, query={"timeout": str(SQLITE_BUSY_SECONDS)})
+    uri = url.render_as_string()
+    # Iceberg's locations are URIs that nothing is escaped in: engines take the path as it stands.
+    location = f"file://{warehouse}"
+    catalog = _opened_together(lambda: LeanSqlCatalog(name, uri=uri, warehouse=location))
     event.listen(catalog.engine, "connect", _write_ahead)
     catalog.engine.dispose()  # so that every connection in use has met the listener
     return catalog
