@@ -76,10 +76,6 @@ class Member:
 _MAX_MEMBERS = 1000
 
 
-# DuckDB's time for a struct grows with the square of its members: half a second for these.
-_MAX_MEMBERS = 1000
-
-
 @dataclass(frozen=True, slots=True)
 class Shape:
     """Fields in an order, any of which but the first may be left out."""
