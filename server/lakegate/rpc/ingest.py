@@ -98,10 +98,14 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         del context
         caller = CALLER.get()
 
+        turn = asyncio.Lock()
+
         async def take(request: IngestRequest) -> Acknowledgement:
-            await caller.check_again(request.database or DEFAULT_DATABASE)
-            caller.sent(request.ByteSize())
-            return await append(self._lake, self._batch(request))
+            async with turn:  # so that batches come to the lake in their order
+                await caller.check_again(request.database or DEFAULT_DATABASE)
+                caller.sent(request.ByteSize())
+                batch = self._batch(request)
+            return await append(self._lake, batch)
 
         async def answer(request: IngestRequest) -> IngestStreamResponse:
             return await result_of(take(request), IngestStreamResponse)

@@ -28,6 +28,11 @@ class Candidate:
     aside: asyncio.Future[None] | None = None
     waits: int = 0
 
+    @property
+    def failed(self) -> bool:
+        """Whether it has ended, and was not applied."""
+        return self.fate.done() and self.fate.result() is None
+
     def end(self, acknowledgement: Acknowledgement | None) -> None:
         """Tell the fate to whoever waits for it; only the first word counts."""
         self.after = None

@@ -3,12 +3,11 @@
 import logging
 from collections.abc import Sequence
 
-from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.failures import LedgerUnavailableError, as_lakegate_error
 from lakegate.lake.group import Member
 from lakegate.lake.ledger.candidate import Candidate
 from lakegate.lake.ledger.entries import Committed, commits_of
-from lakegate.lake.ledger.ledger import Claim, ContestedError, Ledger, StreamGapError
+from lakegate.lake.ledger.ledger import Claim, ContestedError, Ledger
 from lakegate.lake.table_state import TableState
 from lakegate.lake.warm_table import WarmTable
 
@@ -47,9 +46,6 @@ class Claims:
             return
         try:
             await self._claim_or_renew()
-        except StreamGapError as error:
-            self._refuse_gaps(error)
-            raise ClaimsLostError from error
         except ContestedError as error:
             raise ClaimsLostError from error
         except LedgerUnavailableError as error:
@@ -104,23 +100,3 @@ class Claims:
             if candidate.displaces is not None
             for attempt in candidate.displaces.attempts
         }
-
-    def _refuse_gaps(self, error: StreamGapError) -> None:
-        for member, candidate, _ in self._candidates:
-            position = candidate.entry.position
-            if position is None or position.offset < error.expected[position.stream_id]:
-                continue
-            before = candidate.after
-            if before is None or before.fate.done():  # else it may still be applied
-                member.refuse(out_of_range(candidate, error.expected[position.stream_id]))
-
-
-def out_of_range(candidate: Candidate, expected: int) -> LakegateError:
-    """Refuse a batch that would leave a gap in its stream."""
-    position = candidate.entry.position
-    assert position is not None  # noqa: S101 - only batches of streams leave gaps
-    return LakegateError(
-        ErrorCode.OFFSET_OUT_OF_RANGE,
-        f"the stream goes on with offset {expected}, not with {position.offset}",
-        metadata={"expected_offset": str(expected)},
-    )

@@ -7,7 +7,7 @@ when it is over too early (see `once`).
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -44,19 +44,7 @@ _PENDING = text("NOT applied")
 
 
 class ContestedError(Exception):
-    """Another server has one of the entries: nothing was claimed."""
-
-
-class StreamGapError(Exception):
-    """Batches are missing before some of those to be claimed: nothing was claimed.
-
-    `expected`: the offset that each stream goes on with.
-    """
-
-    def __init__(self, expected: Mapping[str, int]) -> None:
-        """Say what the streams expect."""
-        super().__init__(str(expected))
-        self.expected = expected
+    """Another claim is in the way, or a stream would have a gap: nothing was claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +99,7 @@ class Ledger:
     def claim(self, table: TableName, commit_id: str, claims: Sequence[Claim]) -> None:
         """Claim all entries for a commit, or none.
 
-        Raises `ContestedError` where another claim is in the way, and
-        `StreamGapError` where a stream would have a gap.
+        Raises `ContestedError`.
         """
         # In one order everywhere, so that two servers cannot wait for each other.
         claims = sorted(claims, key=lambda claim: claim.entry.name)
@@ -295,7 +282,7 @@ class Ledger:
 def _check_streams(
     connection: Connection, table: TableName, positions: Iterable[StreamPosition | None]
 ) -> None:
-    """Make sure that each stream goes on without a gap. Raises `StreamGapError`."""
+    """Make sure that each stream goes on without a gap. Raises `ContestedError`."""
     streams: dict[str, list[int]] = {}
     for position in positions:
         if position is not None:
@@ -303,15 +290,11 @@ def _check_streams(
     if not streams:
         return
     expected = _next_offsets(connection, table, streams)
-    gaps = False
     for stream_id, offsets in streams.items():
         for offset in sorted(offsets):
             if offset > expected[stream_id]:
-                gaps = True
-                break
+                raise ContestedError
             expected[stream_id] = max(expected[stream_id], offset + 1)
-    if gaps:
-        raise StreamGapError(expected)
 
 
 def _next_offsets(

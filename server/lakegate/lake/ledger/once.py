@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lakegate.batches import Acknowledgement, Batch, StreamPosition
+from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.backoff import backoff_seconds
 from lakegate.lake.failures import CATALOG_FAILURES, LedgerUnavailableError, as_lakegate_error
 from lakegate.lake.group import Member, refuse
 from lakegate.lake.ledger.candidate import Candidate
-from lakegate.lake.ledger.claims import Claims, out_of_range
+from lakegate.lake.ledger.claims import Claims
 from lakegate.lake.ledger.entries import (
     Attempt,
     Entry,
@@ -72,6 +73,8 @@ class ExactlyOnce:
         )
         if not candidates:
             return group
+        for *_, candidate in candidates:
+            candidate.after = self._before(candidate.entry) or candidate.after
         try:
             known = await self._look_up([candidate.entry for *_, candidate in candidates])
         except Exception as error:
@@ -189,21 +192,32 @@ class ExactlyOnce:
     def _in_order(
         self, member: Member, candidate: Candidate, position: StreamPosition, known: _Known
     ) -> bool:
-        """Let a batch of a stream on where those before it are applied, or go on with it.
+        """Let a batch of a stream on where those before it are applied, or on their way.
 
-        Whether they come to anything is known when it is claimed.
+        Whether those come to anything is known when it is claimed. If not, it is back here.
         """
         expected = known.expected[position.stream_id]
-        before = candidate.after
         if position.offset <= expected:
             return True
-        if before is None or (before.fate.done() and before.fate.result() is None):
-            member.refuse(out_of_range(candidate, expected))
+        before = self._before(candidate.entry) or candidate.after
+        if before is None or before.failed:
+            member.refuse(self._out_of_range(position, expected))
             return False
         if before.aside is not None:
             self._set_aside(member, candidate, before.aside)
             return False
         return True
+
+    def _out_of_range(self, position: StreamPosition, applied: int) -> LakegateError:
+        """Refuse a batch that leaves a gap behind those that are applied or on their way."""
+        expected = StreamPosition(position.stream_id, applied)
+        while (there := self._under_way.get(stream_entry(expected).name)) and not there.failed:
+            expected = replace(expected, offset=expected.offset + 1)
+        return LakegateError(
+            ErrorCode.OFFSET_OUT_OF_RANGE,
+            f"the stream goes on with offset {expected.offset}, not with {position.offset}",
+            metadata={"expected_offset": str(expected.offset)},
+        )
 
     def _set_aside(self, member: Member, candidate: Candidate, end: asyncio.Future[None]) -> None:
         """Let the member come back at the `end`, or when its sender leaves."""

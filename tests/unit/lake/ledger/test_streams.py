@@ -82,13 +82,12 @@ async def test_behind_a_bad_batch_of_a_stream_nothing_is_applied(
     assert labels(catalog) == ["n", "s-0", "s-1", "s-2", "s-3", "t-0"]
 
 
-async def test_batches_that_come_in_another_order_on_one_server_are_refused_not_reordered(
+async def test_batches_that_gather_in_another_order_are_applied_in_theirs(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
-    early, first = await outcomes(lake, placed(decoder, "s", 1), placed(decoder, "s", 0))
-    assert expected_offset(early) == "0"
-    assert isinstance(first, Acknowledgement)
-    assert labels(catalog) == ["s-0"]
+    answers = await send(lake, decoder, 2, 0, 3, 1)
+    assert not any(answer.replayed for answer in answers)
+    assert labels(catalog) == ["s-0", "s-1", "s-2", "s-3"]
 
 
 async def test_groups_of_one_stream_that_follow_each_other_closely_keep_their_order(
@@ -139,6 +138,20 @@ async def test_a_client_that_does_not_ask_resends_and_gets_replays(
     again = await send(other_lake, decoder, 0, 1, 2, 3, 4)
     assert again[:3] == [replace(answer, replayed=True) for answer in first]
     assert len(labels(catalog)) == 5
+
+
+async def test_a_client_that_comes_back_at_once_need_not_wait_for_what_it_left_behind(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    left = [asyncio.ensure_future(lake.append(placed(decoder, "s", n))) for n in range(5)]
+    await asyncio.sleep(0)
+    again = [asyncio.ensure_future(lake.append(placed(decoder, "s", n))) for n in range(10)]
+    await asyncio.sleep(0)
+    for each in left:
+        each.cancel()
+    answers = await asyncio.gather(*again)
+    assert [answer.rows_ingested for answer in answers] == [1] * 10
+    assert labels(catalog) == sorted(f"s-{n}" for n in range(10))
 
 
 async def test_two_clients_of_one_stream_apply_each_offset_once(
