@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from lakegate.decode import types
 from lakegate.decode.fields import Field
-from lakegate.decode.timestamps import parse_iso_8601
+from lakegate.decode.timestamps import TIMESTAMP, parse_iso_8601
 from lakegate.decode.values import FIRST_MOMENT, LAST_MOMENT, MisfitError, convert_json
 
 _RFC_3339 = (
@@ -112,7 +112,7 @@ def _parse_rfc_3339(texts: pa.Array) -> pa.Array:
     shortest = pc.min(pc.binary_length(texts)).as_py()
     if shortest >= _SHORTEST_RFC_3339 and pc.all(pc.ends_with(texts, "Z")).as_py():
         try:
-            return texts.cast(types.TIMESTAMP)
+            return texts.cast(TIMESTAMP)
         except pa.ArrowInvalid:
             pass  # digits beyond the microsecond, or none of it
     if not pc.all(pc.match_substring_regex(texts, _RFC_3339)).as_py():

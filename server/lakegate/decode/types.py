@@ -5,13 +5,12 @@ import re
 import pyarrow as pa
 
 from lakegate.batches import LOGICAL_TYPE
+from lakegate.decode.timestamps import TIMESTAMP
 
 AT = "at"
 PROPS = "props"
 DYNAMIC = b"dynamic"
 _VECTOR = re.compile(rb"vector\(([0-9]+)\)")
-
-TIMESTAMP = pa.timestamp("us", tz="UTC")
 
 
 def dynamic_field(name: str) -> pa.Field:

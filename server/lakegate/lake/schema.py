@@ -18,9 +18,9 @@ from pyiceberg.io.pyarrow import (
 from pyiceberg.schema import Schema, assign_fresh_schema_ids
 from pyiceberg.types import IntegerType, LongType, NestedField
 
+from lakegate.batches import LOGICAL_TYPE
 from lakegate.errors import ErrorCode, LakegateError
 
-LOGICAL_TYPE = b"lakegate:type"
 LOGICAL_TYPE_PROPERTY = "lakegate.type."
 FIELD_ID = b"PARQUET:field_id"
 INT_BITS = 32
