@@ -34,6 +34,12 @@ class Gate:
     http_addr: str
     grpc_addr: str
     token: str | None
+    tls: bool = False
+
+    @property
+    def url(self) -> str:
+        """Where REST is."""
+        return f"{'https' if self.tls else 'http'}://{self.http_addr}"
 
 
 async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
@@ -55,7 +61,8 @@ async def up(settings: Settings, ready: Callable[[Gate], None]) -> None:
         envoy = await stack.enter_async_context(running_envoy(settings, server.address))
         # Before Envoy ends: callers are to get the answers of a draining server.
         stack.push_async_callback(server.stop)
-        ready(Gate(envoy.http_addr, server.address, development_token(settings)))
+        token, tls = development_token(settings), settings.tls_cert is not None
+        ready(Gate(envoy.http_addr, server.address, token, tls))
         await _first_of(stop.wait(), envoy.wait())
         if not stop.is_set():
             raise LakegateError(ErrorCode.UNAVAILABLE, "Envoy has died, so the server stops too")
@@ -80,7 +87,8 @@ def development_token(settings: Settings) -> str | None:
 
 @asynccontextmanager
 async def _running_server(settings: Settings) -> AsyncIterator[Server]:
-    lake = Lake(open_catalog(settings.catalog, settings.home), settings)
+    catalog = open_catalog(settings.catalog, settings.home, fsync=settings.fsync)
+    lake = Lake(catalog, settings)
     formats = _formats(settings)
     token_store = TokenStore(settings.ledger_database)
     try:

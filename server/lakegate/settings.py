@@ -2,10 +2,13 @@
 
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from lakegate.errors import ErrorCode, LakegateError
 from lakegate.memory import memory_limit
 
 MIB = 1024 * 1024
@@ -19,6 +22,20 @@ def _is_loopback(addr: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:  # a name, which may be anybody's
         return False
+
+
+def read_settings() -> "Settings":
+    """Read the settings from the environment. Raises `LakegateError` (invalid_argument)."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        # Not its input: that may be a token.
+        faults = (f"{_where(each)}{each['msg']}" for each in error.errors(include_input=False))
+        raise LakegateError(ErrorCode.INVALID_ARGUMENT, "; ".join(faults)) from None
+
+
+def _where(fault: ErrorDetails) -> str:
+    return "".join(f"LAKEGATE_{str(name).upper()}: " for name in fault["loc"])
 
 
 class Settings(BaseSettings):
@@ -64,6 +81,31 @@ class Settings(BaseSettings):
         default=5.0, ge=0, description="How long a revoked token may still open, in seconds."
     )
 
+    # TLS
+    tls_cert: Path | None = Field(
+        default=None,
+        description=(
+            "The certificate chain that Envoy shows callers, PEM; plain HTTP is then redirected. "
+            "Read again when a file is moved to its place."
+        ),
+    )
+    tls_key: Path | None = Field(default=None, description="The key of that certificate, PEM.")
+    grpc_tls_ca: Path | None = Field(
+        default=None,
+        description=(
+            "The authority that Envoy and the server know each other by, PEM; with it they speak "
+            "mutual TLS, for which the next four must be set."
+        ),
+    )
+    grpc_tls_cert: Path | None = Field(
+        default=None, description="The server's certificate, for the name `lakegate`, PEM."
+    )
+    grpc_tls_key: Path | None = Field(default=None, description="The key of that one, PEM.")
+    envoy_tls_cert: Path | None = Field(
+        default=None, description="The certificate that Envoy shows the server, PEM."
+    )
+    envoy_tls_key: Path | None = Field(default=None, description="The key of that one, PEM.")
+
     # What a request may be
     max_body_bytes: int = Field(
         default=64 * MIB, ge=1, description="The largest body after decompression, in bytes."
@@ -90,6 +132,14 @@ class Settings(BaseSettings):
     read_timeout_seconds: float = Field(
         default=300.0, gt=0, description="How long a body may take to arrive, in seconds."
     )
+    envoy_memory_bytes: int = Field(
+        default=0,
+        ge=0,
+        description=(
+            "How much memory Envoy may take before it refuses requests; 0 is a quarter of the "
+            "container's memory limit, or of the machine's memory."
+        ),
+    )
     token_requests_per_second: float = Field(
         default=0.0, ge=0, description="How many requests a token may make; 0 is no limit."
     )
@@ -111,6 +161,14 @@ class Settings(BaseSettings):
     )
     commit_attempts: int = Field(
         default=20, ge=1, description="How often a commit that meets a conflict is tried."
+    )
+
+    fsync: bool = Field(
+        default=True,
+        description=(
+            "Whether the embedded catalog has files on the disk before a commit names them; "
+            "false trusts the machine never to lose its power."
+        ),
     )
 
     # How tables are kept
@@ -186,6 +244,25 @@ class Settings(BaseSettings):
     def memory_budget(self) -> int:
         """The bytes that bodies may take."""
         return self.memory_budget_bytes or memory_limit() // 4
+
+    @property
+    def envoy_memory(self) -> int:
+        """The bytes that Envoy may take."""
+        return self.envoy_memory_bytes or memory_limit() // 4
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        for together in (
+            ("tls_cert", "tls_key"),
+            ("grpc_tls_ca", "grpc_tls_cert", "grpc_tls_key", "envoy_tls_cert", "envoy_tls_key"),
+        ):
+            given = [getattr(self, name) is not None for name in together]
+            if any(given) and not all(given):
+                names = ", ".join(f"LAKEGATE_{name.upper()}" for name in together)
+                raise ValueError(f"these go together: {names}")
+        if not _is_loopback(self.envoy_admin_addr):
+            raise ValueError("LAKEGATE_ENVOY_ADMIN_ADDR must be on loopback: it stops Envoy")
+        return self
 
     @property
     def ledger_database(self) -> str:

@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NamespaceAlreadyExistsError
+from pyiceberg.io import PY_IO_IMPL
 from pyiceberg.utils.config import Config
 from sqlalchemy import URL, event
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.lake.durable_file_io import DurableFileIO
 from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
 
 # How long a connection waits for another process to release SQLite's write lock.
@@ -24,11 +26,12 @@ _ENDS_A_PATH = frozenset("?#")
 C = TypeVar("C", bound=Catalog)
 
 
-def open_catalog(name: str, home: Path) -> Catalog:
+def open_catalog(name: str, home: Path, *, fsync: bool = True) -> Catalog:
     """Open the PyIceberg catalog `name`, or the embedded one where none is configured.
 
     Configured means by `PYICEBERG_CATALOG__<NAME>__*` or by PyIceberg's own file.
-    The embedded catalog is SQLite in `home/catalog.db`, its files in `home/warehouse`.
+    The embedded catalog is SQLite in `home/catalog.db`, its files in `home/warehouse`,
+    each on the disk before the commit that names it, unless `fsync` is false.
     Raises `LakegateError` (invalid_argument) for a home that no URI can name as it is.
     """
     if properties := Config().get_catalog_config(name):
@@ -37,7 +40,7 @@ def open_catalog(name: str, home: Path) -> Catalog:
             return catalog
         catalog.close()
         return LeanSqlCatalog(name, **{"pool_pre_ping": "true", **catalog.properties})
-    return _open_embedded(name, home.absolute())
+    return _open_embedded(name, home.absolute(), fsync=fsync)
 
 
 def ensure_namespace(catalog: Catalog, database: str) -> None:
@@ -47,7 +50,7 @@ def ensure_namespace(catalog: Catalog, database: str) -> None:
         catalog.create_namespace((database,))
 
 
-def _open_embedded(name: str, home: Path) -> Catalog:
+def _open_embedded(name: str, home: Path, *, fsync: bool) -> Catalog:
     if _ENDS_A_PATH.intersection(str(home)):
         raise LakegateError(ErrorCode.INVALID_ARGUMENT, f"The home {home} may not have ? or #.")
     warehouse = home / "warehouse"
@@ -57,7 +60,10 @@ def _open_embedded(name: str, home: Path) -> Catalog:
     uri = url.render_as_string()
     # Iceberg's locations are URIs that nothing is escaped in: engines take the path as it stands.
     location = f"file://{warehouse}"
-    catalog = _opened_together(lambda: LeanSqlCatalog(name, uri=uri, warehouse=location))
+    properties = {"uri": uri, "warehouse": location}
+    if fsync:
+        properties[PY_IO_IMPL] = f"{DurableFileIO.__module__}.{DurableFileIO.__name__}"
+    catalog = _opened_together(lambda: LeanSqlCatalog(name, **properties))
     event.listen(catalog.engine, "connect", _write_ahead)
     catalog.engine.dispose()  # so that every connection in use has met the listener
     return catalog

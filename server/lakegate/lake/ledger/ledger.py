@@ -107,10 +107,12 @@ class Ledger:
             _check_streams(connection, table, [c.entry.position for c in claims])
             fresh = [claim for claim in claims if claim.displaces is None]
             if fresh:
-                rows = [self._new_row(table, commit_id, claim) for claim in fresh]
+                rows = [_row(claim) for claim in fresh]
                 # Of an INSERT the number of rows is told on demand only.
                 demand = {"preserve_rowcount": True}
-                result = connection.execute(self._insert(), rows, execution_options=demand)
+                result = connection.execute(
+                    self._insert(table, commit_id), rows, execution_options=demand
+                )
                 if result.rowcount < len(rows):
                     raise ContestedError
             for claim in claims:
@@ -226,28 +228,23 @@ class Ledger:
                 migrate(self._engine)
                 self._migrated = True
 
-    def _insert(self) -> Insert:
-        times = {"claimed_ms": now_ms(), "lease_until_ms": now_ms() + self._lease_ms}
-        if self._engine.dialect.name == "postgresql":
-            return postgresql.insert(ENTRIES).values(times).on_conflict_do_nothing()
-        return sqlite.insert(ENTRIES).values(times).on_conflict_do_nothing()
-
-    def _new_row(self, table: TableName, commit_id: str, claim: Claim) -> dict[str, Any]:
-        position = claim.entry.position
-        return {
+    def _insert(self, table: TableName, commit_id: str) -> Insert:
+        """Insert rows that are alike but for what `_row` gives."""
+        alike = {
             "database": table.database,
             "table_name": table.table,
-            "name": claim.entry.name,
-            "stream_id": position.stream_id if position else None,
-            "stream_offset": position.offset if position else None,
             "applied": False,
             "commit_id": commit_id,
-            "row_count": claim.rows,
             "displaced": "[]",
+            "claimed_ms": now_ms(),
+            "lease_until_ms": now_ms() + self._lease_ms,
             "snapshot_id": "",
             "extent_count": 0,
             "bytes_written": 0,
         }
+        if self._engine.dialect.name == "postgresql":
+            return postgresql.insert(ENTRIES).values(alike).on_conflict_do_nothing()
+        return sqlite.insert(ENTRIES).values(alike).on_conflict_do_nothing()
 
     def _displace(
         self,
@@ -277,6 +274,16 @@ class Ledger:
         )
         if connection.execute(statement).rowcount == 0:
             raise ContestedError
+
+
+def _row(claim: Claim) -> dict[str, Any]:
+    position = claim.entry.position
+    return {
+        "name": claim.entry.name,
+        "row_count": claim.rows,
+        "stream_id": position.stream_id if position else None,
+        "stream_offset": position.offset if position else None,
+    }
 
 
 def _check_streams(

@@ -1,0 +1,76 @@
+"""What an acknowledgement names is on the disk, not only in the system's memory."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pyiceberg.catalog import Catalog
+from pyiceberg.table import Table
+from tests.unit.lake.lines import LinesDecoder, batch
+from tests.unit.lake.reading import load
+
+from lakegate.lake.catalog import open_catalog
+from lakegate.lake.lake import Lake
+from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
+from lakegate.settings import Settings
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The paths that were synced before the last time that a commit was made known."""
+    before_commit: set[str] = set()
+    so_far: set[str] = set()
+    fsync, swap = os.fsync, LeanSqlCatalog._swap
+
+    def noting(descriptor: int) -> None:
+        fsync(descriptor)
+        so_far.add(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+
+    def making_known(catalog: LeanSqlCatalog, table: Table, location: str) -> None:
+        before_commit.update(so_far)
+        swap(catalog, table, location)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    monkeypatch.setattr(LeanSqlCatalog, "_swap", making_known)
+    return before_commit
+
+
+def files_of(table: Table) -> set[str]:
+    """Every file that the current snapshot needs."""
+    snapshot = table.current_snapshot()
+    assert snapshot
+    manifests = snapshot.manifests(table.io)
+    locations = [
+        table.metadata_location,
+        snapshot.manifest_list,
+        *(manifest.manifest_path for manifest in manifests),
+        *(task.file.file_path for task in table.scan().plan_files()),
+    ]
+    return {location.removeprefix("file://") for location in locations}
+
+
+async def test_every_file_of_a_commit_is_synced_before_the_commit(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder, synced: set[str]
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+    files = files_of(load(catalog))
+    assert len(files) == 4
+    assert files <= synced
+
+
+async def test_the_names_of_new_files_and_folders_are_synced_too(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder, synced: set[str]
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+    folders = {str(Path(file).parent) for file in files_of(load(catalog))}
+    table = {str(Path(folder).parent) for folder in folders}
+    assert folders | table <= synced
+
+
+async def test_a_machine_that_never_loses_its_power_need_not_sync(
+    settings: Settings, decoder: LinesDecoder, synced: set[str]
+) -> None:
+    lake = Lake(open_catalog(settings.catalog, settings.home, fsync=False), settings)
+    await lake.append(batch(decoder, {"label": "a"}))
+    await lake.close()
+    assert synced == set()
