@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL
 
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.memory import memory_limit
@@ -267,7 +268,10 @@ class Settings(BaseSettings):
     @property
     def ledger_database(self) -> str:
         """The SQLAlchemy URL of the ledger."""
-        return self.ledger_url or f"sqlite:///{(self.home / 'ledger.db').absolute()}"
+        if self.ledger_url:
+            return self.ledger_url
+        embedded = URL.create("sqlite", database=str((self.home / "ledger.db").absolute()))
+        return embedded.render_as_string()
 
     @property
     def warehouse(self) -> Path:
