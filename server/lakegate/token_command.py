@@ -1,6 +1,5 @@
 """The command `lakegate token`: makes, lists and revokes tokens, beside a running gate."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +9,7 @@ from lakegate.access.store import StoredToken, TokenStore
 from lakegate.access.tokens import DATABASE, Permission
 from lakegate.batches import DEFAULT_DATABASE
 from lakegate.errors import LakegateError
-from lakegate.settings import Settings
+from lakegate.settings import read_settings
 
 _COLUMNS = "{:<14}{:<20}{:<24}{:<18}{:<18}{}"
 
@@ -77,11 +76,11 @@ def _line(each: StoredToken) -> str:
 
 @contextmanager
 def _store() -> Iterator[TokenStore]:
-    store = TokenStore(Settings().ledger_database)
     try:
-        yield store
+        store = TokenStore(read_settings().ledger_database)
+        try:
+            yield store
+        finally:
+            store.close()
     except LakegateError as error:
-        click.echo(f"lakegate: {error.message}", err=True)
-        sys.exit(1)
-    finally:
-        store.close()
+        raise click.ClickException(error.message) from error

@@ -115,6 +115,7 @@ class EchoGate:
     server: grpc.aio.Server
     envoy: Envoy
     rest: httpx.AsyncClient
+    port: int
 
     @property
     def url(self) -> str:
@@ -169,6 +170,6 @@ async def running_echo_gate() -> AsyncIterator[EchoGate]:
                 running_envoy(settings, f"127.0.0.1:{port}") as envoy,
                 httpx.AsyncClient(base_url=f"http://{envoy.http_addr}", timeout=60) as rest,
             ):
-                yield EchoGate(echo, server, envoy, rest)
+                yield EchoGate(echo, server, envoy, rest, port)
     finally:
         await server.stop(None)

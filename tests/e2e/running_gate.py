@@ -145,7 +145,7 @@ def _when_up(process: "subprocess.Popen[str]", home: Path) -> RunningGate:
     return RunningGate(
         process=process,
         home=home,
-        http_addr=_banner_value(said, r"REST and gRPC\s+http://(\S+)"),
+        http_addr=_banner_value(said, r"REST and gRPC\s+https?://(\S+)"),
         grpc_addr=_banner_value(said, r"gRPC, direct\s+(\S+)"),
         token=_banner_value(said, r"token\s+(\S+)"),
     )

@@ -86,8 +86,8 @@ class Server:
         """Listen; from here on `address` has the port that was bound."""
         host = self._settings.grpc_addr.rpartition(":")[0]
         try:
-            port = self._server.add_insecure_port(self._settings.grpc_addr)
-        except RuntimeError as error:
+            port = self._listen()
+        except (RuntimeError, OSError) as error:
             raise LakegateError(
                 ErrorCode.UNAVAILABLE, f"cannot listen on {self._settings.grpc_addr}: {error}"
             ) from error
@@ -95,6 +95,17 @@ class Server:
         await self._server.start()
         for service in ("", *SERVICES):
             await self._health.set(service, grpc_health_pb2.HealthCheckResponse.SERVING)
+
+    def _listen(self) -> int:
+        settings = self._settings
+        if not (settings.grpc_tls_ca and settings.grpc_tls_cert and settings.grpc_tls_key):
+            return self._server.add_insecure_port(settings.grpc_addr)
+        credentials = grpc.ssl_server_credentials(
+            [(settings.grpc_tls_key.read_bytes(), settings.grpc_tls_cert.read_bytes())],
+            root_certificates=settings.grpc_tls_ca.read_bytes(),
+            require_client_auth=True,  # only Envoy's, and those of who has one of that authority
+        )
+        return self._server.add_secure_port(settings.grpc_addr, credentials)
 
     async def stop(self) -> None:
         """Answer what is under way, refuse what is new, then close.

@@ -1,0 +1,94 @@
+"""Envoy as the edge: what it lets through, what it keeps to itself, what it does under pressure."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.e2e.echo_gate import EchoGate, free_ports, running_echo_gate
+
+from lakegate.envoy import running_envoy
+from lakegate.rpc.ingest import EXPECTED_SIZE_KEY
+
+WAIT_SECONDS = 30
+
+
+@pytest.fixture
+async def gate() -> AsyncIterator[EchoGate]:
+    async with running_echo_gate() as running:
+        yield running
+
+
+async def test_the_length_that_the_server_is_told_is_envoys(gate: EchoGate) -> None:
+    lie = {EXPECTED_SIZE_KEY: "1", "X-Table": "t"}
+    await gate.rest.post("/v1/ingest", content=b"x" * 1000, headers=lie)
+    assert gate.echo.metadata[-1][EXPECTED_SIZE_KEY] == "1000"
+
+    async def chunked() -> AsyncIterator[bytes]:
+        yield b"x"
+
+    await gate.rest.post("/v1/ingest", content=chunked(), headers=lie)
+    assert EXPECTED_SIZE_KEY not in gate.echo.metadata[-1]
+
+
+async def test_a_header_with_an_underscore_passes_for_no_other(gate: EchoGate) -> None:
+    answer = await gate.rest.get("/health", headers={"X_Ryft_Token": "t"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_argument")
+
+
+@pytest.mark.parametrize("path", ["/v1%2fingest", "/v1%5Cingest", "/health%2F"])
+async def test_a_path_with_an_escaped_slash_is_refused(gate: EchoGate, path: str) -> None:
+    answer = await gate.rest.get(path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_argument")
+
+
+@pytest.mark.parametrize("path", ["//health", "/v1/../health", "/./health", "/a//../../health"])
+async def test_a_path_has_one_spelling(gate: EchoGate, path: str) -> None:
+    reader, writer = await asyncio.open_connection(*gate.address)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+    writer.close()
+
+
+@pytest.mark.parametrize("path", ["/health", "/nowhere"])
+async def test_answers_tell_nothing_of_what_runs_behind(gate: EchoGate, path: str) -> None:
+    answer = await gate.rest.get(path)
+    assert answer.headers["server"] == "lakegate"
+    assert not [name for name in answer.headers if name.startswith(("x-envoy", "grpc", "via"))]
+
+
+async def test_without_memory_envoy_says_so() -> None:
+    settings = free_ports().model_copy(update={"envoy_memory_bytes": 1})
+    async with (
+        running_echo_gate() as gate,
+        running_envoy(settings, f"127.0.0.1:{gate.port}") as full,
+        httpx.AsyncClient(base_url=f"http://{full.http_addr}", timeout=WAIT_SECONDS) as rest,
+    ):
+        deadline = time.monotonic() + WAIT_SECONDS
+        while (answer := await rest.get("/health")).status_code == 200:
+            assert time.monotonic() < deadline  # it looks four times a second
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "overloaded")
+    assert answer.headers["retry-after"] == "1"
+
+
+def test_the_admin_interface_is_for_this_machine(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [Path(sys.executable).with_name("lakegate"), "up"],
+        env={
+            **os.environ,
+            "LAKEGATE_HOME": str(tmp_path),
+            "LAKEGATE_ENVOY_ADMIN_ADDR": "0.0.0.0:0",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "LAKEGATE_ENVOY_ADMIN_ADDR must be on loopback" in ended.stderr
+    assert "Traceback" not in ended.stderr
