@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import uuid
 from dataclasses import dataclass
 
 LINE = (
@@ -31,15 +32,17 @@ class Seen:
     p99_ms: float
 
 
-async def run(address: str, load: Load, seconds: float, table: str) -> Seen:
+async def run(address: str, load: Load, seconds: float, table: str, *, keyed: bool = False) -> Seen:
     """Send `load` to `POST /v1/ingest` at `address` for so many seconds.
+
+    `keyed`: whether each request has an idempotency key of its own.
 
     Raises `RuntimeError` for any answer but 200: a benchmark of refusals says nothing.
     """
     body = LINE * load.rows
     head = (
         f"POST /v1/ingest HTTP/1.1\r\nHost: {address}\r\nX-Table: {table}\r\n"
-        f"Content-Type: application/x-ndjson\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: application/x-ndjson\r\nContent-Length: {len(body)}\r\n"
     )
     latencies: list[float] = []
     begun = time.perf_counter()
@@ -48,7 +51,8 @@ async def run(address: str, load: Load, seconds: float, table: str) -> Seen:
         host, _, port = address.rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         while (sent := time.perf_counter()) < begun + seconds:
-            writer.write(head.encode() + body)
+            key = f"X-Idempotency-Key: {uuid.uuid4()}\r\n" if keyed else ""
+            writer.write(f"{head}{key}\r\n".encode() + body)
             await writer.drain()
             await _read_answer(reader)
             latencies.append(time.perf_counter() - sent)

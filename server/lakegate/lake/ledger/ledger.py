@@ -13,16 +13,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
+    BigInteger,
     ColumnElement,
     Connection,
     Insert,
     Row,
     and_,
+    cast,
+    column,
     delete,
     exists,
     func,
+    literal,
     select,
     text,
+    true,
     tuple_,
     update,
 )
@@ -107,13 +113,11 @@ class Ledger:
             _check_streams(connection, table, [c.entry.position for c in claims])
             fresh = [claim for claim in claims if claim.displaces is None]
             if fresh:
-                rows = [_row(claim) for claim in fresh]
                 # Of an INSERT the number of rows is told on demand only.
                 demand = {"preserve_rowcount": True}
-                result = connection.execute(
-                    self._insert(table, commit_id), rows, execution_options=demand
-                )
-                if result.rowcount < len(rows):
+                statement = self._insert(table, commit_id, fresh)
+                result = connection.execute(statement, execution_options=demand)
+                if result.rowcount < len(fresh):
                     raise ContestedError
             for claim in claims:
                 if claim.displaces is not None:
@@ -228,23 +232,32 @@ class Ledger:
                 migrate(self._engine)
                 self._migrated = True
 
-    def _insert(self, table: TableName, commit_id: str) -> Insert:
-        """Insert rows that are alike but for what `_row` gives."""
-        alike = {
-            "database": table.database,
-            "table_name": table.table,
-            "applied": False,
-            "commit_id": commit_id,
-            "displaced": "[]",
+    def _insert(self, table: TableName, commit_id: str, claims: Sequence[Claim]) -> Insert:
+        """Insert all rows from one parameter: binding those of each row would take longer."""
+        postgres = self._engine.dialect.name == "postgresql"
+        unpack = func.json_array_elements if postgres else func.json_each
+        rows = literal([_row(claim) for claim in claims], JSON)
+        value = unpack(rows).table_valued(column("value", JSON)).c.value
+        columns: dict[str, ColumnElement[Any]] = {
+            "database": literal(table.database),
+            "table_name": literal(table.table),
+            "name": value[0].as_string(),
+            "stream_id": value[1].as_string(),
+            "stream_offset": cast(value[2].as_string(), BigInteger),
+            "applied": literal(value=False),
+            "commit_id": literal(commit_id),
+            "row_count": cast(value[3].as_string(), BigInteger),
+            "displaced": literal("[]"),
             "claimed_ms": now_ms(),
             "lease_until_ms": now_ms() + self._lease_ms,
-            "snapshot_id": "",
-            "extent_count": 0,
-            "bytes_written": 0,
+            "snapshot_id": literal(""),
+            "extent_count": literal(0),
+            "bytes_written": literal(0),
         }
-        if self._engine.dialect.name == "postgresql":
-            return postgresql.insert(ENTRIES).values(alike).on_conflict_do_nothing()
-        return sqlite.insert(ENTRIES).values(alike).on_conflict_do_nothing()
+        # SQLite takes ON CONFLICT for a join where no WHERE is before it.
+        chosen = select(*columns.values()).where(true())
+        insert = postgresql.insert if postgres else sqlite.insert
+        return insert(ENTRIES).from_select(list(columns), chosen).on_conflict_do_nothing()
 
     def _displace(
         self,
@@ -276,14 +289,10 @@ class Ledger:
             raise ContestedError
 
 
-def _row(claim: Claim) -> dict[str, Any]:
+def _row(claim: Claim) -> list[Any]:
     position = claim.entry.position
-    return {
-        "name": claim.entry.name,
-        "row_count": claim.rows,
-        "stream_id": position.stream_id if position else None,
-        "stream_offset": position.offset if position else None,
-    }
+    place = [position.stream_id, position.offset] if position else [None, None]
+    return [claim.entry.name, *place, claim.rows]
 
 
 def _check_streams(
