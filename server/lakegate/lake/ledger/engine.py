@@ -8,6 +8,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 CONNECT_SECONDS = 5
+STATEMENT_SECONDS = 15
 SQLITE_BUSY_SECONDS = 30
 CONNECTIONS = 8
 # An execution option: the transaction writes, so it takes SQLite's write lock at its
@@ -24,7 +25,11 @@ def open_engine(url: str) -> Engine:
             pool_pre_ping=True,
             pool_timeout=CONNECT_SECONDS,
             pool_size=CONNECTIONS,
-            connect_args={"connect_timeout": CONNECT_SECONDS},
+            connect_args={
+                "connect_timeout": CONNECT_SECONDS,
+                "tcp_user_timeout": STATEMENT_SECONDS * 1000,
+                "options": f"-c statement_timeout={STATEMENT_SECONDS}s",
+            },
         )
     engine = create_engine(
         parsed, pool_size=CONNECTIONS, connect_args={"timeout": SQLITE_BUSY_SECONDS}

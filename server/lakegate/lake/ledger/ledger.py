@@ -7,6 +7,7 @@ when it is over too early (see `once`).
 
 import json
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,6 +76,7 @@ class Ledger:
         """Use the database at `url`; a claim is left alone for `lease_seconds`."""
         self._engine = open_engine(url)
         self._lease_ms = round(lease_seconds * 1000)
+        self._silent_until = float("-inf")
         self._migration = threading.Lock()
         self._migrated = False
 
@@ -211,6 +213,9 @@ class Ledger:
 
     @contextmanager
     def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
+        began = time.monotonic()
+        if began < self._silent_until:
+            raise LedgerUnavailableError("it did not answer a moment ago")
         try:
             self._migrate_once()
             options = {WRITES: writes}
@@ -220,6 +225,8 @@ class Ledger:
             ):
                 yield connection
         except SQLAlchemyError as error:
+            # A database that is silent is not asked by every group: those without keys wait too.
+            self._silent_until = 2 * time.monotonic() - began
             raise LedgerUnavailableError(_cause(error)) from error
         except LedgerTooNewError as error:
             raise LedgerUnavailableError(str(error)) from error

@@ -1,6 +1,7 @@
 """The ledger on SQLite and on PostgreSQL: claims, leases, settlements, sweeps, migrations."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -295,6 +296,30 @@ def test_a_ledger_of_a_newer_version_is_not_touched(url: str, ledger: Ledger) ->
     with pytest.raises(LedgerUnavailableError, match="version 99"):
         late.claim(TABLE, "c", claims(key("k")))
     late.close()
+
+
+def test_a_silent_database_is_not_asked_again_at_once(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has kept everybody waiting; for as long as that, nobody waits for it."""
+    ledger.look_up(TABLE, [])
+    clock = [100.0]
+    asked = []
+
+    def silent(*_args: object) -> None:
+        asked.append(clock[0])
+        clock[0] += 5
+        raise sa.exc.OperationalError("SELECT", {}, TimeoutError("no answer"))
+
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger._engine, "connect", silent)
+        for clock[0] in (100.0, 106.0, 109.0):
+            with pytest.raises(LedgerUnavailableError):
+                ledger.look_up(TABLE, ["key/k"])
+    assert asked == [100.0]
+    clock[0] = 111.0
+    assert ledger.look_up(TABLE, ["key/k"]) == {}
 
 
 def test_the_clock_is_in_milliseconds_since_the_epoch(

@@ -11,8 +11,10 @@ from tests.unit.lake.reading import labels
 
 from lakegate.batches import Acknowledgement, StreamPosition
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.lake.catalog import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.lake.ledger.ledger import ContestedError, Ledger
+from lakegate.settings import Settings
 
 
 async def send(lake: Lake, decoder: LinesDecoder, *offsets: int) -> list[Acknowledgement]:
@@ -170,6 +172,21 @@ async def test_two_clients_of_one_stream_apply_each_offset_once(
     for answers in both:
         for answer in answers:
             assert isinstance(answer, Acknowledgement) or expected_offset(answer)
+
+
+async def test_an_offset_that_was_swept_is_replayed_without_its_counts(
+    settings: Settings, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    no_lease = settings.model_copy(update={"ledger_lease_seconds": 0})
+    lake = Lake(open_catalog(settings.catalog, settings.home), no_lease)
+    *_, last = await send(lake, decoder, *range(5))
+    assert lake._ledger.sweep(key_ttl_ms=-1000, stream_ttl_ms=60_000, limit=100) == 4
+    early, late, following = await send(lake, decoder, 2, 4, 5)
+    await lake.close()
+    assert early == Acknowledgement(last.snapshot_id, 0, 0, 0, replayed=True)
+    assert late == replace(last, replayed=True)
+    assert not following.replayed
+    assert labels(catalog) == [f"s-{n}" for n in range(6)]
 
 
 async def test_streams_and_keys_of_one_name_are_different_things(
