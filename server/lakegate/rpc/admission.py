@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from lakegate.budget import Budget, Hold
 from lakegate.errors import ErrorCode, LakegateError
@@ -92,24 +93,32 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
-        """Wrap the handler of a call of one message; its callers are known by now."""
+        """Wrap the handler of a call; its caller is known by now."""
         handler = await continuation(handler_call_details)
-        if (
-            handler is None
-            or method_of(handler_call_details) is None
-            or handler.request_streaming
-            or handler.response_streaming
-        ):
+        if handler is None or method_of(handler_call_details) is None:
             return handler
-        return grpc.stream_unary_rpc_method_handler(
-            self._on_demand(handler), response_serializer=handler.response_serializer
+        if not handler.request_streaming:
+            return grpc.stream_unary_rpc_method_handler(
+                self._on_demand(handler), response_serializer=handler.response_serializer
+            )
+        behaviour: Any = handler.stream_stream or handler.stream_unary
+        parse = _parser(handler)
+        make_handler: Any = (
+            grpc.stream_stream_rpc_method_handler
+            if handler.response_streaming
+            else grpc.stream_unary_rpc_method_handler
         )
+        wrapped: Handler = make_handler(
+            lambda messages, context: behaviour(_parsed(messages, parse), context),
+            response_serializer=handler.response_serializer,
+        )
+        return wrapped
 
     def _on_demand(
         self, handler: "grpc.RpcMethodHandler[Any, Any]"
     ) -> Callable[[AsyncIterator[bytes], Context], Awaitable[Any]]:
         behaviour: Any = handler.unary_unary
-        parse = handler.request_deserializer or bytes
+        parse = _parser(handler)
         largest = self._admission.max_body_bytes + MESSAGE_OVERHEAD_BYTES
 
         async def answer(messages: AsyncIterator[bytes], context: Context) -> Any:  # noqa: ANN401
@@ -128,6 +137,28 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
                 return await behaviour(request, context)
 
         return answer
+
+
+def _parser(handler: "grpc.RpcMethodHandler[Any, Any]") -> Callable[[bytes], Any]:
+    """Give what parses a message. It raises `LakegateError` (invalid_argument)."""
+    deserialize: Callable[[bytes], Any] = handler.request_deserializer or bytes
+
+    def parse(message: bytes) -> Any:  # noqa: ANN401 - any message
+        try:
+            return deserialize(message)
+        except DecodeError:
+            raise LakegateError(
+                ErrorCode.INVALID_ARGUMENT, "the bytes are not the message of this call"
+            ) from None
+
+    return parse
+
+
+async def _parsed(
+    messages: AsyncIterator[bytes], parse: Callable[[bytes], Any]
+) -> AsyncIterator[Any]:
+    async for message in messages:
+        yield parse(message)
 
 
 async def _only(messages: AsyncIterator[bytes]) -> bytes:
