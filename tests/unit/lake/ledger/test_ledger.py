@@ -137,6 +137,16 @@ def test_a_claim_can_be_displaced_only_after_its_lease_and_only_by_one(
     assert record.attempts == (Attempt("first", 3), Attempt("second", 5))
 
 
+def test_every_attempt_is_kept_until_the_entry_is_settled(hasty: Ledger) -> None:
+    hasty.claim(TABLE, "0", claims(key("k")))
+    for number in range(1, 4):
+        record = hasty.look_up(TABLE, ["key/k"])["key/k"]
+        hasty.claim(TABLE, str(number), [Claim(key("k"), number, displaces=record)])
+    record = hasty.look_up(TABLE, ["key/k"])["key/k"]
+    assert [attempt.commit_id for attempt in record.attempts] == ["0", "1", "2", "3"]
+    assert hasty.pending_commits(TABLE) == {"0", "1", "2", "3"}
+
+
 def test_a_displaced_claimant_learns_it_when_it_renews(ledger: Ledger, hasty: Ledger) -> None:
     hasty.claim(TABLE, "slow", claims(key("k"), key("l")))
     record = ledger.look_up(TABLE, ["key/k"])["key/k"]
