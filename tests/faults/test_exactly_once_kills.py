@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -15,6 +16,7 @@ import pytest
 from pyiceberg.catalog import Catalog
 from tests.faults.server import Server
 from tests.faults.writer import LEDGER_STEPS, STEPS, Fault, Work, acknowledged, refused, start
+from tests.postgres import new_database, running_postgres
 from tests.unit.lake.ledger.named import keyed
 from tests.unit.lake.lines import LinesDecoder
 from tests.unit.lake.reading import duckdb_rows, labels
@@ -36,15 +38,36 @@ BATCHES_A_LIFE = 120  # of which some are acknowledged
 LEASE = {"ledger_lease_seconds": 0.5}
 
 
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[list[Server]]:
-    """Two servers on one catalog and one ledger."""
+@dataclass
+class Cluster:
+    """Two servers, and what others see of their tables."""
+
+    servers: list[Server]
+    catalog: Catalog
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def cluster(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cluster]:
+    """Two servers on one catalog and one ledger, SQLite's or PostgreSQL's."""
     with ExitStack() as stack:
-        servers = [Server(tmp_path, LEASE) for _ in range(2)]
+        settings: dict[str, object] = dict(LEASE)
+        if request.param == "postgresql":
+            url = stack.enter_context(running_postgres())
+            for name, value in {
+                "TYPE": "sql",
+                "URI": new_database(url, "catalog"),
+                "WAREHOUSE": tmp_path.as_uri(),
+            }.items():
+                monkeypatch.setenv(f"PYICEBERG_CATALOG__SHARED__{name}", value)
+            settings |= {"catalog": "shared", "ledger_url": new_database(url, "ledger")}
+        servers = [Server(tmp_path, settings) for _ in range(2)]
         for server in servers:
             server.start()
             stack.callback(server.kill)
-        yield servers
+        name = str(settings.get("catalog", "lakegate"))
+        yield Cluster(servers, stack.enter_context(open_catalog(name, tmp_path)))
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -85,8 +108,9 @@ async def test_a_kill_between_commit_and_settle_is_answered_with_the_snapshot_th
 
 
 async def test_servers_killed_at_random_while_clients_retry_lose_and_double_nothing(
-    servers: list[Server], catalog: Catalog
+    cluster: Cluster,
 ) -> None:
+    servers, catalog = cluster.servers, cluster.catalog
     chance = random.Random(5)  # noqa: S311 - no secret
     answers: dict[str, Acknowledgement] = {}
     progress = asyncio.Condition()
@@ -116,9 +140,10 @@ async def test_servers_killed_at_random_while_clients_retry_lose_and_double_noth
 
 
 async def test_a_stream_client_that_dies_and_resumes_leaves_no_duplicate_and_no_hole(
-    servers: list[Server], catalog: Catalog
+    cluster: Cluster,
 ) -> None:
     """Every life is on the other server; now and then a server dies with the client."""
+    servers, catalog = cluster.servers, cluster.catalog
     chance = random.Random(6)  # noqa: S311 - no secret
     resumed_at = []
     total = LIVES * BATCHES_A_LIFE
