@@ -45,6 +45,8 @@ build/contract.binpb: $(PROTOS) | install
 
 generate: install  ## The Python code of the contract
 	$(PROTOC) --python_out=server --pyi_out=server --grpc_python_out=server $(PROTOS)
+	$(PROTOC) --include_imports --include_source_info --descriptor_set_out=build/contract.binpb $(PROTOS)
+	$(BIN)/python -m lakegate.openapi build/contract.binpb > envoy/openapi.json
 
 publish: lint  ## Makes the contract as it stands the one that must not break
 	$(PROTOC) --include_imports --descriptor_set_out=$(PUBLISHED) $(PROTOS)

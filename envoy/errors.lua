@@ -34,6 +34,7 @@ function envoy_on_request(handle)
   local request_id = printable(headers:get("x-request-id") or ""):sub(1, MAX_REQUEST_ID)
   headers:replace("x-request-id", request_id)
   headers:remove("lakegate-expected-bytes")
+  drop_what_grpc_cannot_carry(headers)
   if (headers:get("content-type") or ""):find("^application/grpc") then
     return
   end
@@ -61,6 +62,21 @@ function envoy_on_request(handle)
     elseif length == nil then
       handle:body(true) -- held until it is whole, and so within the route's limit
     end
+  end
+end
+
+-- HTTP allows more in the name of a header than gRPC, which fails the whole call; and
+-- what ends in -bin it takes for base64 (gRPC over HTTP/2, "Custom-Metadata").
+function drop_what_grpc_cannot_carry(headers)
+  local native = (headers:get("content-type") or ""):find("^application/grpc")
+  local illegal = {}
+  for name in pairs(headers) do
+    if name:find("[^0-9a-z_.:-]") or (name:find("-bin$") and not native) then
+      illegal[#illegal + 1] = name
+    end
+  end
+  for _, name in ipairs(illegal) do
+    headers:remove(name)
   end
 end
 

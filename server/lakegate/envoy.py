@@ -108,6 +108,8 @@ def write_configuration(settings: Settings, upstream_addr: str, directory: Path)
     sources = resources.files("lakegate") / "bootstrap"
     lua = directory / "errors.lua"
     lua.write_text((sources / "errors.lua").read_text())
+    openapi = directory / "openapi.json"
+    openapi.write_text((sources / "openapi.json").read_text())
     descriptor_set = directory / "lakegate.binpb"
     descriptor_set.write_bytes(_descriptor_set().SerializeToString())
 
@@ -122,6 +124,7 @@ def write_configuration(settings: Settings, upstream_addr: str, directory: Path)
         "admin_host": admin_host,
         "admin_port": admin_port,
         "lua_file": str(lua),
+        "openapi_file": str(openapi),
         "descriptor_set_file": str(descriptor_set),
         "max_body_bytes": settings.max_body_bytes,
         "max_answer_bytes": settings.max_body_bytes + _ANSWER_OVERHEAD_BYTES,

@@ -1,11 +1,15 @@
 """The checked-in Python code is what the contract generates."""
 
+import json
 from pathlib import Path
 
 import grpc_tools
 import pytest
 from google import rpc
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
+
+from lakegate.openapi import openapi
 
 ROOT = Path(__file__).parents[2]
 PROTOS = sorted((ROOT / "proto").rglob("*.proto"))
@@ -22,6 +26,15 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     code = protoc.main(["protoc", *includes, *arguments, *files])
     assert code == 0
     return out / "lakegate" / "v1"
+
+
+def test_the_openapi_document_is_fresh(tmp_path: Path) -> None:
+    out = tmp_path / "contract.binpb"
+    includes = [f"-I{path}" for path in (ROOT / "proto", GOOGLEAPIS, PROTOBUF)]
+    options = ["--include_imports", "--include_source_info", f"--descriptor_set_out={out}"]
+    assert protoc.main(["protoc", *includes, *options, *map(str, PROTOS)]) == 0
+    fresh = openapi(FileDescriptorSet.FromString(out.read_bytes()))
+    assert json.loads((ROOT / "envoy" / "openapi.json").read_text()) == fresh
 
 
 def test_the_generated_code_is_fresh(generated: Path) -> None:

@@ -41,6 +41,7 @@ MATRIX = """\
 | `POST /v1/admin/databases/{database}/tables/{table}` | `provision` | 200 | 401 | 401 | 401 | 403 | 403 | 200 |
 | `GET /v1/admin/databases/{database}/tables/{table}` | `read` | 200 | 401 | 401 | 401 | 403 | 403 | 200 |
 | `GET /v1/admin/databases/{database}/tables` | `read` | 200 | 401 | 401 | 401 | 403 | 403 | 200 |
+| `GET /v1/databases/{database}/tables/{table}/streams/s` | `ingest` | 200 | 401 | 401 | 401 | 403 | 403 | 200 |
 | `GET /health` | none | 200 | 200 | 200 | 200 | 200 | 200 | 200 |
 | `IngestService.Ingest` | `ingest` | OK | UNAUTHENTICATED | UNAUTHENTICATED | UNAUTHENTICATED | PERMISSION_DENIED | PERMISSION_DENIED | OK |
 | `IngestService.IngestBody` | `ingest` | OK | UNAUTHENTICATED | UNAUTHENTICATED | UNAUTHENTICATED | PERMISSION_DENIED | PERMISSION_DENIED | OK |

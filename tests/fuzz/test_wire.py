@@ -87,9 +87,9 @@ def test_no_message_is_the_servers_fault(
     mutations = Mutations([MESSAGES[method].SerializeToString()], chance)
     metadata = (("x-ryft-token", gate.token),)
     with grpc.insecure_channel(gate.http_addr) as channel:
-        unary = channel.unary_unary(f"/lakegate.v1.{method}")
+        unary: Any = channel.unary_unary(f"/lakegate.v1.{method}")
         streams = method.endswith(("IngestStream", "StreamQueries"))
-        stream = channel.stream_stream(f"/lakegate.v1.{method}") if streams else None
+        stream: Any = channel.stream_stream(f"/lakegate.v1.{method}") if streams else None
         for _ in range(CALLS):
             message = mutations.next()
             code, details = outcome(unary, stream, message, metadata)

@@ -1,0 +1,301 @@
+"""The REST side of the contract as an OpenAPI document, made from the protos.
+
+    python -m lakegate.openapi DESCRIPTOR_SET > envoy/openapi.json
+
+The descriptor set must have source information: descriptions are the comments of
+the protos; what they call `Required` is required.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from google.api import annotations_pb2
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+    FileDescriptorSet,
+    MethodDescriptorProto,
+)
+
+from lakegate.errors import ErrorCode
+
+_PACKAGE = "lakegate.v1"
+_HTTP_BODY = ".google.api.HttpBody"
+_SCALARS: Mapping[int, dict[str, Any]] = {
+    FieldDescriptorProto.TYPE_STRING: {"type": "string"},
+    FieldDescriptorProto.TYPE_BOOL: {"type": "boolean"},
+    FieldDescriptorProto.TYPE_DOUBLE: {"type": "number"},
+    FieldDescriptorProto.TYPE_INT32: {"type": "integer", "format": "int32"},
+    FieldDescriptorProto.TYPE_UINT32: {"type": "integer", "format": "int64", "minimum": 0},
+    # The JSON form of 64 bits is a string (proto3, "ProtoJSON Format").
+    FieldDescriptorProto.TYPE_INT64: {"type": "string", "pattern": "^-?[0-9]+$"},
+}
+_NAME = "^[a-z_][a-z0-9_]{0,62}$"
+_BOOLEAN = {"type": "string", "enum": ["true", "false"], "default": "true"}
+_NAMES = {"database", "table"}
+# The options of IngestBody: its comment has them, but no field.
+_INGEST_HEADERS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "X-Table": ("The table. Required.", {"type": "string", "pattern": _NAME}),
+    "X-Database": ("The database.", {"type": "string", "pattern": _NAME, "default": "default"}),
+    "X-Idempotency-Key": (
+        "Identifies the batch over retries.",
+        {"type": "string", "maxLength": 255, "pattern": "^[!-~]*$"},
+    ),
+    "X-Auto-Create": ("Whether a missing table is made.", _BOOLEAN),
+    "X-Schema-Evolve": ("Whether unknown fields become columns.", _BOOLEAN),
+}
+# What may be one object as well as an array, as its document says.
+_ONE_OR_MANY = {"PushQueriesRequest.queries", "QueryEvent.failure_info"}
+
+
+class _Contract:
+    """The descriptors, by name, with their comments."""
+
+    def __init__(self, descriptors: FileDescriptorSet) -> None:
+        self.files = [file for file in descriptors.file if file.package == _PACKAGE]
+        self.messages = {
+            f".{_PACKAGE}.{message.name}": (file, message)
+            for file in self.files
+            for message in file.message_type
+        }
+        self._comments = {
+            (file.name, tuple(location.path)): _paragraphs(location.leading_comments)
+            for file in self.files
+            for location in file.source_code_info.location
+        }
+
+    def comment(self, file: FileDescriptorProto, *path: int) -> str:
+        return self._comments.get((file.name, path), "")
+
+    def methods(self) -> Iterator[tuple[FileDescriptorProto, MethodDescriptorProto, str]]:
+        """Give every method with its comment."""
+        for file in self.files:
+            for i, service in enumerate(file.service):
+                for j, method in enumerate(service.method):
+                    yield file, method, self.comment(file, 6, i, 2, j)
+
+    def fields(self, type_name: str) -> dict[str, tuple[FieldDescriptorProto, str]]:
+        """Give the fields of a message by their names in JSON, each with its comment."""
+        file, message = self.messages[type_name]
+        index = list(file.message_type).index(message)
+        # The events have the names of Ryft's document, all else those of the protos.
+        events = file.name.endswith("query_events.proto")
+        return {
+            field.json_name if events else field.name: (field, self.comment(file, 4, index, 2, i))
+            for i, field in enumerate(message.field)
+        }
+
+
+def openapi(descriptors: FileDescriptorSet) -> dict[str, Any]:
+    """Make the document."""
+    contract = _Contract(descriptors)
+    paths: dict[str, dict[str, Any]] = {}
+    for _, method, comment in contract.methods():
+        rule = method.options.Extensions[annotations_pb2.http]
+        verb = rule.WhichOneof("pattern")
+        if verb:
+            path = getattr(rule, verb)
+            paths.setdefault(path, {})[verb] = _operation(contract, method, comment, path)
+    schemas = {
+        message.name: _schema(contract, name) for name, (_, message) in contract.messages.items()
+    }
+    used = _used(paths, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Lakegate",
+            "version": "v1",
+            "description": "The gate into the lakehouse: rows into Apache Iceberg tables.",
+        },
+        "security": [{"bearer": []}, {"ryft": []}],
+        "paths": paths,
+        "components": {
+            "schemas": {name: schemas[name] for name in schemas if name in used}
+            | {"Error": _error()},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "ryft": {"type": "apiKey", "in": "header", "name": "X-Ryft-Token"},
+            },
+        },
+    }
+
+
+def _operation(
+    contract: _Contract, method: MethodDescriptorProto, comment: str, path: str
+) -> dict[str, Any]:
+    rule = method.options.Extensions[annotations_pb2.http]
+    operation: dict[str, Any] = {"operationId": method.name, "description": comment}
+    parameters, body = _parameters_and_body(contract, method, path)
+    if parameters:
+        operation["parameters"] = parameters
+    if rule.body:
+        operation["requestBody"] = {"required": True, "content": body}
+    answer = {"$ref": f"#/components/schemas/{_short(method.output_type)}"}
+    operation["responses"] = {
+        "200": {"description": "Done.", "content": {"application/json": {"schema": answer}}}
+    } | _refusals()
+    if method.name == "GetHealth":
+        operation["security"] = []
+    return operation
+
+
+def _parameters_and_body(
+    contract: _Contract, method: MethodDescriptorProto, path: str
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    rule = method.options.Extensions[annotations_pb2.http]
+    if method.input_type == _HTTP_BODY:
+        headers = [
+            _parameter("header", name, schema, comment)
+            for name, (comment, schema) in _INGEST_HEADERS.items()
+        ]
+        rows = {"schema": {"type": "string"}}
+        return headers, {
+            "application/x-ndjson": rows,
+            "application/json": rows,
+            "application/vnd.apache.arrow.stream": rows,
+        }
+    in_path = set(re.findall(r"{(\w+)}", path))
+    fields = contract.fields(method.input_type)
+    if rule.body and rule.body != "*":
+        field, _ = fields[rule.body]
+        return [], {"application/json": {"schema": _field(contract, method.input_type, field)}}
+    parameters = [
+        _parameter(
+            "path" if name in in_path else "query",
+            name,
+            {"type": "string", "pattern": _NAME} if name in _NAMES else _value(contract, field),
+            comment,
+        )
+        for name, (field, comment) in fields.items()
+        if name in in_path or not rule.body
+    ]
+    body = _schema(contract, method.input_type, without=in_path)
+    return parameters, {"application/json": {"schema": body}}
+
+
+def _parameter(place: str, name: str, schema: dict[str, Any], comment: str) -> dict[str, Any]:
+    return {
+        "in": place,
+        "name": name,
+        "required": place == "path" or "Required" in comment,
+        "description": comment,
+        "schema": schema,
+    }
+
+
+def _schema(
+    contract: _Contract, type_name: str, without: frozenset[str] | set[str] = frozenset()
+) -> dict[str, Any]:
+    fields = {
+        name: each for name, each in contract.fields(type_name).items() if name not in without
+    }
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {
+            name: _field(contract, type_name, field) | {"description": comment}
+            for name, (field, comment) in fields.items()
+        },
+    }
+    if required := [name for name, (_, comment) in fields.items() if "Required" in comment]:
+        schema["required"] = required
+    return schema
+
+
+def _field(contract: _Contract, type_name: str, field: FieldDescriptorProto) -> dict[str, Any]:
+    value = _value(contract, field)
+    if field.label != FieldDescriptorProto.LABEL_REPEATED:
+        return value
+    if entry := _map_entry(contract, type_name, field):
+        return {"type": "object", "additionalProperties": _value(contract, entry.field[1])}
+    many = {"type": "array", "items": value}
+    if f"{_short(type_name)}.{field.name}" in _ONE_OR_MANY:
+        return {"oneOf": [value, many]}
+    return many
+
+
+def _map_entry(
+    contract: _Contract, type_name: str, field: FieldDescriptorProto
+) -> DescriptorProto | None:
+    _, message = contract.messages[type_name]
+    return next(
+        (
+            nested
+            for nested in message.nested_type
+            if nested.options.map_entry and field.type_name.endswith(f".{nested.name}")
+        ),
+        None,
+    )
+
+
+def _value(contract: _Contract, field: FieldDescriptorProto) -> dict[str, Any]:
+    if field.type == FieldDescriptorProto.TYPE_MESSAGE:
+        return {"$ref": f"#/components/schemas/{_short(field.type_name)}"}
+    if field.type == FieldDescriptorProto.TYPE_ENUM:
+        enum = next(
+            enum
+            for name, (_, message) in contract.messages.items()
+            for enum in message.enum_type
+            if field.type_name == f"{name}.{enum.name}"
+        )
+        return {"type": "string", "enum": [each.name for each in enum.value if each.number]}
+    return dict(_SCALARS.get(field.type, {"type": "string"}))
+
+
+def _refusals() -> dict[str, Any]:
+    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    codes: dict[int, list[str]] = {}
+    for code in ErrorCode:
+        names = codes.setdefault(code.value.http_status, [])
+        if code.value.name not in names:
+            names.append(code.value.name)
+    return {
+        str(status): {"description": ", ".join(f"`{name}`" for name in names), "content": error}
+        for status, names in sorted(codes.items())
+    }
+
+
+def _error() -> dict[str, Any]:
+    text = {"type": "string"}
+    codes = sorted({code.value.name for code in ErrorCode})
+    properties = {
+        "code": {"type": "string", "enum": codes},
+        "message": text,
+        "request_id": {
+            "type": ["string", "null"],
+            "description": "In the log too. Null for what could not be read as a request.",
+        },
+    }
+    error = {"type": "object", "properties": properties, "required": list(properties)}
+    return {"type": "object", "properties": {"error": error}, "required": ["error"]}
+
+
+def _used(paths: dict[str, Any], schemas: dict[str, Any]) -> set[str]:
+    """Give the names of the schemas that are referred to, also by others that are."""
+    used: set[str] = set()
+    left = [json.dumps(paths)]
+    while left:
+        for name in re.findall(r"#/components/schemas/(\w+)", left.pop()):
+            if name not in used and name in schemas:
+                used.add(name)
+                left.append(json.dumps(schemas[name]))
+    return used
+
+
+def _paragraphs(comment: str) -> str:
+    lines = [line.strip() for line in comment.splitlines()]
+    kept = [line for line in lines if not line.startswith("buf:lint")]
+    return re.sub(r"(?<!\n)\n(?!\n)", " ", "\n".join(kept)).strip()
+
+
+def _short(type_name: str) -> str:
+    return type_name.rpartition(".")[2]
+
+
+if __name__ == "__main__":
+    found = FileDescriptorSet.FromString(Path(sys.argv[1]).read_bytes())
+    sys.stdout.write(json.dumps(openapi(found), indent=1, ensure_ascii=False) + "\n")

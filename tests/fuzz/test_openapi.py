@@ -1,0 +1,79 @@
+"""Requests made from the published OpenAPI document, right ones and wrong ones."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import (
+    content_type_conformance,
+    not_a_server_error,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from schemathesis.core.result import Ok
+from tests.e2e.running_gate import RunningGate, running_gate
+from tests.fuzz.conftest import SECONDS
+
+DOCUMENT = json.loads((Path(__file__).parents[2] / "envoy" / "openapi.json").read_text())
+OPERATIONS = {
+    result.ok().label: result.ok()
+    for result in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()
+    if isinstance(result, Ok)
+}
+EXAMPLES = 100 if not SECONDS else round(SECONDS * 10)
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGate]:
+    home = tmp_path_factory.mktemp("openapi") / "home"
+    with running_gate(home) as running:
+        yield running
+        log = (home / "log").read_text()
+    assert "Traceback" not in log
+
+
+def test_the_document_is_published(gate: RunningGate) -> None:
+    answer = httpx.get(f"{gate.url}/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == DOCUMENT
+    assert httpx.post(f"{gate.url}/openapi.json").status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("label", "mode"),
+    [
+        (label, mode)
+        for label in OPERATIONS
+        for mode in GenerationMode
+        if (label, mode) != ("GET /health", GenerationMode.NEGATIVE)  # nothing to do wrong
+    ],
+)
+def test_answers_are_as_the_document_says(
+    gate: RunningGate, label: str, mode: GenerationMode
+) -> None:
+    headers = {"X-Ryft-Token": gate.token or ""} if "queries" in label else {}
+
+    @given(case=OPERATIONS[label].as_strategy(generation_mode=mode))
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=not SECONDS,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    def send(case: schemathesis.Case[Any]) -> None:
+        case.call_and_validate(base_url=gate.url, headers=headers, checks=CHECKS, timeout=60)
+
+    send()
