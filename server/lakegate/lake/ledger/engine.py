@@ -4,8 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+
+from lakegate.errors import ErrorCode, LakegateError
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 15
@@ -17,9 +20,15 @@ WRITES = "lakegate_writes"
 
 
 def open_engine(url: str) -> Engine:
-    """Describe the database at an SQLAlchemy URL; nothing is asked of it yet."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
+    """Describe the database at an SQLAlchemy URL; nothing is asked of it yet.
+
+    Raises `LakegateError` (invalid_argument) for one that cannot hold a ledger.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise _useless() from None  # the URL may hold a password
+    if parsed.drivername in {"postgresql", "postgresql+psycopg"}:
         return create_engine(
             parsed,
             pool_pre_ping=True,
@@ -31,14 +40,22 @@ def open_engine(url: str) -> Engine:
                 "options": f"-c statement_timeout={STATEMENT_SECONDS}s",
             },
         )
+    if parsed.drivername not in {"sqlite", "sqlite+pysqlite"} or not parsed.database:
+        raise _useless()
+    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         parsed, pool_size=CONNECTIONS, connect_args={"timeout": SQLITE_BUSY_SECONDS}
     )
     event.listen(engine, "connect", _connect_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     return engine
+
+
+def _useless() -> LakegateError:
+    return LakegateError(
+        ErrorCode.INVALID_ARGUMENT,
+        "LAKEGATE_LEDGER_URL must be sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE",
+    )
 
 
 def _connect_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DB-API connection

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from tests.postgres import new_database, running_postgres
 
 from lakegate.batches import StreamPosition, TableName
+from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.ledger import schema
 from lakegate.lake.ledger.engine import now_ms, open_engine
@@ -330,6 +331,16 @@ def test_a_silent_database_is_not_asked_again_at_once(
     assert asked == [100.0]
     clock[0] = 111.0
     assert ledger.look_up(TABLE, ["key/k"]) == {}
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://u:secret@h/d", "postgresql+asyncpg://u:secret@h/d", "sqlite://", "secret", ""]
+)
+def test_a_url_that_can_hold_no_ledger_is_refused_at_the_start(url: str) -> None:
+    with pytest.raises(LakegateError, match="LAKEGATE_LEDGER_URL") as refusal:
+        Ledger(url)
+    assert refusal.value.code is ErrorCode.INVALID_ARGUMENT
+    assert "secret" not in str(refusal.value)
 
 
 def test_the_clock_is_in_milliseconds_since_the_epoch(
