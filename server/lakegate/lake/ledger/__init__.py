@@ -50,8 +50,8 @@ Why nothing is looked for in vain
 (b) and the search need the snapshot to be in the metadata. Retention (`looked_for`)
 reads the ledger after its base and spares every commit that a pending entry
 names, displaced ones included. A commit is named before it is made, and once
-made and settled it is never named again. Readers are not that careful: a table
-whose snapshots another engine expires within the life of a crash forgets.
+made and settled it is never named again. Another engine that expires snapshots does
+not ask the ledger: it has to keep them for as long as retries may come.
 
 Streams
 -------
