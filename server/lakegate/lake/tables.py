@@ -1,5 +1,6 @@
 """Tables: made, widened and described. Changes of a schema are commits of their own."""
 
+import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,8 @@ from lakegate.lake.schema import (
     widened,
 )
 from lakegate.lake.table_state import TableState, load_state, reload, state_of
+
+_audit = logging.getLogger("lakegate.audit")
 
 FORMAT_VERSION = "2"
 # Other writers of a schema are people and schema migrations: they are few.
@@ -109,17 +112,17 @@ def create_table(
     identifier = (name.database, name.table)
     try:
         ensure_namespace(catalog, name.database)
-        return state_of(
-            catalog.create_table(
-                identifier,
-                schema,
-                location=_new_location(catalog, name),
-                partition_spec=spec,
-                properties=all_properties,
-            )
+        table = catalog.create_table(
+            identifier,
+            schema,
+            location=_new_location(catalog, name),
+            partition_spec=spec,
+            properties=all_properties,
         )
     except TableAlreadyExistsError:
         return load_state(catalog, name)
+    _audit.info("made table %s", name)
+    return state_of(table)
 
 
 def widen(catalog: Catalog, state: TableState, name: TableName, rows: pa.Schema) -> TableState:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
+from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
 from lakegate.budget import Budget
@@ -32,7 +33,10 @@ class Workers:
     ) -> Result:
         """Run `function` in one of the threads."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, lambda: function(*args, **kwargs))
+        context = copy_context()  # so that its log lines name the request
+        return await loop.run_in_executor(
+            self._executor, lambda: context.run(function, *args, **kwargs)
+        )
 
     def room_to_decode(self, key: str, size: int) -> AbstractAsyncContextManager[object]:
         """Hold the memory that it takes to decode bodies of `size` bytes; wait for it."""

@@ -109,7 +109,10 @@ def _request_id(context: Context) -> str:
 
 
 async def _refuse(context: Context, error: LakegateError, request_id: str) -> None:
-    _log.warning("refused: %s: %s", error.code.value.name, shortened_message(error))
+    _log.warning("refused: %s", error.code.value.name)
+    # What is wrong with a request may quote it; what cannot be reached does not.
+    level = logging.WARNING if error.code is ErrorCode.UNAVAILABLE else logging.DEBUG
+    _log.log(level, "because %s", shortened_message(error))
     # The frames of the traceback hold the body, and are part of a cycle.
     error.__traceback__ = None
     await context.abort(
