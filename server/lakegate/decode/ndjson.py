@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from lakegate.batches import Body, DecodedGroup
 from lakegate.decode import props, types
+from lakegate.decode.cells import TooManyCellsError, check_cells
 from lakegate.decode.evolution import Evolution
 from lakegate.decode.lines import split_lines
 from lakegate.decode.names import Names
@@ -35,14 +36,26 @@ class NdjsonDecoder:
         """Decode a group of bodies.
 
         Refuses a body with `bad_request_body` where a line is no JSON object, or
-        has a value that the column of a table cannot hold.
+        has a value that the column of a table cannot hold; with `body_too_large` where
+        its rows spread over too many columns. Raises `TooManyCellsError` where only
+        the group does: each of its bodies may do alone.
         """
+        try:
+            return self._decode(bodies, schema)
+        except TooManyCellsError as error:
+            if len(bodies) > 1:
+                raise
+            return DecodedGroup(_table(schema, {}, 0), [error.refusal()])
+
+    def _decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
         lines = split_lines([body.data for body in bodies])
         refusals = Refusals(lines)
         rows = Rows(self._reader.read(lines, Names(schema), refusals))
+        check_cells(len(rows), len(rows.occurring))
         columns = rows.convert(schema, refusals)
         while True:
             evolution = self._evolve(bodies, schema, refusals, rows)
+            check_cells(len(rows), len(columns) + len(evolution.columns))
             brought, members = rows.resolve(evolution)
             if not props.refuse_members(schema, rows, members, refusals):
                 break

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakegate.decode.blocks import Block
+from lakegate.decode.cells import check_cells
 from lakegate.decode.exact import LineError, parse_line
 from lakegate.decode.exact_block import ExactRows
 from lakegate.decode.lines import Lines
@@ -43,6 +44,7 @@ class Reader:
         for start in range(0, max(len(rows), 0 if blocks else 1), _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
             blocks.append(_read_each(rows[part], text[part], names, refusals))
+            check_cells(start, max(len(block.known) for block in blocks))
         return blocks
 
     def _read_shape(

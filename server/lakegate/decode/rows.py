@@ -28,12 +28,17 @@ class Rows:
 
     def convert(self, schema: pa.Schema, refusals: Refusals) -> dict[str, pa.Array]:
         """Give the columns of the table that occur, in its types; refuse what does not fit."""
-        occurring = {slot for known in self._known for slot in known}
+        occurring = self.occurring
         return {
             column.name: self._convert(column, refusals)
             for column in schema
             if column.name in occurring
         }
+
+    @property
+    def occurring(self) -> set[str]:
+        """The columns of the table that occur."""
+        return {slot for known in self._known for slot in known}
 
     def __len__(self) -> int:
         """Give the number of rows."""

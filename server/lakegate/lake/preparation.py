@@ -42,9 +42,8 @@ async def prepare(table: WarmTable, members: Sequence[Member]) -> PreparedGroup:
 async def _prepare_or_refuse(
     table: WarmTable, decoder: Decoder, members: Sequence[Member], prepared: PreparedGroup
 ) -> None:
-    size = sum(member.size for member in members)
     try:
-        async with table.workers.room_to_decode(str(table.name), size):
+        async with table.workers.room_to_decode(str(table.name), *await _extent(table, members)):
             await _prepare(table, decoder, members, prepared)
     except (LakegateError, OSError, *CATALOG_FAILURES) as error:
         table.forget()
@@ -57,6 +56,14 @@ async def _prepare_or_refuse(
         # One of them broke the group; the others must not pay for it.
         for member in members:
             await _prepare_or_refuse(table, decoder, [member], prepared)
+
+
+async def _extent(table: WarmTable, members: Sequence[Member]) -> tuple[int, int]:
+    """Give the bytes of all bodies, and how many cells they may have: rows times columns."""
+    state = await table.state()
+    columns = len(state.arrow_schema) if state is not None else 0
+    rows = sum(member.batch.body.data.count(b"\n") + 1 for member in members)
+    return sum(member.size for member in members), rows * columns
 
 
 async def _prepare(

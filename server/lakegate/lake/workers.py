@@ -12,6 +12,8 @@ from lakegate.budget import Budget
 # Decoding a body and writing its rows takes at most so many times its size, for rows
 # that the decoder reads in columns (3.5 for 64 MiB, 7 for 16 MiB of small rows).
 DECODING_FACTOR = 8
+# What a cell takes on its way, a null too.
+CELL_BYTES = 16
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -38,9 +40,15 @@ class Workers:
             self._executor, lambda: context.run(function, *args, **kwargs)
         )
 
-    def room_to_decode(self, key: str, size: int) -> AbstractAsyncContextManager[object]:
-        """Hold the memory that it takes to decode bodies of `size` bytes; wait for it."""
-        return self._decoding.hold(key, DECODING_FACTOR * size)
+    def room_to_decode(
+        self, key: str, size: int, cells: int
+    ) -> AbstractAsyncContextManager[object]:
+        """Hold the memory that it takes to decode bodies of `size` bytes; wait for it.
+
+        `cells`: how many values and nulls there may be. What takes all the memory is alone.
+        """
+        needed = DECODING_FACTOR * size + CELL_BYTES * cells
+        return self._decoding.hold(key, min(needed, self._decoding.size))
 
     def close(self) -> None:
         """Wait for what runs and end the threads."""

@@ -1,0 +1,50 @@
+"""Rows with few fields each but many columns together: bounded, whatever the bytes were."""
+
+import pyarrow as pa
+import pytest
+
+from lakegate.batches import Body
+from lakegate.decode import cells
+from lakegate.decode.cells import TooManyCellsError
+from lakegate.decode.ndjson import NdjsonDecoder
+from lakegate.errors import ErrorCode, LakegateError
+
+COLUMNS = 100
+SCHEMA = pa.schema([("props", pa.string()), *((f"c{i}", pa.string()) for i in range(COLUMNS))])
+MAX_CELLS = 2000
+
+
+@pytest.fixture(autouse=True)
+def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells, "MAX_CELLS", MAX_CELLS)
+
+
+def sparse(rows: int, prefix: str = "c") -> Body:
+    return Body(b"\n".join(b'{"%s%d":1}' % (prefix.encode(), i % COLUMNS) for i in range(rows)))
+
+
+def test_a_body_of_too_many_cells_is_refused_and_told_to_split() -> None:
+    [refusal] = NdjsonDecoder().decode([sparse(MAX_CELLS // COLUMNS * 10)], SCHEMA).outcomes
+    assert isinstance(refusal, LakegateError)
+    assert refusal.code is ErrorCode.BODY_TOO_LARGE
+    assert refusal.message == (
+        "200 rows of 100 columns are more than 2000 cells: split the body into smaller batches"
+    )
+
+
+def test_new_columns_count_too() -> None:
+    decoder = NdjsonDecoder(max_new_columns=COLUMNS)
+    [refusal] = decoder.decode([sparse(200, "new")], pa.schema([("props", pa.string())])).outcomes
+    assert isinstance(refusal, LakegateError)
+
+
+def test_columns_that_do_not_occur_do_not_count() -> None:
+    decoded = NdjsonDecoder().decode([Body(b'{"c1":1}\n' * MAX_CELLS)], SCHEMA)
+    assert decoded.outcomes == [MAX_CELLS]
+
+
+def test_a_group_of_too_many_cells_is_left_to_be_decoded_one_by_one() -> None:
+    bodies = [sparse(15), sparse(200)]
+    with pytest.raises(TooManyCellsError):
+        NdjsonDecoder().decode(bodies, SCHEMA)
+    assert NdjsonDecoder().decode(bodies[:1], SCHEMA).outcomes == [15]
