@@ -27,6 +27,10 @@ class Hold:
         if size > self.size:
             await self.budget.extend(self, size - self.size, patience)
 
+    def move(self, key: str) -> None:
+        """Count for another key from now on."""
+        self.budget.move(self, key)
+
     def shrink(self, size: int) -> None:
         """Give back what is held beyond `size` bytes."""
         if size < self.size:
@@ -107,6 +111,14 @@ class Budget:
         """Take `size` bytes off `hold`."""
         self._add(hold, -size)
         self._serve()
+
+    def move(self, hold: Hold, key: str) -> None:
+        """Count `hold` for another key."""
+        size = hold.size
+        self._add(hold, -size)
+        hold.key = key
+        self._add(hold, size)
+        self._serve()  # its former key may have room now
 
     def _add(self, hold: Hold, size: int) -> None:
         hold.size += size

@@ -127,6 +127,18 @@ async def test_where_all_wait_for_one_another_the_last_is_refused() -> None:
     assert budget.used == 80
 
 
+async def test_a_hold_that_moves_leaves_room_for_its_former_key() -> None:
+    budget = Budget(100)
+    first = await budget.take("a", 50)
+    waiting = taking(budget, "a", 50)
+    await settle()
+    assert not waiting.done()
+    first.move("b")
+    await waiting
+    first.shrink(0)
+    assert budget.used == 50
+
+
 async def test_a_cancelled_wait_leaves_nothing_behind() -> None:
     budget = Budget(100)
     held = await budget.take("a", 100)

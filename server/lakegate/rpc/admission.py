@@ -22,6 +22,8 @@ from lakegate.settings import Settings
 
 # A message is a body and what surrounds it: names, keys, tags.
 MESSAGE_OVERHEAD_BYTES = 64 * 1024
+# The key of messages on their way in.
+READING = "reading"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,14 @@ class Admission:
             settings.admission_wait_seconds,
             settings.read_timeout_seconds,
         )
+
+    @property
+    def unknown(self) -> int:
+        """The room for what shows its size only when it is there, in bytes.
+
+        As much as it may take, but on a small budget not so much that it would be alone.
+        """
+        return min(self.max_body_bytes, self.budget.size // 4)
 
     def room(self, key: str, size: int) -> AbstractAsyncContextManager[Hold]:
         """Hold `size` bytes for `key`. Raises `LakegateError` (overloaded)."""
@@ -119,17 +129,19 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
     ) -> Callable[[AsyncIterator[bytes], Context], Awaitable[Any]]:
         behaviour: Any = handler.unary_unary
         parse = _parser(handler)
-        largest = self._admission.max_body_bytes + MESSAGE_OVERHEAD_BYTES
+        admission = self._admission
 
         async def answer(messages: AsyncIterator[bytes], context: Context) -> Any:  # noqa: ANN401
             caller = CALLER.get(None)
             if caller is None:  # a call that anybody may make brings no body
                 return await behaviour(parse(await _only(messages)), context)
             # How large the message is shows when it is there.
-            async with self._admission.room(caller.database, largest) as hold:
-                async with self._admission.reading():
+            async with admission.room(READING, admission.unknown) as hold:
+                async with admission.reading():
                     message = await _only(messages)
                 hold.shrink(len(message))
+                await admission.grow(hold, len(message))
+                hold.move(caller.database)
                 caller.sent(len(message))
                 request = parse(message)
                 del message

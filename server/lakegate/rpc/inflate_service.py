@@ -24,7 +24,7 @@ def add_inflate_servicer(server: grpc.aio.Server, admission: Admission) -> None:
 
     async def behaviour(data: bytes, context: Context) -> bytes:
         encoding = headers_of(context).get("content-encoding", "")
-        async with admission.room(SERVICE, admission.max_body_bytes):
+        async with admission.room(SERVICE, admission.unknown):
             return await asyncio.to_thread(inflate_whole, data, encoding, admission)
 
     handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {

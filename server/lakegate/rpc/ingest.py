@@ -152,9 +152,9 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
                 self._formats.of_media_type(content_type)
             part = chunk.data
             if inflating:
-                # It may inflate to anything, so for that moment there is room for all.
+                # It may inflate to anything, so for that moment there is room for much.
                 room = largest - size
-                await self._admission.grow(hold, largest)
+                await self._admission.grow(hold, size + self._admission.unknown)
                 part = await asyncio.to_thread(inflating.inflate, part, room)
             size += len(part)
             self._admission.check_size(size)

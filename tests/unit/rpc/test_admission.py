@@ -108,6 +108,23 @@ async def test_a_request_waits_for_room_and_is_answered_when_there_is(door: str)
         assert gate.budget.used == 0
 
 
+async def test_on_a_small_budget_messages_are_read_beside_others() -> None:
+    async with running(Budget(4 * MIB), patience=0) as gate:  # less than one body may have
+        await gate.budget.take("elsewhere", 3 * MIB)
+        await gate.stub.Ingest(REQUEST)
+        assert len(gate.lake.batches) == 1
+        assert gate.budget.used == 3 * MIB
+
+
+async def test_a_message_that_is_larger_than_thought_waits_for_more_room() -> None:
+    async with running(Budget(4 * MIB), patience=0) as gate:
+        await gate.budget.take("elsewhere", 2 * MIB)
+        large = IngestRequest(table="orders", ndjson=bytes(3 * MIB))
+        assert retry_delay(await refusal(gate.stub.Ingest(large))) == 1.0
+        assert gate.lake.batches == []
+        assert gate.budget.used == 2 * MIB
+
+
 @pytest.mark.parametrize("door", ["message", "body"])
 async def test_a_request_that_waits_too_long_is_told_when_to_come_again(door: str) -> None:
     async with running(Budget(16 * MIB), patience=0) as gate:
