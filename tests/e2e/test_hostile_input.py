@@ -148,17 +148,21 @@ def test_a_bomb_is_refused_within_the_memory_that_a_body_may_have(
 # Bodies that take their time.
 
 
-async def test_a_body_that_stops_halfway_is_given_up(gate: RunningGate) -> None:
-    headers = b"X-Table: slow\r\nContent-Length: 1000\r\n"
-    status, body = await raw(gate, post(headers), b'{"a":1}\n')
+@pytest.mark.parametrize("path", ["/v1/ingest", QUERIES])
+async def test_a_body_that_stops_halfway_is_given_up(gate: RunningGate, path: str) -> None:
+    headers = b"X-Table: slow\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n"
+    headers += f"X-Ryft-Token: {gate.token}\r\n".encode()
+    status, body = await raw(gate, post(headers, path.encode()), b'{"query":"')
     assert (status, json.loads(body)["error"]["code"]) == (408, "request_timeout")
     assert not gate.catalog().table_exists(("default", "slow"))
 
 
-async def test_a_body_that_trickles_is_given_up_too(gate: RunningGate) -> None:
+@pytest.mark.parametrize("path", [b"/v1/ingest", QUERIES.encode()])
+async def test_a_body_that_trickles_is_given_up_too(gate: RunningGate, path: bytes) -> None:
     host, _, port = gate.http_addr.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(post(b"X-Table: slow\r\nContent-Length: 1000000\r\n"))
+    token = f"X-Ryft-Token: {gate.token}\r\nContent-Type: application/json\r\n".encode()
+    writer.write(post(token + b"X-Table: slow\r\nContent-Length: 1000000\r\n", path))
 
     async def trickle() -> None:
         while True:
