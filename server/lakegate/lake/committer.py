@@ -195,9 +195,10 @@ class TableCommitter:
                 member.leave()
 
     async def _acknowledge(self, prepared: PreparedGroup, claims: Claims, snapshot_id: str) -> None:
+        """Answer, then settle: whoever asks in between finds the commit by its id."""
         committed = prepared.committed(snapshot_id)
-        await claims.settle(committed)
         prepared.acknowledge(committed)
+        await claims.settle(committed)
 
     async def _current_snapshot_id(self) -> str:
         try:

@@ -7,12 +7,12 @@ entries of a group commit go together through
 2. *commit*: the snapshot's summary carries the commit id (`lakegate.commit-id`);
 3. *settle*: one transaction writes (applied, what the acknowledgement says).
 
-Only then come the answers. An applied entry is replayed. A pending one has a
-claimant that is at work, slow, or dead, and nobody can tell which. Its lease is
-waited for, and its commit id looked for in the table's snapshots: found, it is
-settled and replayed; not found, and the lease over, the entry is *taken over*:
-the ledger's row gets the new commit id, if it has still the old one, and keeps
-the old ones as *displaced*.
+The answers come after the commit; who asks before the settle finds the commit by
+its id. An applied entry is replayed. A pending one has a claimant that is at work,
+slow, or dead, and nobody can tell which. Its lease is waited for, and its commit id
+looked for in the table's snapshots: found, it is settled and replayed; not found, and
+the lease over, the entry is *taken over*: the ledger's row gets the new commit id, if
+it has still the old one, and keeps the old ones as *displaced*.
 
 Why the rows of an entry are in the table at most once
 ------------------------------------------------------

@@ -69,7 +69,7 @@ class At(Enum):
     CONFLICT = auto()  # it failed, or nobody knows
     REBASED = auto()  # the base is read again
     COMMITTED = auto()
-    SETTLED = auto()
+    ANSWERED = auto()  # … and not settled yet
 
 
 @dataclass(frozen=True)
@@ -231,14 +231,14 @@ def _server_steps(  # noqa: C901, PLR0912 - one case for each place a server can
         case At.REBASED:
             yield _renew(world, number, server, rules)
         case At.COMMITTED:
+            yield become(world.answered(server.keys, server.commit_id), at=At.ANSWERED)
+        case At.ANSWERED:
             settled = {
                 key: Row(row.attempts, applied=True)
                 for key, row in world.rows
                 if row.attempts[-1] == server.commit_id
             }
-            yield become(world.with_rows(settled), at=At.SETTLED)
-        case At.SETTLED:
-            yield world.answered(server.keys, server.commit_id).with_server(number, Server())
+            yield world.with_rows(settled).with_server(number, Server())
 
 
 def _look_into_table(world: World, number: int, server: Server) -> World:

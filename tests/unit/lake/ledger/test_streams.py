@@ -178,8 +178,10 @@ async def test_an_offset_that_was_swept_is_replayed_without_its_counts(
     settings: Settings, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     no_lease = settings.model_copy(update={"ledger_lease_seconds": 0})
+    before = Lake(open_catalog(settings.catalog, settings.home), no_lease)
+    *_, last = await send(before, decoder, *range(5))
+    await before.close()  # all is settled
     lake = Lake(open_catalog(settings.catalog, settings.home), no_lease)
-    *_, last = await send(lake, decoder, *range(5))
     assert lake._ledger.sweep(key_ttl_ms=-1000, stream_ttl_ms=60_000, limit=100) == 4
     early, late, following = await send(lake, decoder, 2, 4, 5)
     await lake.close()
