@@ -14,7 +14,7 @@ from lakegate.batches import DEFAULT_DATABASE
 from lakegate.decode.arrow import ArrowDecoder
 from lakegate.decode.ndjson import NdjsonDecoder
 from lakegate.decode.query_events import QueryEventDecoder
-from lakegate.envoy import running_envoy
+from lakegate.envoy.process import running_envoy
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.lake import Lake

@@ -17,7 +17,7 @@ from google.api.httpbody_pb2 import HttpBody
 from grpc_health.v1 import health_pb2_grpc as grpc_health_pb2_grpc
 from grpc_health.v1.health import aio as grpc_health
 
-from lakegate.envoy import Envoy, running_envoy
+from lakegate.envoy.process import Envoy, running_envoy
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.admission import Admission
 from lakegate.rpc.inflate_service import add_inflate_servicer

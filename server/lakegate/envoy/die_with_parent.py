@@ -1,6 +1,6 @@
 """Become another program that the kernel kills when the parent dies, however it dies.
 
-`python -m lakegate.die_with_parent PARENT_PID PROGRAM ARGUMENT…`, on Linux; elsewhere
+`python -m lakegate.envoy.die_with_parent PARENT_PID PROGRAM ARGUMENT…`, on Linux; elsewhere
 the program just runs. The work is done here, in a process of one thread, because it
 is not safe between fork and exec of a process that has many.
 """

@@ -1,4 +1,4 @@
-"""The command `lakegate`: arguments in, words out, nothing else."""
+"""`lakegate up | serve | sql | tables | …`: what a user types, and what is printed."""
 
 import sys
 from collections.abc import Coroutine
@@ -7,16 +7,21 @@ import click
 import duckdb
 import uvloop
 
-from lakegate import gateway, sql
+from lakegate import gateway
+from lakegate.cli import sql
+from lakegate.cli.maintain import maintain
+from lakegate.cli.token import token
 from lakegate.errors import LakegateError
 from lakegate.gateway import Gate
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.listing import describe_all
 from lakegate.log import configure_logging
-from lakegate.maintain_command import maintain
 from lakegate.memory import return_large_blocks
 from lakegate.settings import Settings, read_settings
-from lakegate.token_command import token
+
+# How long a thread may hold the interpreter while the event loop waits for it. Python's
+# 5 ms, met at every step of a request, is most of the time of a request.
+_SWITCH_SECONDS = 0.0005
 
 _BANNER = """\
 Lakegate is up.
@@ -106,6 +111,7 @@ def _banner(settings: Settings, gate: Gate) -> str:
 def _run(settings: Settings, command: Coroutine[None, None, None]) -> None:
     configure_logging(settings.log_level)
     return_large_blocks()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         uvloop.run(command)
     except LakegateError as error:

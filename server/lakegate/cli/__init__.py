@@ -1,0 +1,1 @@
+"""The command `lakegate`: arguments in, words out, nothing else."""
