@@ -138,7 +138,7 @@ def _no_errors_in_envoys_log() -> Iterator[None]:
     """A script error in a filter does not fail a request: it is only logged."""
     errors: list[str] = []
     handler = logging.Handler(logging.ERROR)
-    handler.emit = lambda record: errors.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: errors.append(record.getMessage())  # type: ignore[method-assign]  # a handler made of one function
     log = logging.getLogger("lakegate.envoy")
     log.addHandler(handler)
     try:

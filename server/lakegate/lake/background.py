@@ -76,7 +76,7 @@ class BackgroundMaintenance:
     async def _run(self) -> None:
         while True:
             # Servers that started together need not do this together.
-            await asyncio.sleep(self._interval_seconds * random.uniform(0.5, 1.5))  # noqa: S311
+            await asyncio.sleep(self._interval_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
             await self.look()
 
     async def look(self) -> None:

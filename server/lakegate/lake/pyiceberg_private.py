@@ -41,4 +41,4 @@ def updated_metadata(table: Table, updates: tuple[TableUpdate, ...]) -> TableMet
 
 def next_metadata_version(table: Table) -> int:
     """Give the number that the name of the table's next metadata file begins with."""
-    return MetastoreCatalog._parse_metadata_version(table.metadata_location) + 1  # noqa: SLF001
+    return MetastoreCatalog._parse_metadata_version(table.metadata_location) + 1  # noqa: SLF001 - as said above

@@ -131,7 +131,7 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         parse = _parser(handler)
         admission = self._admission
 
-        async def answer(messages: AsyncIterator[bytes], context: Context) -> Any:  # noqa: ANN401
+        async def answer(messages: AsyncIterator[bytes], context: Context) -> Any:  # noqa: ANN401 - any message
             caller = CALLER.get(None)
             if caller is None:  # a call that anybody may make brings no body
                 return await behaviour(parse(await _only(messages)), context)

@@ -170,7 +170,7 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
     def _answering_stream(
         self, behaviour: Callable[[Any, Context], AsyncIterator[Any]], method: str
     ) -> Callable[[Any, Context], AsyncIterator[Any]]:
-        async def answer(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
+        async def answer(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401 - any message
             await self._admit(method, context)
             async for response in behaviour(requests, context):
                 yield response

@@ -60,7 +60,7 @@ def answering_stream(
 ) -> Callable[[Any, Context], AsyncIterator[Any]]:
     """Wrap a handler that answers with a stream: what it raises ends the call as a status."""
 
-    async def answer(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
+    async def answer(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401 - any message
         with _call(method, context) as request_id:
             try:
                 async for response in behaviour(requests, context):

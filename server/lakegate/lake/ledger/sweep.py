@@ -61,7 +61,7 @@ class LedgerSweep:
     async def _run(self) -> None:
         while True:
             # Servers that started together need not do this together.
-            await asyncio.sleep(INTERVAL_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
+            await asyncio.sleep(INTERVAL_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
             try:
                 forgotten = await self.sweep()
             except LedgerUnavailableError as error:
