@@ -1,6 +1,7 @@
 """The catalog: where tables are found by name, and where a commit becomes true."""
 
 import contextlib
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,9 +17,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.durable_file_io import DurableFileIO
 from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
+from lakegate.lake.sqlite import BUSY_SECONDS, prepare_connection
 
-# How long a connection waits for another process to release SQLite's write lock.
-SQLITE_BUSY_SECONDS = 15
 OPEN_ATTEMPTS = 10
 # What ends the path of a URI.
 _ENDS_A_PATH = frozenset("?#")
@@ -56,7 +56,7 @@ def _open_embedded(name: str, home: Path, *, fsync: bool) -> Catalog:
     warehouse = home / "warehouse"
     warehouse.mkdir(parents=True, exist_ok=True)
     database = str(home / "catalog.db")
-    url = URL.create("sqlite", database=database, query={"timeout": str(SQLITE_BUSY_SECONDS)})
+    url = URL.create("sqlite", database=database, query={"timeout": str(BUSY_SECONDS)})
     uri = url.render_as_string()
     # Iceberg's locations are URIs that nothing is escaped in: engines take the path as it stands.
     location = f"file://{warehouse}"
@@ -64,7 +64,7 @@ def _open_embedded(name: str, home: Path, *, fsync: bool) -> Catalog:
     if fsync:
         properties[PY_IO_IMPL] = f"{DurableFileIO.__module__}.{DurableFileIO.__name__}"
     catalog = _opened_together(lambda: LeanSqlCatalog(name, **properties))
-    event.listen(catalog.engine, "connect", _write_ahead)
+    event.listen(catalog.engine, "connect", _connected)
     catalog.engine.dispose()  # so that every connection in use has met the listener
     return catalog
 
@@ -80,10 +80,8 @@ def _opened_together(open_: Callable[[], C]) -> C:
     return open_()
 
 
-def _write_ahead(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DB-API connection
-    """Let readers go on while one writes; a commit is on the disk before it returns."""
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
+def _connected(connection: sqlite3.Connection, _record: object) -> None:
+    prepare_connection(connection)
 
 
 def _flat(properties: dict[str, Any]) -> dict[str, str]:

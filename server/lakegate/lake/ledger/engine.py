@@ -1,7 +1,7 @@
 """The ledger's database: SQLite or PostgreSQL, and its clock."""
 
+import sqlite3
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
@@ -9,10 +9,10 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.lake.sqlite import BUSY_SECONDS, prepare_connection
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 15
-SQLITE_BUSY_SECONDS = 30
 CONNECTIONS = 8
 # An execution option: the transaction writes, so it takes SQLite's write lock at its
 # beginning. To take it later fails where another writer came between.
@@ -43,9 +43,7 @@ def open_engine(url: str) -> Engine:
     if parsed.drivername not in {"sqlite", "sqlite+pysqlite"} or not parsed.database:
         raise _useless()
     Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(
-        parsed, pool_size=CONNECTIONS, connect_args={"timeout": SQLITE_BUSY_SECONDS}
-    )
+    engine = create_engine(parsed, pool_size=CONNECTIONS, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _connect_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -58,11 +56,10 @@ def _useless() -> LakegateError:
     )
 
 
-def _connect_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DB-API connection
+def _connect_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # `_begin_sqlite` begins transactions
-    connection.execute("PRAGMA journal_mode=WAL")
-    # A claim that a power failure takes back would let a batch in twice.
-    connection.execute("PRAGMA synchronous=FULL")
+    # On the disk: a claim that a power failure takes back would let a batch in twice.
+    prepare_connection(connection)
 
 
 def _begin_sqlite(connection: Connection) -> None:
