@@ -16,15 +16,13 @@ from sqlalchemy import (
     func,
     insert,
     select,
-    text,
     update,
 )
 from sqlalchemy.exc import SQLAlchemyError
 
 from lakegate.access.tokens import Permission, Token, digest_of, new_secret, parse_permissions
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.lake.ledger.engine import WRITES, now_ms, open_engine
-from lakegate.lake.ledger.schema import ADVISORY_LOCK
+from lakegate.lake.ledger.engine import alone, now_ms, open_engine, transaction
 
 _METADATA = MetaData()
 
@@ -103,7 +101,7 @@ class TokenStore:
     def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
         try:
             self._make_table()
-            with self._begin(writes=writes) as connection:
+            with transaction(self._engine, writes=writes) as connection:
                 yield connection
         except SQLAlchemyError as error:
             raise LakegateError(
@@ -113,17 +111,9 @@ class TokenStore:
     def _make_table(self) -> None:
         if self._ready:
             return
-        with self._begin(writes=True) as connection:
-            if connection.dialect.name == "postgresql":  # one server at a time
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
+        with alone(self._engine) as connection:
             _METADATA.create_all(connection)
         self._ready = True
-
-    @contextmanager
-    def _begin(self, *, writes: bool) -> Iterator[Connection]:
-        options = {WRITES: writes}
-        with self._engine.connect().execution_options(**options) as connection, connection.begin():
-            yield connection
 
 
 def _stored(row: Row[tuple[object, ...]]) -> StoredToken:

@@ -17,7 +17,7 @@ from lakegate.budget import Budget, Hold
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.auth import CALLER
 from lakegate.rpc.headers import Context
-from lakegate.rpc.wrapping import Handler, method_of
+from lakegate.rpc.wrapping import Handler, WrappingInterceptor
 from lakegate.settings import Settings
 
 # A message is a body and what surrounds it: names, keys, tags.
@@ -87,7 +87,7 @@ class Admission:
             ) from None
 
 
-class AdmissionInterceptor(grpc.aio.ServerInterceptor):
+class AdmissionInterceptor(WrappingInterceptor):
     """Reads the message of a call when there is room for it.
 
     Left to itself, gRPC reads it before anybody is asked. On the wire a call of one
@@ -98,15 +98,9 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         """Ask `admission` for room."""
         self._admission = admission
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler:
-        """Wrap the handler of a call; its caller is known by now."""
-        handler = await continuation(handler_call_details)
-        if handler is None or method_of(handler_call_details) is None:
-            return handler
+    def wrap(self, handler: Handler, method: str) -> Handler:
+        """Let the handler read on demand; the caller is known by now."""
+        del method
         if not handler.request_streaming:
             return grpc.stream_unary_rpc_method_handler(
                 self._on_demand(handler), response_serializer=handler.response_serializer
@@ -125,7 +119,7 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         return wrapped
 
     def _on_demand(
-        self, handler: "grpc.RpcMethodHandler[Any, Any]"
+        self, handler: Handler
     ) -> Callable[[AsyncIterator[bytes], Context], Awaitable[Any]]:
         behaviour: Any = handler.unary_unary
         parse = _parser(handler)
@@ -151,7 +145,7 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         return answer
 
 
-def _parser(handler: "grpc.RpcMethodHandler[Any, Any]") -> Callable[[bytes], Any]:
+def _parser(handler: Handler) -> Callable[[bytes], Any]:
     """Give what parses a message. It raises `LakegateError` (invalid_argument)."""
     deserialize: Callable[[bytes], Any] = handler.request_deserializer or bytes
 

@@ -11,16 +11,13 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-import grpc
-import grpc.aio
-
 from lakegate.access.keyring import Keyring
 from lakegate.access.tokens import Permission, Token, digest_of, id_of
 from lakegate.batches import DEFAULT_DATABASE
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.headers import Context, headers_of
 from lakegate.rpc.rates import Rates
-from lakegate.rpc.wrapping import Handler, method_of, wrapped
+from lakegate.rpc.wrapping import Handler, WrappingInterceptor, wrapped
 
 _BEARER = "bearer "
 
@@ -133,7 +130,7 @@ class Caller:
 CALLER: ContextVar[Caller] = ContextVar("caller")
 
 
-class AuthInterceptor(grpc.aio.ServerInterceptor):
+class AuthInterceptor(WrappingInterceptor):
     """Lets a call of ours begin if its caller may; what it raises is for `CallInterceptor`."""
 
     def __init__(self, keyring: Keyring, rates: Rates, *, open_to_anybody: bool) -> None:
@@ -145,16 +142,8 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
         self._rates = rates
         self._open_to_anybody = open_to_anybody
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler:
-        """Wrap the handler of a call; other services' calls pass as they are."""
-        handler = await continuation(handler_call_details)
-        method = method_of(handler_call_details)
-        if handler is None or method is None:
-            return handler
+    def wrap(self, handler: Handler, method: str) -> Handler:
+        """Let the handler be called by those who may."""
         return wrapped(handler, method, self._answering, self._answering_stream)
 
     def _answering(

@@ -5,18 +5,15 @@ away from it. The messages are plain bytes: a compressed body in, the body out.
 """
 
 import asyncio
-from typing import Any
 
 import grpc
 import grpc.aio
 
 from lakegate.rpc.admission import Admission
-from lakegate.rpc.headers import headers_of
+from lakegate.rpc.headers import Context, headers_of
 from lakegate.rpc.inflate import inflater
 
 SERVICE = "lakegate.v1.InflateService"
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 def add_inflate_servicer(server: grpc.aio.Server, admission: Admission) -> None:

@@ -14,7 +14,7 @@ from lakegate.errors import ErrorCode, LakegateError
 from lakegate.log import REQUEST_ID
 from lakegate.rpc.headers import Context
 from lakegate.rpc.status import error_metadata, grpc_status_code, shortened_message
-from lakegate.rpc.wrapping import Handler, method_of, wrapped
+from lakegate.rpc.wrapping import Handler, WrappingInterceptor, wrapped
 
 REQUEST_ID_KEY = "x-request-id"
 _MAX_REQUEST_ID_CHARACTERS = 128
@@ -22,19 +22,11 @@ _MAX_REQUEST_ID_CHARACTERS = 128
 _log = logging.getLogger("lakegate.rpc")
 
 
-class CallInterceptor(grpc.aio.ServerInterceptor):
+class CallInterceptor(WrappingInterceptor):
     """Gives a call of ours its request id, and ends it in the error vocabulary."""
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler:
-        """Wrap the handler of a call; other services' calls pass as they are."""
-        handler = await continuation(handler_call_details)
-        method = method_of(handler_call_details)
-        if handler is None or method is None:
-            return handler
+    def wrap(self, handler: Handler, method: str) -> Handler:
+        """Let what the handler raises end the call as a status."""
         return wrapped(handler, method, answering, answering_stream)
 
 

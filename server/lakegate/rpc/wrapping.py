@@ -1,26 +1,44 @@
 """Interceptors: how one wraps the handlers of our calls."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 import grpc
+import grpc.aio
 
 _OUR_SERVICES = "/lakegate.v1."
 
-# The stubs make it generic, the runtime does not. None: no such method.
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
+# The stubs make it generic, the runtime does not.
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+# None: there is no such method.
+Found: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 # Takes what handles a call, and the name of its method.
 Wrapper: TypeAlias = Callable[[Any, str], Any]
 
 
-def method_of(details: grpc.HandlerCallDetails) -> str | None:
-    """Give the method of a call of ours, as `Service/Method`; None for others' services."""
-    method = details.method
-    return method.removeprefix(_OUR_SERVICES) if method.startswith(_OUR_SERVICES) else None
+class WrappingInterceptor(grpc.aio.ServerInterceptor, ABC):
+    """Wraps the handlers of our calls; those of other services pass as they are."""
+
+    @abstractmethod
+    def wrap(self, handler: Handler, method: str) -> Handler:
+        """Give what handles a call instead of `handler`; `method` is `Service/Method`."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Found]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Found:
+        """Wrap the handler of a call, if there is one."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or not method.startswith(_OUR_SERVICES):
+            return handler
+        return self.wrap(handler, method.removeprefix(_OUR_SERVICES))
 
 
 def wrapped(
-    handler: "grpc.RpcMethodHandler[Any, Any]",
+    handler: Handler,
     method: str,
     answering: Wrapper,
     answering_stream: Wrapper,

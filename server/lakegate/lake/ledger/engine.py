@@ -1,9 +1,11 @@
 """The ledger's database: SQLite or PostgreSQL, and its clock."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import BigInteger, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import BigInteger, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -16,7 +18,9 @@ STATEMENT_SECONDS = 15
 CONNECTIONS = 8
 # An execution option: the transaction writes, so it takes SQLite's write lock at its
 # beginning. To take it later fails where another writer came between.
-WRITES = "lakegate_writes"
+_WRITES = "lakegate_writes"
+# Any number that no other program locks in the same database.
+_ADVISORY_LOCK = 5_123_487_001
 
 
 def open_engine(url: str) -> Engine:
@@ -49,6 +53,23 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+@contextmanager
+def transaction(engine: Engine, *, writes: bool = False) -> Iterator[Connection]:
+    """Open a transaction; it is committed at the end of the block. Raises `SQLAlchemyError`."""
+    options = {_WRITES: writes}
+    with engine.connect().execution_options(**options) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def alone(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that writes while no other server is in one like it."""
+    with transaction(engine, writes=True) as connection:
+        if engine.dialect.name == "postgresql":  # SQLite has one writer at a time
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
+        yield connection
+
+
 def _useless() -> LakegateError:
     return LakegateError(
         ErrorCode.INVALID_ARGUMENT,
@@ -63,7 +84,7 @@ def _connect_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(WRITES, False)
+    writes = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

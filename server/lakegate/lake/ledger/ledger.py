@@ -38,7 +38,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lakegate.batches import StreamPosition, TableName
 from lakegate.lake.failures import LedgerUnavailableError
-from lakegate.lake.ledger.engine import WRITES, now_ms, open_engine
+from lakegate.lake.ledger.engine import now_ms, open_engine, transaction
 from lakegate.lake.ledger.entries import Attempt, Committed, Entry, Record
 from lakegate.lake.ledger.schema import ENTRIES, LedgerTooNewError, migrate
 
@@ -218,11 +218,7 @@ class Ledger:
             raise LedgerUnavailableError("it did not answer a moment ago")
         try:
             self._migrate_once()
-            options = {WRITES: writes}
-            with (
-                self._engine.connect().execution_options(**options) as connection,
-                connection.begin(),
-            ):
+            with transaction(self._engine, writes=writes) as connection:
                 yield connection
         except SQLAlchemyError as error:
             # A database that is silent is not asked by every group: those without keys wait too.

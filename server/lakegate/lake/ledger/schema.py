@@ -16,10 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-from lakegate.lake.ledger.engine import WRITES
-
-# Any number that no other program locks in the same database.
-ADVISORY_LOCK = 5_123_487_001
+from lakegate.lake.ledger.engine import alone
 
 _METADATA = MetaData()
 
@@ -94,9 +91,7 @@ def migrate(engine: Engine) -> None:
 
     Raises `LedgerTooNewError`.
     """
-    with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
-        if engine.dialect.name == "postgresql":
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
+    with alone(engine) as connection:
         version = _version(connection)
         if version > len(MIGRATIONS):
             raise LedgerTooNewError(
