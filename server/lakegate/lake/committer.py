@@ -129,9 +129,11 @@ class TableCommitter:
 
     async def _pace(self) -> None:
         """Wait until the table may commit again, if its senders share commits: then more will."""
-        wait = self._last_commit + self._policy.interval_seconds - time.monotonic()
-        if self._busy and wait > 0:
-            await asyncio.sleep(wait)
+        if self._busy:
+            await asyncio.sleep(
+                self._last_commit + self._policy.interval_seconds - time.monotonic()
+            )
+            await self.table.workers.precedence.give_way()
         self._last_commit = time.monotonic()
 
     async def _until_worthwhile(self, commit: asyncio.Task[None]) -> None:
@@ -160,6 +162,8 @@ class TableCommitter:
         if self._gathered_bytes < EARLY_BYTES:
             self._early.clear()
         self._busy = len(group) > 1
+        if len(group) == 1 and size < EARLY_BYTES:
+            self.table.workers.precedence.give(group[0].answer)
         return group
 
     async def _commit(self, prepared: PreparedGroup) -> None:
@@ -168,6 +172,8 @@ class TableCommitter:
         claims = self.once.claims(commit.id, prepared.rows)
         try:
             if prepared.files:
+                if len(prepared.rows) > 1:
+                    await self.table.workers.precedence.give_way()
                 await self._commit_files(prepared, commit, claims)
             elif prepared.rows:
                 await claims.own(None)

@@ -8,6 +8,7 @@ from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
 from lakegate.budget import Budget
+from lakegate.lake.precedence import Precedence
 
 # Decoding a body and writing its rows takes at most so many times its size, for rows
 # that the decoder reads in columns (3.5 for 64 MiB, 7 for 16 MiB of small rows).
@@ -24,6 +25,7 @@ class Workers:
 
     def __init__(self, threads: int, decoding_bytes: int) -> None:
         """Have up to `threads` of them, and `decoding_bytes` of memory for decoding."""
+        self.precedence = Precedence()
         self._decoding = Budget(decoding_bytes)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="lake")
 

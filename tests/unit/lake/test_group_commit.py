@@ -1,7 +1,7 @@
 """Batches that gather share a commit, and each gets its own answer."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +10,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
 from tests.unit.lake.lines import ORDERS, LinesDecoder, batch, raw_batch
 from tests.unit.lake.reading import duckdb_rows, labels, load
+from tests.unit.waiting import until
 
 from lakegate.batches import Acknowledgement, Body, DecodedGroup, TableName
 from lakegate.errors import ErrorCode, LakegateError
@@ -23,12 +24,6 @@ async def refusal(answer: object) -> LakegateError:
     with pytest.raises(LakegateError) as caught:
         await answer  # type: ignore[misc] # any awaitable
     return caught.value
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - there is no event to wait for
-            await asyncio.sleep(0.001)
 
 
 async def test_rows_are_in_the_snapshot_that_is_acknowledged(
