@@ -25,6 +25,7 @@ from bench.load import LINE, Load, run
 
 from lakegate import gateway
 from lakegate.batches import Acknowledgement, Batch, Body, TableName
+from lakegate.cli.main import tune_process
 from lakegate.decode.ndjson import NdjsonDecoder
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.lake import Lake
@@ -100,6 +101,7 @@ def serve(what: str) -> None:
         return Acknowledgement("1", 1, 1, len(batch.body.data))
 
     logging.basicConfig(level=logging.WARNING)
+    tune_process()
     up = gateway.up(Settings(), lambda gate: print(gate.http_addr, flush=True))
     if what == "echo":
         with mock.patch.object(Lake, "append", acknowledge_at_once):

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 # How often a group is decoded anew because another writer changed the schema meanwhile.
 DECODING_ATTEMPTS = 20
+# The lines of more than this are counted in a thread.
+COUNTED_AT_ONCE_BYTES = 64 * 1024
 
 
 async def prepare(table: WarmTable, members: Sequence[Member]) -> PreparedGroup:
@@ -62,8 +64,15 @@ async def _extent(table: WarmTable, members: Sequence[Member]) -> tuple[int, int
     """Give the bytes of all bodies, and how many cells they may have: rows times columns."""
     state = await table.state()
     columns = len(state.arrow_schema) if state is not None else 0
-    rows = sum(member.batch.body.data.count(b"\n") + 1 for member in members)
-    return sum(member.size for member in members), rows * columns
+    size = sum(member.size for member in members)
+    if size < COUNTED_AT_ONCE_BYTES:
+        return size, _rows(members) * columns
+    return size, await table.workers.run(_rows, members) * columns
+
+
+def _rows(members: Sequence[Member]) -> int:
+    """Count the lines of all bodies."""
+    return sum(member.batch.body.data.count(b"\n") + 1 for member in members)
 
 
 async def _prepare(
