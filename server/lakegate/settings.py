@@ -95,7 +95,7 @@ class Settings(BaseSettings):
         default=None,
         description=(
             "The authority that Envoy and the server know each other by, PEM; with it they speak "
-            "mutual TLS, for which the next four must be set."
+            "mutual TLS, for which the next four must be set. All are read again when they change."
         ),
     )
     grpc_tls_cert: Path | None = Field(

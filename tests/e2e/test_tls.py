@@ -122,22 +122,31 @@ def test_a_new_certificate_is_taken_without_a_restart(
 # Between Envoy and the server.
 
 
-@pytest.fixture(scope="module")
-def mutual(authority: trustme.CA, folder: Path) -> Mapping[str, str]:
+def put_mutual(authority: trustme.CA, folder: Path) -> Mapping[str, Path]:
+    """Put certificates for both sides of an authority, and its own; give the settings."""
     server = put(authority.issue_cert("lakegate"), folder, "server")
-    client = put(authority.issue_cert("envoy"), folder, "envoy")
-    ca = folder / "ca.crt"
-    authority.cert_pem.write_to_path(ca)
-    names = ("GRPC_TLS_CERT", "GRPC_TLS_KEY", "ENVOY_TLS_CERT", "ENVOY_TLS_KEY")
-    paths = dict(zip(names, (*server, *client), strict=True)) | {"GRPC_TLS_CA": ca}
-    return {f"LAKEGATE_{name}": str(path) for name, path in paths.items()}
+    envoy = put(authority.issue_cert("envoy"), folder, "envoy")
+    new, ca = folder / "ca.new", folder / "ca.crt"
+    new.write_bytes(authority.cert_pem.bytes())
+    new.replace(ca)
+    names = ("grpc_tls_cert", "grpc_tls_key", "envoy_tls_cert", "envoy_tls_key")
+    return dict(zip(names, (*server, *envoy), strict=True)) | {"grpc_tls_ca": ca}
+
+
+def variables(settings: Mapping[str, Path]) -> Mapping[str, str]:
+    return {f"LAKEGATE_{name.upper()}": str(path) for name, path in settings.items()}
+
+
+@pytest.fixture(scope="module")
+def mutual(authority: trustme.CA, folder: Path) -> Mapping[str, Path]:
+    return put_mutual(authority, folder)
 
 
 @pytest.fixture(scope="module")
 def behind(
-    mutual: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
+    mutual: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningGate]:
-    with running_gate(tmp_path_factory.mktemp("mutual") / "home", mutual) as running:
+    with running_gate(tmp_path_factory.mktemp("mutual") / "home", variables(mutual)) as running:
         yield running
 
 
@@ -163,10 +172,10 @@ def test_envoy_and_the_server_know_each_other(behind: RunningGate) -> None:
 
 
 def test_the_server_talks_to_nobody_without_a_certificate(
-    behind: RunningGate, authority: trustme.CA, mutual: Mapping[str, str]
+    behind: RunningGate, authority: trustme.CA, mutual: Mapping[str, Path]
 ) -> None:
     ca = authority.cert_pem.bytes()
-    own = [Path(mutual[f"LAKEGATE_ENVOY_TLS_{part}"]).read_bytes() for part in ("KEY", "CERT")]
+    own = [mutual[f"envoy_tls_{part}"].read_bytes() for part in ("key", "cert")]
     stranger = trustme.CA().issue_cert("envoy")
     another = [stranger.private_key_pem.bytes(), stranger.cert_chain_pems[0].bytes()]
     ssl_credentials = grpc.ssl_channel_credentials
@@ -177,24 +186,57 @@ def test_the_server_talks_to_nobody_without_a_certificate(
     assert health(behind.grpc_addr, ssl_credentials(ca, *own)) is grpc.StatusCode.OK
 
 
+def known_to(authority: trustme.CA) -> grpc.ChannelCredentials:
+    """Give what Envoy would show a server of that authority."""
+    envoy = authority.issue_cert("envoy")
+    chain = envoy.cert_chain_pems[0].bytes()
+    return grpc.ssl_channel_credentials(
+        authority.cert_pem.bytes(), envoy.private_key_pem.bytes(), chain
+    )
+
+
+def test_the_server_takes_the_certificates_of_a_new_authority_without_a_restart(
+    tmp_path: Path,
+) -> None:
+    former, new = trustme.CA(), trustme.CA()
+    settings = put_mutual(former, tmp_path / "certificates")
+    with running_gate(tmp_path / "home", variables(settings)) as gate:
+        assert health(gate.grpc_addr, known_to(former)) is grpc.StatusCode.OK
+        assert health(gate.grpc_addr, known_to(new)) is grpc.StatusCode.UNAVAILABLE
+        put_mutual(new, tmp_path / "certificates")
+        assert health(gate.grpc_addr, known_to(new)) is grpc.StatusCode.OK
+        assert health(gate.grpc_addr, known_to(former)) is grpc.StatusCode.UNAVAILABLE
+        settings["grpc_tls_ca"].unlink()  # half way through a change of the files
+        assert health(gate.grpc_addr, known_to(new)) is grpc.StatusCode.OK
+
+
+async def test_envoy_takes_the_certificates_of_a_new_authority_without_a_restart(
+    behind: RunningGate, authority: trustme.CA, tmp_path: Path
+) -> None:
+    settings = put_mutual(trustme.CA(), tmp_path / "certificates")
+    async with (
+        running_envoy(free_ports().model_copy(update=settings), behind.grpc_addr) as envoy,
+        httpx.AsyncClient(base_url=f"http://{envoy.http_addr}") as http,
+    ):
+        assert (await http.get("/health")).status_code == 503
+        put_mutual(authority, tmp_path / "certificates")
+        deadline = time.monotonic() + WAIT_SECONDS
+        while (await http.get("/health")).status_code != 200:
+            assert time.monotonic() < deadline
+
+
 @pytest.mark.parametrize("impostor", ["another authority", "another name"])
 async def test_envoy_talks_to_no_other_server(
-    behind: RunningGate, mutual: Mapping[str, str], folder: Path, impostor: str
+    behind: RunningGate, mutual: Mapping[str, Path], folder: Path, impostor: str
 ) -> None:
-    ca = Path(mutual["LAKEGATE_GRPC_TLS_CA"])
+    ca = mutual["grpc_tls_ca"]
     server = behind.grpc_addr
     if impostor == "another authority":
         ca = folder / "another.crt"
         trustme.CA().cert_pem.write_to_path(ca)
     else:
         server = behind.http_addr
-    settings = free_ports().model_copy(
-        update={
-            "grpc_tls_ca": ca,
-            "envoy_tls_cert": Path(mutual["LAKEGATE_ENVOY_TLS_CERT"]),
-            "envoy_tls_key": Path(mutual["LAKEGATE_ENVOY_TLS_KEY"]),
-        }
-    )
+    settings = free_ports().model_copy(update={**mutual, "grpc_tls_ca": ca})
     async with running_envoy(settings, server) as envoy, httpx.AsyncClient() as http:
         answer = await http.get(f"http://{envoy.http_addr}/health")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")

@@ -33,67 +33,77 @@ def tls_values(settings: Settings, directory: Path) -> dict[str, object]:
         "listener_filters": [inspector] if with_tls else [],
         "chain_match": {"transport_protocol": "tls"} if with_tls else {},
         "downstream_transport_socket": _downstream(settings, directory),
-        "upstream_transport_socket": _upstream(settings),
+        "upstream_transport_socket": _upstream(settings, directory),
     }
 
 
 def _downstream(settings: Settings, directory: Path) -> dict[str, Any]:
     if settings.tls_cert is None or settings.tls_key is None:
         return _PLAIN
-    secret = directory / "certificate.json"
-    secret.write_text(json.dumps(_secret(settings.tls_cert, settings.tls_key)))
-    source = {
-        "name": "certificate",
-        "sds_config": {"path_config_source": {"path": str(secret)}, "resource_api_version": "V3"},
-    }
+    certificate = _certificate(settings.tls_cert, settings.tls_key)
     return _socket(
         "DownstreamTlsContext",
         {
             "tls_params": _PARAMETERS,
             "alpn_protocols": ["h2", "http/1.1"],
-            "tls_certificate_sds_secret_configs": [source],
+            "tls_certificate_sds_secret_configs": [_secret(directory, "callers", certificate)],
         },
     )
 
 
-def _secret(certificate: Path, key: Path) -> dict[str, Any]:
-    """Give the answer of a secret discovery service, which watches the certificate's folder."""
-    return {
-        "resources": [
-            {
-                "@type": f"{_TLS}.Secret",
-                "name": "certificate",
-                "tls_certificate": {
-                    "certificate_chain": {"filename": str(certificate.absolute())},
-                    "private_key": {"filename": str(key.absolute())},
-                    "watched_directory": {"path": str(certificate.absolute().parent)},
-                },
-            }
-        ]
-    }
-
-
-def _upstream(settings: Settings) -> dict[str, Any]:
-    if settings.grpc_tls_ca is None:
+def _upstream(settings: Settings, directory: Path) -> dict[str, Any]:
+    if not (settings.grpc_tls_ca and settings.envoy_tls_cert and settings.envoy_tls_key):
         return _PLAIN
-    certificate = {
-        "certificate_chain": {"filename": str(settings.envoy_tls_cert)},
-        "private_key": {"filename": str(settings.envoy_tls_key)},
-    }
-    validation = {
-        "trusted_ca": {"filename": str(settings.grpc_tls_ca)},
-        "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": SERVER_NAME}}],
+    certificate = _certificate(settings.envoy_tls_cert, settings.envoy_tls_key)
+    authority = {
+        "validation_context": {
+            "trusted_ca": _file(settings.grpc_tls_ca),
+            "watched_directory": _folder(settings.grpc_tls_ca),
+            "match_typed_subject_alt_names": [
+                {"san_type": "DNS", "matcher": {"exact": SERVER_NAME}}
+            ],
+        }
     }
     return _socket(
         "UpstreamTlsContext",
         {
             "tls_params": _PARAMETERS,
             "alpn_protocols": ["h2"],
-            "tls_certificates": [certificate],
-            "validation_context": validation,
+            "tls_certificate_sds_secret_configs": [_secret(directory, "server", certificate)],
+            "validation_context_sds_secret_config": _secret(directory, "authority", authority),
         },
         sni=SERVER_NAME,
     )
+
+
+def _certificate(certificate: Path, key: Path) -> dict[str, Any]:
+    return {
+        "tls_certificate": {
+            "certificate_chain": _file(certificate),
+            "private_key": _file(key),
+            "watched_directory": _folder(certificate),
+        }
+    }
+
+
+def _file(path: Path) -> dict[str, str]:
+    return {"filename": str(path.absolute())}
+
+
+def _folder(path: Path) -> dict[str, str]:
+    return {"path": str(path.absolute().parent)}
+
+
+def _secret(directory: Path, name: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Give the source of a secret: a file, as a secret discovery service would answer.
+
+    Envoy reads a secret again when a file is moved into its folder.
+    """
+    answer = directory / f"{name}.json"
+    secret = {"@type": f"{_TLS}.Secret", "name": name, **content}
+    answer.write_text(json.dumps({"resources": [secret]}))
+    source = {"path_config_source": {"path": str(answer)}, "resource_api_version": "V3"}
+    return {"name": name, "sds_config": source}
 
 
 def _socket(context: str, common: dict[str, Any], **more: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from lakegate.rpc.ingest import IngestServicer, Streams
 from lakegate.rpc.interceptor import CallInterceptor
 from lakegate.rpc.query_events import QueryEventServicer, add_query_event_servicer
 from lakegate.rpc.tables import Tables, TableServicer
+from lakegate.rpc.tls import mutual_tls
 from lakegate.settings import Settings
 from lakegate.v1 import (
     health_pb2,
@@ -97,15 +98,10 @@ class Server:
             await self._health.set(service, grpc_health_pb2.HealthCheckResponse.SERVING)
 
     def _listen(self) -> int:
-        settings = self._settings
-        if not (settings.grpc_tls_ca and settings.grpc_tls_cert and settings.grpc_tls_key):
-            return self._server.add_insecure_port(settings.grpc_addr)
-        credentials = grpc.ssl_server_credentials(
-            [(settings.grpc_tls_key.read_bytes(), settings.grpc_tls_cert.read_bytes())],
-            root_certificates=settings.grpc_tls_ca.read_bytes(),
-            require_client_auth=True,  # only Envoy's, and those of who has one of that authority
-        )
-        return self._server.add_secure_port(settings.grpc_addr, credentials)
+        credentials = mutual_tls(self._settings)
+        if credentials is None:
+            return self._server.add_insecure_port(self._settings.grpc_addr)
+        return self._server.add_secure_port(self._settings.grpc_addr, credentials)
 
     async def stop(self) -> None:
         """Answer what is under way, refuse what is new, then close.
