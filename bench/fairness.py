@@ -24,9 +24,7 @@ FLOODS = (Load(32, 1), Load(32, 1000), Load(32, 20_000))
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_SECONDS
-    print(
-        f"{'flood of another table':28} {'idle ms':>8} {'flooded ms':>10} {'ratio':>6}  of the turns"
-    )
+    print("flood of another table        idle ms flooded ms  ratio  by turn")
     with serving("gate") as address:
         ask(address, 1)  # makes the table
         for flood in FLOODS:
