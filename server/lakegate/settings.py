@@ -118,6 +118,12 @@ class Settings(BaseSettings):
         default=1000, ge=1, description="How many columns a table may have; the rest go to props."
     )
 
+    max_tables: int = Field(
+        default=10_000,
+        ge=0,
+        description="How many tables of a database rows may make, those there included; 0 is any.",
+    )
+
     # How much may go on at once
     memory_budget_bytes: int = Field(
         default=0,

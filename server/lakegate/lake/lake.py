@@ -16,6 +16,7 @@ from lakegate.lake.ledger.ledger import Ledger
 from lakegate.lake.ledger.once import replayed
 from lakegate.lake.ledger.sweep import LedgerSweep, TimeToLive
 from lakegate.lake.maintenance.policy import MaintenancePolicy
+from lakegate.lake.table_limit import TableLimit
 from lakegate.lake.table_state import load_state
 from lakegate.lake.tables import TableDescription, TableShape, describe, ensure_table
 from lakegate.lake.warm_table import WarmTable
@@ -36,6 +37,7 @@ class Lake:
         """Serve the tables of `catalog`."""
         decoding_bytes = settings.memory_budget // 2
         self._catalog = catalog
+        self._table_limit = TableLimit(catalog, settings.max_tables)
         self._ledger = Ledger(settings.ledger_database, settings.ledger_lease_seconds)
         maintenance = MaintenancePolicy.of(settings)
         self._policy = CommitPolicy(
@@ -143,7 +145,7 @@ class Lake:
     def _committer(self, name: TableName) -> TableCommitter:
         committer = self._committers.get(name)
         if committer is None:
-            table = WarmTable(self._catalog, name, self._workers)
+            table = WarmTable(self._catalog, name, self._workers, self._table_limit)
             committer = self._committers[name] = TableCommitter(table, self._policy, self._ledger)
             self._drop_idle()
         self._committers.move_to_end(name)

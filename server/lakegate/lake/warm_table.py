@@ -10,6 +10,7 @@ from lakegate.batches import TableName
 from lakegate.lake.failures import ColumnConflictError, TableMissingError
 from lakegate.lake.old_metadata import OldMetadata
 from lakegate.lake.schema import new_columns
+from lakegate.lake.table_limit import TableLimit
 from lakegate.lake.table_state import TableState, load_state
 from lakegate.lake.tables import create_table, widen
 from lakegate.lake.workers import Workers
@@ -25,13 +26,19 @@ class WarmTable:
     which the state is forgotten and read anew.
     """
 
-    def __init__(self, catalog: Catalog, name: TableName, workers: Workers) -> None:
-        """Know the table `name`, which need not exist yet; what blocks goes to `workers`."""
+    def __init__(
+        self, catalog: Catalog, name: TableName, workers: Workers, limit: TableLimit
+    ) -> None:
+        """Know the table `name`, which need not exist yet; what blocks goes to `workers`.
+
+        `limit`: whether rows may make it.
+        """
         self.name = name
         self.catalog = catalog
         self.workers = workers
         self.lock = asyncio.Lock()
         self.old_metadata = OldMetadata()
+        self._limit = limit
         self._state: TableState | None = None
 
     async def state(self) -> TableState | None:
@@ -68,8 +75,13 @@ class WarmTable:
         self._state = None
 
     async def create(self, columns: pa.Schema) -> TableState:
-        """Make the table. Raises `ColumnConflictError` where another server made it otherwise."""
+        """Make the table for rows.
+
+        Raises `ColumnConflictError` where another server made it otherwise, and
+        `LakegateError` (table_not_found) where the database has too many.
+        """
         async with self.lock:
+            await self.workers.run(self._limit.check, self.name)
             state = await self.workers.run(create_table, self.catalog, self.name, columns)
             self.remember(state)
             if new_columns(columns, state.arrow_schema).names:
