@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +19,7 @@ from lakegate.lake.failures import TableMissingError, TableReplacedError
 from lakegate.lake.maintenance.maintain import Maintenance
 from lakegate.lake.maintenance.plan import FAN_IN, SmallFiles
 from lakegate.lake.maintenance.policy import MaintenancePolicy
+from lakegate.lake.periodic import Periodic
 from lakegate.lake.warm_table import WarmTable
 
 log = logging.getLogger(__name__)
@@ -54,30 +54,19 @@ class BackgroundMaintenance:
         """Look every `interval_seconds` at the tables that `committers` write to."""
         self._maintenance = Maintenance(catalog, policy)
         self._policy = policy
-        self._interval_seconds = interval_seconds
         self._committers = committers
         self._known: WeakKeyDictionary[TableCommitter, _Known] = WeakKeyDictionary()
         self._thread = ThreadPoolExecutor(1, "maintenance", initializer=_be_nice)
-        self._task: asyncio.Task[None] | None = None
+        self._looks = Periodic(interval_seconds, self.look)
 
     def start(self) -> None:
         """Begin, on the running event loop; later calls do nothing."""
-        if self._task is None and self._interval_seconds > 0:
-            self._task = asyncio.create_task(self._run())
+        self._looks.start()
 
     async def stop(self) -> None:
         """End; what is under way is finished."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._looks.stop()
         await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
-
-    async def _run(self) -> None:
-        while True:
-            # Servers that started together need not do this together.
-            await asyncio.sleep(self._interval_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
-            await self.look()
 
     async def look(self) -> None:
         """Maintain each table that needs it."""

@@ -74,7 +74,7 @@ class Lake:
             raise draining()
         self._maintenance.start()
         if is_named(batch):
-            self._ledger_sweep.start()
+            self._ledger_sweep.periodic.start()
         while (first := self._committer(batch.table).once.first_of(batch)) is not None:
             if (acknowledgement := await replayed(first)) is not None:
                 return acknowledgement
@@ -136,7 +136,7 @@ class Lake:
         """Refuse new batches, answer those accepted, and let go of the catalog."""
         self._closed = True
         await self._maintenance.stop()
-        await self._ledger_sweep.stop()
+        await self._ledger_sweep.periodic.stop()
         await asyncio.gather(*(committer.drain() for committer in self._committers.values()))
         self._workers.close()
         self._catalog.close()

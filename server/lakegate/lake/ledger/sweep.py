@@ -1,13 +1,11 @@
 """What the ledger forgets, a little at a time, beside everything else."""
 
-import asyncio
-import contextlib
 import logging
-import random
 from dataclasses import dataclass
 
 from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.ledger.ledger import Ledger
+from lakegate.lake.periodic import Periodic
 from lakegate.lake.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -33,19 +31,7 @@ class LedgerSweep:
         self._ledger = ledger
         self._workers = workers
         self._time_to_live = time_to_live
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin, on the running event loop; later calls do nothing."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        """End; a transaction under way is finished by its thread."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        self.periodic = Periodic(INTERVAL_SECONDS, self._sweep_or_wait)
 
     async def sweep(self) -> int:
         """Forget all whose time is over now; return how many entries that were."""
@@ -58,13 +44,10 @@ class LedgerSweep:
             if some < BATCH:
                 return forgotten
 
-    async def _run(self) -> None:
-        while True:
-            # Servers that started together need not do this together.
-            await asyncio.sleep(INTERVAL_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
-            try:
-                forgotten = await self.sweep()
-            except LedgerUnavailableError as error:
-                log.warning("The ledger is not swept now: %s", error)
-            else:
-                log.debug("The ledger has forgotten %d entries", forgotten)
+    async def _sweep_or_wait(self) -> None:
+        try:
+            forgotten = await self.sweep()
+        except LedgerUnavailableError as error:
+            log.warning("The ledger is not swept now: %s", error)
+        else:
+            log.debug("The ledger has forgotten %d entries", forgotten)
