@@ -14,6 +14,9 @@ from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 from typing_extensions import override
 
 _BUFFER_BYTES = 256 * 1024
+# Of manifests and manifest lists. The metadata file that names them comes after them, into
+# the same folder, which is synced then.
+MANIFEST_SUFFIX = ".avro"
 
 
 class DurableFileIO(PyArrowFileIO):
@@ -37,7 +40,7 @@ class _DurableFile(PyArrowFile):
 
 
 class _SyncedFile(io.FileIO):
-    """A file that syncs itself, and its name in its folder, when it is closed."""
+    """A file that syncs itself, and the names in its folder, when it is closed."""
 
     @override
     def close(self) -> None:
@@ -47,7 +50,9 @@ class _SyncedFile(io.FileIO):
             os.fsync(self.fileno())
         finally:
             super().close()
-        _sync_folder(Path(os.fsdecode(self.name)).parent)
+        path = Path(os.fsdecode(self.name))
+        if path.suffix != MANIFEST_SUFFIX:
+            _sync_folder(path.parent)
 
 
 def _make_folder(folder: Path) -> None:

@@ -33,11 +33,7 @@ def merged(state: TableState, commit_id: str, write: WriteEntries) -> tuple[Mani
     if enabled.lower() == "false" or len(manifests) < FAN_IN:
         return manifests
     for number, mergeable in enumerate(_mergeable(manifests)):
-        entries = [
-            _existing(entry)
-            for manifest in mergeable
-            for entry in manifest.fetch_manifest_entry(state.io)
-        ]
+        entries = [entry for manifest in mergeable for entry in _read(state, manifest)]
         gone = set(mergeable)
         manifests = tuple(manifest for manifest in manifests if manifest not in gone)
         if entries:
@@ -73,6 +69,11 @@ def _magnitude(manifest: ManifestFile) -> int:
     return len(str(_entries(manifest)))
 
 
-def _existing(entry: ManifestEntry) -> ManifestEntry:
-    entry.status = ManifestEntryStatus.EXISTING
-    return entry
+def _read(state: TableState, manifest: ManifestFile) -> Sequence[ManifestEntry]:
+    """Give the entries of a manifest, as a later snapshot has them."""
+    if known := state.entries.get(manifest.manifest_path):
+        return known
+    entries = manifest.fetch_manifest_entry(state.io)
+    for entry in entries:
+        entry.status = ManifestEntryStatus.EXISTING
+    return entries

@@ -8,6 +8,7 @@ attempts; what depends on the parent (manifest list, totals) is made anew.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import cast
 
 from pyiceberg.avro.codecs import AvroCompressionCodec
@@ -61,21 +62,35 @@ class Append:
 
         Raises PyIceberg's `CommitFailedException` where `state` is stale.
         """
-        existing = merged(
-            state,
-            self.commit_id,
-            lambda name, spec_id, entries: write_entries(
-                state, name, spec_id, self.snapshot_id, entries
-            ),
-        )
-        manifests = numbered(state, (*self.manifests, *existing))
+        written = {manifest.manifest_path: self._existing(state) for manifest in self.manifests}
+
+        def write(name: str, spec_id: int, entries: Sequence[ManifestEntry]) -> ManifestFile:
+            manifest = write_entries(state, name, spec_id, self.snapshot_id, entries)
+            written[manifest.manifest_path] = entries
+            return manifest
+
+        manifests = numbered(state, (*self.manifests, *merged(state, self.commit_id, write)))
         snapshot = new_snapshot(
             state,
             self.snapshot_id,
             manifests,
             summary(state, Operation.APPEND, self.commit_id, added=self.files),
         )
-        return commit_snapshot(state, snapshot, manifests, expired)
+        return commit_snapshot(state, snapshot, manifests, expired, written)
+
+    def _existing(self, state: TableState) -> Sequence[ManifestEntry]:
+        """Give the entries of the files as the next snapshot after this one has them."""
+        sequence_number = state.metadata.next_sequence_number()
+        return [
+            ManifestEntry.from_args(
+                status=ManifestEntryStatus.EXISTING,
+                snapshot_id=self.snapshot_id,
+                sequence_number=sequence_number,
+                file_sequence_number=sequence_number,
+                data_file=file,
+            )
+            for file in self.files
+        ]
 
 
 def new_append(state: TableState, files: Sequence[DataFile], commit_id: str) -> Append:
@@ -164,8 +179,12 @@ def commit_snapshot(
     snapshot: Snapshot,
     manifests: tuple[ManifestFile, ...],
     expired: Sequence[int],
+    written: Mapping[str, Sequence[ManifestEntry]] = MappingProxyType({}),
 ) -> TableState:
-    """Make `snapshot` the current one of `main`, if `state` is still how things are."""
+    """Make `snapshot` the current one of `main`, if `state` is still how things are.
+
+    `written`: what is in the manifests that were written for it, by path.
+    """
     metadata = state.metadata
     main = metadata.refs.get(MAIN_BRANCH)
     updates: list[TableUpdate] = [
@@ -189,7 +208,7 @@ def commit_snapshot(
         ),
         tuple(updates),
     )
-    return state.after(response, manifests)
+    return state.after(response, manifests, written)
 
 
 def summary(

@@ -6,14 +6,16 @@ warm between commits and thrown away when the catalog says that it is stale.
 
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.io import FileIO
-from pyiceberg.manifest import ManifestFile
+from pyiceberg.manifest import ManifestEntry, ManifestFile
 from pyiceberg.table import CommitTableResponse, Table
 from pyiceberg.table.locations import LocationProvider, load_location_provider
 from pyiceberg.table.metadata import TableMetadata
@@ -21,6 +23,9 @@ from pyiceberg.table.metadata import TableMetadata
 from lakegate.batches import TableName
 from lakegate.lake.failures import TableMissingError, TableReplacedError
 from lakegate.lake.schema import arrow_schema
+
+# Entries of manifests that a state keeps, times columns: each has some half a kilobyte of bounds.
+KEPT_VALUES = 1000
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class TableState:
     # When this was read from the catalog, on the monotonic clock: credentials
     # that the catalog hands out with a table end some day.
     loaded_at: float = field(default_factory=time.monotonic)
+    # What is in small manifests that were written here, by path: merging them reads no file.
+    entries: Mapping[str, Sequence[ManifestEntry]] = field(default_factory=dict)
 
     @property
     def metadata(self) -> TableMetadata:
@@ -65,9 +72,12 @@ class TableState:
         return str(current) if current is not None else ""
 
     def after(
-        self, response: CommitTableResponse, manifests: tuple[ManifestFile, ...]
+        self,
+        response: CommitTableResponse,
+        manifests: tuple[ManifestFile, ...],
+        written: Mapping[str, Sequence[ManifestEntry]] = MappingProxyType({}),
     ) -> "TableState":
-        """Give the state that a commit led to."""
+        """Give the state that a commit led to; `written`: what is in the manifests it wrote."""
         table = Table(
             self.table.name(),
             response.metadata,
@@ -76,7 +86,22 @@ class TableState:
             self.table.catalog,
             self.table.config,
         )
-        return TableState(table, manifests, self.loaded_at)
+        entries = _kept({**self.entries, **written}, manifests, table)
+        return TableState(table, manifests, self.loaded_at, entries)
+
+
+def _kept(
+    entries: Mapping[str, Sequence[ManifestEntry]], manifests: Sequence[ManifestFile], table: Table
+) -> dict[str, Sequence[ManifestEntry]]:
+    """Keep the entries of manifests that are still there, as far as memory allows."""
+    room = KEPT_VALUES // max(len(table.metadata.schema().fields), 1)
+    kept = {}
+    for manifest in manifests:
+        known = entries.get(manifest.manifest_path, ())
+        if 0 < len(known) <= room:
+            kept[manifest.manifest_path] = known
+            room -= len(known)
+    return kept
 
 
 def load_state(catalog: Catalog, name: TableName) -> TableState:

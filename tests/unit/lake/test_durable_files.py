@@ -16,18 +16,18 @@ from lakegate.settings import Settings
 
 
 @pytest.fixture
-def synced(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The paths that were synced before the last time that a commit was made known."""
-    before_commit: set[str] = set()
-    so_far: set[str] = set()
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths that were synced before the last time that a commit was made known, in order."""
+    before_commit: list[str] = []
+    so_far: list[str] = []
     fsync, swap = os.fsync, LeanSqlCatalog._swap
 
     def noting(descriptor: int) -> None:
         fsync(descriptor)
-        so_far.add(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        so_far.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
 
     def making_known(catalog: LeanSqlCatalog, table: Table, location: str) -> None:
-        before_commit.update(so_far)
+        before_commit[:] = so_far
         swap(catalog, table, location)
 
     monkeypatch.setattr(os, "fsync", noting)
@@ -50,27 +50,37 @@ def files_of(table: Table) -> set[str]:
 
 
 async def test_every_file_of_a_commit_is_synced_before_the_commit(
-    lake: Lake, catalog: Catalog, decoder: LinesDecoder, synced: set[str]
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder, synced: list[str]
 ) -> None:
     await lake.append(batch(decoder, {"label": "a"}))
     files = files_of(load(catalog))
     assert len(files) == 4
-    assert files <= synced
+    assert files <= set(synced)
 
 
 async def test_the_names_of_new_files_and_folders_are_synced_too(
-    lake: Lake, catalog: Catalog, decoder: LinesDecoder, synced: set[str]
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder, synced: list[str]
 ) -> None:
     await lake.append(batch(decoder, {"label": "a"}))
     folders = {str(Path(file).parent) for file in files_of(load(catalog))}
     table = {str(Path(folder).parent) for folder in folders}
-    assert folders | table <= synced
+    assert folders | table <= set(synced)
+
+
+async def test_names_are_synced_when_the_last_file_of_a_commit_is_there(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder, synced: list[str]
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+    await lake.append(batch(decoder, {"label": "b"}))
+    for file in files_of(load(catalog)) & set(synced):
+        assert str(Path(file).parent) in synced[synced.index(file) :]
+    assert synced[-1] == str(Path(load(catalog).metadata_location.removeprefix("file://")).parent)
 
 
 async def test_a_machine_that_never_loses_its_power_need_not_sync(
-    settings: Settings, decoder: LinesDecoder, synced: set[str]
+    settings: Settings, decoder: LinesDecoder, synced: list[str]
 ) -> None:
     lake = Lake(open_catalog(settings.catalog, settings.home, fsync=False), settings)
     await lake.append(batch(decoder, {"label": "a"}))
     await lake.close()
-    assert synced == set()
+    assert synced == []

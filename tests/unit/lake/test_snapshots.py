@@ -4,17 +4,18 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog
+from pyiceberg.manifest import ManifestFile
 from pyiceberg.table.snapshots import Operation
 from tests.unit.lake.lines import COLUMNS, ORDERS, LinesDecoder, batch
 from tests.unit.lake.reading import duckdb_rows, file_rows, labels, load
 
 from lakegate.batches import Body, DecodedGroup, TableName
-from lakegate.lake import old_metadata
+from lakegate.lake import old_metadata, table_state
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
@@ -117,6 +118,37 @@ async def test_manifests_are_left_alone_where_the_table_says_so(
         await lake.append(batch(decoder, {"label": str(number)}))
     table = load(catalog)
     assert len(table.current_snapshot().manifests(table.io)) == 12  # type: ignore[union-attr] # there is one
+
+
+async def test_manifests_written_here_are_merged_without_reading_them(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object) -> NoReturn:
+        raise AssertionError("a manifest was read")
+
+    names = [f"{number:03d}" for number in range(105)]
+    with monkeypatch.context() as patch:
+        patch.setattr(ManifestFile, "fetch_manifest_entry", read)
+        for name in names:
+            await lake.append(batch(decoder, {"label": name}))
+    table = load(catalog)
+    files = table.inspect.entries().to_pylist()
+    assert len(files) == len(names)
+    assert sorted(entry["sequence_number"] for entry in files) == list(range(1, 106))
+    assert len({entry["snapshot_id"] for entry in files}) == len(names)
+    assert labels(catalog) == duckdb_rows(catalog) == names
+
+
+async def test_what_is_in_manifests_is_kept_as_far_as_memory_allows(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_state, "KEPT_VALUES", 10)
+    for number in range(25):
+        await lake.append(batch(decoder, {"label": f"{number:02d}"}))
+    state = await lake._committer(ORDERS).table.state()
+    assert state is not None
+    assert sum(map(len, state.entries.values())) == 10 // len(state.arrow_schema)
+    assert labels(catalog) == duckdb_rows(catalog) == [f"{n:02d}" for n in range(25)]
 
 
 async def test_merged_manifests_keep_what_other_partition_specs_wrote(
