@@ -35,10 +35,11 @@ class Addressed(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a method asks of its caller."""
+    """What a method asks of its caller. `counted`: whether it is a request of its own."""
 
     permission: Permission
     addressed: Addressed
+    counted: bool = True
 
 
 RULES: Mapping[str, Rule | None] = {
@@ -48,8 +49,8 @@ RULES: Mapping[str, Rule | None] = {
     "IngestService/GetStream": Rule(Permission.INGEST, Addressed.IN_MESSAGE),
     "QueryEventService/PushQueries": Rule(Permission.INGEST, Addressed.BY_TOKEN),
     "QueryEventService/StreamQueries": Rule(Permission.INGEST, Addressed.BY_TOKEN),
-    # Envoy asks it for the caller, before PushQueries.
-    "InflateService/Inflate": Rule(Permission.INGEST, Addressed.BY_TOKEN),
+    # Envoy asks it for the caller, before PushQueries, which counts for both.
+    "InflateService/Inflate": Rule(Permission.INGEST, Addressed.BY_TOKEN, counted=False),
     "TableService/EnsureTable": Rule(Permission.PROVISION, Addressed.IN_MESSAGE),
     "TableService/GetTable": Rule(Permission.READ, Addressed.IN_MESSAGE),
     "TableService/ListTables": Rule(Permission.READ, Addressed.IN_MESSAGE),
@@ -110,11 +111,15 @@ class Caller:
 
     def begin(self) -> None:
         """Count a request. Raises `LakegateError` (overloaded)."""
-        self._rates.begin(self._id)
+        if self._rule.counted:
+            self._rates.begin(self._id)
+        else:
+            self._rates.check(self._id)
 
     def sent(self, size: int) -> None:
         """Count the bytes of a request."""
-        self._rates.sent(self._id, size)
+        if self._rule.counted:
+            self._rates.sent(self._id, size)
 
     @property
     def _id(self) -> str:

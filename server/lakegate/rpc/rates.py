@@ -39,7 +39,13 @@ class Rates:
         self._buckets: OrderedDict[str, tuple[_Bucket, _Bucket]] = OrderedDict()
 
     def begin(self, token_id: str) -> None:
-        """Count a request. Raises `LakegateError` (overloaded) that says when to come again.
+        """Count a request. Raises as `check` does."""
+        self.check(token_id)
+        if any(self._rates):
+            self._take(token_id, 1, 0)
+
+    def check(self, token_id: str) -> None:
+        """Raise `LakegateError` (overloaded) that says when to come again, if it is too early.
 
         The bytes of a request are known at its end: whoever sent more than the rate
         allows waits with the next request until the rate has caught up.
@@ -54,7 +60,6 @@ class Rates:
                     f"the token sends more than its {bucket.rate:g} {what} a second",
                     retry_after_seconds=(needed - bucket.level) / bucket.rate,
                 )
-        self._take(token_id, 1, 0)
 
     def sent(self, token_id: str, size: int) -> None:
         """Count the bytes of a request."""
