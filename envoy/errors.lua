@@ -51,11 +51,9 @@ function envoy_on_request(handle)
     refuse(handle, "415", "unsupported_media_type", request_id,
       "Content-Encoding must be gzip, zstd or identity")
   elseif headers:get(":path"):find("^/v1/ingest") then
-    if encoding == "identity" and length then
-      -- The transcoder makes chunks of the body and drops its length, but the
-      -- server wants to know how much memory to set aside.
-      headers:add("lakegate-expected-bytes", tostring(length))
-    end
+    -- The transcoder makes chunks of the body and drops its length, but the
+    -- server wants to know how much memory to set aside; 0: for a chunk at a time.
+    headers:add("lakegate-expected-bytes", tostring(encoding == "identity" and length or 0))
   elseif headers:get(":path"):find("^/ingest/push/queries") then
     if encoding ~= "identity" then
       inflate(handle, encoding, request_id)

@@ -19,6 +19,18 @@ def return_large_blocks() -> None:
         mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
+def return_free_memory() -> None:
+    """Give back to the system what is free between other blocks (glibc only). Blocks."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(0)
+
+
+def resident_memory() -> int:
+    """Give the bytes of memory that the process has, proc_pid_statm(5); 0 where nothing tells."""
+    fields = _read(Path("/proc/self/statm")).split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if fields else 0
+
+
 def memory_limit(root: Path = Path("/")) -> int:
     """Give the bytes that the process may take: its container's limit, or the machine's memory.
 

@@ -1,11 +1,12 @@
-"""The memory that a process may take is what its container's control groups say."""
+"""The memory that a process has, and that it may take: what control groups say."""
 
 import os
 from pathlib import Path
 
+import psutil
 import pytest
 
-from lakegate.memory import memory_limit
+from lakegate.memory import memory_limit, resident_memory, return_free_memory
 
 MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 GIB = 1024**3
@@ -53,3 +54,9 @@ def test_a_container_has_its_limit(tmp_path: Path, files: dict[str, str]) -> Non
 )
 def test_without_one_it_is_the_machines_memory(tmp_path: Path, files: dict[str, str]) -> None:
     assert memory_limit(system(tmp_path, files)) == MACHINE
+
+
+def test_the_memory_that_a_process_has_is_what_others_see() -> None:
+    return_free_memory()
+    seen = psutil.Process().memory_info().rss
+    assert resident_memory() == pytest.approx(seen, rel=0.1)

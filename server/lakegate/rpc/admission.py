@@ -15,15 +15,16 @@ from google.protobuf.message import DecodeError
 
 from lakegate.budget import Budget, Hold
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.rpc.auth import CALLER
+from lakegate.rpc.auth import CALLER, Caller
+from lakegate.rpc.guard import Kind, MemoryGuard, watermark
 from lakegate.rpc.headers import Context
 from lakegate.rpc.wrapping import Handler, WrappingInterceptor
 from lakegate.settings import Settings
 
 # A message is a body and what surrounds it: names, keys, tags.
 MESSAGE_OVERHEAD_BYTES = 64 * 1024
-# The key of messages on their way in.
-READING = "reading"
+# The keys of messages on their way in begin so; databases have no such names.
+READING = "reading "
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,14 @@ class Admission:
 
     `budget`: the room. `max_body_bytes`: the largest body. `patience_seconds`: how
     long a request waits for room. `read_seconds`: how long a body may take to come.
+    `guard`: ends what has come without room for it.
     """
 
     budget: Budget
     max_body_bytes: int
     patience_seconds: float
     read_seconds: float
+    guard: MemoryGuard
 
     @classmethod
     def of(cls, settings: Settings) -> "Admission":
@@ -47,6 +50,7 @@ class Admission:
             settings.max_body_bytes,
             settings.admission_wait_seconds,
             settings.read_timeout_seconds,
+            MemoryGuard(watermark(settings)),
         )
 
     @property
@@ -60,6 +64,15 @@ class Admission:
     def room(self, key: str, size: int) -> AbstractAsyncContextManager[Hold]:
         """Hold `size` bytes for `key`. Raises `LakegateError` (overloaded)."""
         return self.budget.hold(key, size, self.patience_seconds)
+
+    async def keep(self, key: str, size: int) -> Hold:
+        """Hold `size` bytes for a message of a stream, which is there already.
+
+        Waits for as long as it takes. Raises `LakegateError` (overloaded) where memory runs
+        out meanwhile.
+        """
+        async with self.guard.watched(Kind.ARRIVED, size):
+            return await self.budget.take(key, size)
 
     async def grow(self, hold: Hold, size: int) -> None:
         """Hold more. Raises `LakegateError` (overloaded)."""
@@ -107,13 +120,16 @@ class AdmissionInterceptor(WrappingInterceptor):
             )
         behaviour: Any = handler.stream_stream or handler.stream_unary
         parse = _parser(handler)
+        guard = self._admission.guard
+        # A body has room for what is read of it, a stream only for what has arrived.
+        kind = Kind.FREE if handler.response_streaming else Kind.HELD
         make_handler: Any = (
             grpc.stream_stream_rpc_method_handler
             if handler.response_streaming
             else grpc.stream_unary_rpc_method_handler
         )
         wrapped: Handler = make_handler(
-            lambda messages, context: behaviour(_parsed(messages, parse), context),
+            lambda _, context: behaviour(_Messages(context, parse, guard, kind), context),
             response_serializer=handler.response_serializer,
         )
         return wrapped
@@ -124,15 +140,17 @@ class AdmissionInterceptor(WrappingInterceptor):
         behaviour: Any = handler.unary_unary
         parse = _parser(handler)
         admission = self._admission
+        guard = admission.guard
 
-        async def answer(messages: AsyncIterator[bytes], context: Context) -> Any:  # noqa: ANN401 - any message
+        async def answer(_: AsyncIterator[bytes], context: Context) -> Any:  # noqa: ANN401 - any message
             caller = CALLER.get(None)
             if caller is None:  # a call that anybody may make brings no body
-                return await behaviour(parse(await _only(messages)), context)
+                message = await _only(_Messages(context, bytes, guard, Kind.FREE))
+                return await behaviour(parse(message), context)
             # How large the message is shows when it is there.
-            async with admission.room(READING, admission.unknown) as hold:
+            async with admission.room(_reading(caller), admission.unknown) as hold:
                 async with admission.reading():
-                    message = await _only(messages)
+                    message = await _only(_Messages(context, bytes, guard, Kind.HELD))
                 hold.shrink(len(message))
                 await admission.grow(hold, len(message))
                 hold.move(caller.database)
@@ -140,9 +158,16 @@ class AdmissionInterceptor(WrappingInterceptor):
                 request = parse(message)
                 del message
                 caller.check_message(request)
-                return await behaviour(request, context)
+                answering = behaviour(request, context)
+                del request  # the handler's alone, which lets go of what it has no more use for
+                return await answering
 
         return answer
+
+
+def _reading(caller: Caller) -> str:
+    """Give the key of what a caller sends: whoever sends slowly holds up no other token."""
+    return READING + (caller.token.id if caller.token else "")
 
 
 def _parser(handler: Handler) -> Callable[[bytes], Any]:
@@ -160,14 +185,46 @@ def _parser(handler: Handler) -> Callable[[bytes], Any]:
     return parse
 
 
-async def _parsed(
-    messages: AsyncIterator[bytes], parse: Callable[[bytes], Any]
-) -> AsyncIterator[Any]:
-    async for message in messages:
-        yield parse(message)
+class _Messages:
+    """The messages of a call: each is read when it is asked for, and not kept.
+
+    gRPC's own iterator keeps a message until the next has come, for hours on an idle stream.
+    """
+
+    def __init__(
+        self, context: Context, parse: Callable[[bytes], Any], guard: MemoryGuard, kind: Kind
+    ) -> None:
+        self._context = context
+        self._parse = parse
+        self._guard = guard
+        self._kind = kind
+
+    def __aiter__(self) -> "_Messages":
+        return self
+
+    async def __anext__(self) -> Any:  # noqa: ANN401 - any message
+        # gRPC never frees a message that comes when its read was cancelled: so no read is.
+        reading = asyncio.ensure_future(self._context.read())
+        reading.add_done_callback(_retrieve)
+        try:
+            async with self._guard.watched(self._kind):
+                message: Any = await asyncio.shield(reading)
+        finally:
+            del reading  # what is raised keeps this frame, but shall not keep a message
+        if message is grpc.aio.EOF:
+            raise StopAsyncIteration
+        self._guard.arrived(len(message))
+        return self._parse(message)
 
 
-async def _only(messages: AsyncIterator[bytes]) -> bytes:
+def _retrieve(reading: "asyncio.Future[Any]") -> None:
+    """Take what a read raised: it may have nobody else left to tell."""
+    if not reading.cancelled():
+        reading.exception()
+
+
+async def _only(messages: _Messages) -> bytes:
     async for message in messages:
-        return message
+        only: bytes = message
+        return only
     raise LakegateError(ErrorCode.INVALID_ARGUMENT, "the call has no message")

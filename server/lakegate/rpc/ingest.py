@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from google.api.httpbody_pb2 import HttpBody
@@ -34,7 +35,8 @@ from lakegate.v1.ingest_pb2 import (
 
 # Envoy sends bodies in chunks of up to this size.
 CHUNK_BYTES = 1024 * 1024
-# Where Envoy puts the Content-Length, which the chunks do not have.
+# Where Envoy puts the Content-Length of a REST body, which the chunks do not have; 0 where it is
+# not known. A gRPC caller has no such thing: its chunks may be of any size.
 EXPECTED_SIZE_KEY = "lakegate-expected-bytes"
 _DIGITS = 12
 
@@ -69,10 +71,11 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         key = idempotency_key(headers.get("x-idempotency-key", ""))
         auto_create = boolean(headers, "X-Auto-Create", default=True)
         schema_evolve = boolean(headers, "X-Schema-Evolve", default=True)
-        async with self._admission.room(str(table), self._expected_size(headers)) as hold:
+        plan = self._reading_plan(headers)
+        async with self._admission.room(str(table), plan.room(0)) as hold:
             async with self._admission.reading():
                 content_type, data = await self._read(
-                    chunks, headers.get("content-encoding", ""), hold
+                    chunks, headers.get("content-encoding", ""), hold, plan
                 )
             hold.shrink(len(data))
             CALLER.get().sent(len(data))
@@ -89,7 +92,9 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     async def Ingest(self, request: IngestRequest, context: Context) -> Acknowledgement:
         """Take one batch."""
         del context
-        return await append(self._lake, self._batch(request))
+        batch = self._batch(request)
+        del request  # its rows are in the batch
+        return await append(self._lake, batch)
 
     def IngestStream(
         self, requests: AsyncIterator[IngestRequest], context: Context
@@ -105,14 +110,15 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
                 await caller.check_again(request.database or DEFAULT_DATABASE)
                 caller.sent(request.ByteSize())
                 batch = self._batch(request)
+            del request  # its rows are in the batch
             return await append(self._lake, batch)
 
-        async def answer(request: IngestRequest) -> IngestStreamResponse:
-            return await result_of(take(request), IngestStreamResponse)
+        def answer(request: IngestRequest) -> Awaitable[IngestStreamResponse]:
+            return result_of(take(request), IngestStreamResponse)
 
         def room(request: IngestRequest) -> Awaitable[Hold]:
             table = f"{request.database or DEFAULT_DATABASE}.{request.table}"
-            return self._admission.budget.take(table, request.ByteSize())
+            return self._admission.keep(table, request.ByteSize())
 
         return answer_in_order(requests, answer, IngestRequest.ByteSize, room, self._draining)
 
@@ -124,18 +130,23 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         next_offset = await self._lake.next_offset(table, stream)
         return GetStreamResponse(stream_id=stream, next_offset=next_offset)
 
-    def _expected_size(self, headers: Mapping[str, str]) -> int:
-        """Give the size that a body is announced with; without, it grows from a chunk on.
+    def _reading_plan(self, headers: Mapping[str, str]) -> "_ReadingPlan":
+        """Say how much room a body needs, from what is known of it.
 
         Whoever announces less than is sent only waits more often.
         """
-        announced = headers.get(EXPECTED_SIZE_KEY, "")
-        if not announced.isdecimal():
-            return CHUNK_BYTES
-        return min(int(announced[:_DIGITS]), self._admission.max_body_bytes) or CHUNK_BYTES
+        announced = headers.get(EXPECTED_SIZE_KEY)
+        if announced is None:
+            return _ReadingPlan(0, self._admission.unknown)
+        size = int(announced[:_DIGITS]) if announced.isdecimal() else 0
+        return _ReadingPlan(min(size, self._admission.max_body_bytes), CHUNK_BYTES)
 
     async def _read(
-        self, chunks: AsyncIterator[HttpBody], content_encoding: str, hold: Hold
+        self,
+        chunks: AsyncIterator[HttpBody],
+        content_encoding: str,
+        hold: Hold,
+        plan: "_ReadingPlan",
     ) -> tuple[str, bytes]:
         """Collect a body; refuse it as soon as it is known to be too large or of no use.
 
@@ -151,18 +162,17 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
                 content_type = chunk.content_type
                 self._formats.of_media_type(content_type)
             part = chunk.data
+            del chunk
             if inflating:
                 # It may inflate to anything, so for that moment there is room for much.
-                room = largest - size
-                await self._admission.grow(hold, size + self._admission.unknown)
-                part = await asyncio.to_thread(inflating.inflate, part, room)
+                await self._admission.grow(hold, size + len(part) + self._admission.unknown)
+                part = await asyncio.to_thread(inflating.inflate, part, largest - size)
             size += len(part)
             self._admission.check_size(size)
             parts.append(part)
             if inflating:
-                hold.shrink(size + CHUNK_BYTES)
-            if size >= hold.size:  # not the size that was announced, or none was
-                await self._admission.grow(hold, min(2 * size, largest) + CHUNK_BYTES)
+                hold.shrink(plan.room(size))
+            await self._admission.grow(hold, plan.room(size))
         if inflating:
             inflating.finish()
         return content_type, b"".join(parts)
@@ -183,6 +193,18 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             idempotency_key=idempotency_key(request.idempotency_key),
             position=_position(request),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadingPlan:
+    """How much room a body needs: it has `expected` bytes, and beyond come chunks of `chunk`."""
+
+    expected: int
+    chunk: int
+
+    def room(self, size: int) -> int:
+        """Give the room for the first `size` bytes and what is read next."""
+        return self.expected if size <= self.expected else size + self.chunk
 
 
 def _position(request: IngestRequest) -> StreamPosition | None:

@@ -50,12 +50,12 @@ class QueryEventServicer:
             caller.sent(len(request))
             return await append(self._lake, self._batch(request, caller.database, key=None))
 
-        async def answer(request: bytes) -> StreamQueriesResponse:
-            return await result_of(take(request), StreamQueriesResponse)
+        def answer(request: bytes) -> Awaitable[StreamQueriesResponse]:
+            return result_of(take(request), StreamQueriesResponse)
 
         def room(request: bytes) -> Awaitable[Hold]:
             table = TableName(caller.database, QUERY_EVENTS_TABLE)
-            return self._admission.budget.take(str(table), len(request))
+            return self._admission.keep(str(table), len(request))
 
         async for response in answer_in_order(requests, answer, len, room, self._draining):
             yield response

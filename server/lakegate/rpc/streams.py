@@ -33,8 +33,9 @@ async def answer_in_order(
     """Answer each request as soon as those before it are answered.
 
     `size` gives the bytes of a request, `room` holds memory for it until it is
-    answered; while there is none, nothing more is read. Once `draining` is set nothing more is
-    read: what was read is answered, then the stream ends with `unavailable`.
+    answered; while there is none, nothing more is read. Once `draining` is set, or `requests`
+    or `room` raise, nothing more is read: what was read is answered, then the stream ends with
+    `unavailable`, or what was raised.
     """
     window = _Window()
     answers: asyncio.Queue[tuple[asyncio.Task[Response], int] | None] = asyncio.Queue()
@@ -42,11 +43,17 @@ async def answer_in_order(
     async def read() -> None:
         try:
             async for request in requests:
-                cost = await window.enter(size(request))
-                hold = await room(request)
+                try:
+                    hold = await room(request)
+                except BaseException:
+                    del request  # what is raised keeps this frame
+                    raise
+                cost = window.enter(size(request))
                 task = asyncio.create_task(_run(answer(request)))
+                del request  # not to be kept until the next has come
                 task.add_done_callback(partial(_release, hold))
                 answers.put_nowait((task, cost))
+                await window.opening()
         finally:
             answers.put_nowait(None)
 
@@ -105,13 +112,16 @@ class _Window:
         self._free = MAX_BYTES_IN_FLIGHT
         self._changed = asyncio.Condition()
 
-    async def enter(self, size: int) -> int:
-        """Wait until there is room for a batch of `size` bytes; give what it costs."""
-        cost = min(max(size, MAX_BYTES_IN_FLIGHT // MAX_BATCHES_IN_FLIGHT), MAX_BYTES_IN_FLIGHT)
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._free >= cost)
-            self._free -= cost
+    def enter(self, size: int) -> int:
+        """Let in a batch of `size` bytes, which is there already; give what it costs."""
+        cost = max(size, MAX_BYTES_IN_FLIGHT // MAX_BATCHES_IN_FLIGHT)
+        self._free -= cost
         return cost
+
+    async def opening(self) -> None:
+        """Wait until there is room for another batch, of whatever size."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._free > 0)
 
     async def leave(self, cost: int) -> None:
         """Give back what a batch cost."""

@@ -1,9 +1,9 @@
 """Over a real socket: a message is read when there is room for it, or its call is refused."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -15,10 +15,14 @@ from grpc_status import rpc_status
 from tests.contract.test_ingest_service import ARROW, NDJSON, Lake
 
 from lakegate.access.keyring import Keyring
+from lakegate.access.tokens import Permission, Token, digest_of
 from lakegate.budget import Budget
 from lakegate.rpc.admission import Admission, AdmissionInterceptor
 from lakegate.rpc.auth import AuthInterceptor
 from lakegate.rpc.formats import Formats
+from lakegate.rpc.guard import MemoryGuard
+from lakegate.rpc.inflate_service import SERVICE as INFLATE_SERVICE
+from lakegate.rpc.inflate_service import add_inflate_servicer
 from lakegate.rpc.ingest import EXPECTED_SIZE_KEY, IngestServicer
 from lakegate.rpc.interceptor import CallInterceptor
 from lakegate.rpc.rates import Rates
@@ -30,21 +34,41 @@ MIB = 1024 * 1024
 REQUEST = IngestRequest(table="orders", ndjson=b"{}")
 
 
+class Memory:
+    """The memory of the process, as a test makes it up."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.guard = MemoryGuard(1000, lambda: self.size, lambda: None, look_seconds=3600)
+
+    def run_out(self) -> None:
+        self.size = 1001
+        self.guard.look()
+        self.size = 0
+
+
 @dataclass
 class Gate:
     """A servicer behind the interceptors, with a lake that only counts."""
 
+    channel: grpc.aio.Channel
     stub: Any
     budget: Budget
-    lake: Lake = field(default_factory=Lake)
+    lake: Lake
+    memory: Memory
 
 
 @asynccontextmanager
 async def running(
-    budget: Budget, patience: float = 30, read_seconds: float = 30, rates: Rates | None = None
+    budget: Budget,
+    patience: float = 30,
+    read_seconds: float = 30,
+    rates: Rates | None = None,
+    tokens: Sequence[Token] = (),
 ) -> AsyncIterator[Gate]:
-    admission = Admission(budget, 8 * MIB, patience, read_seconds)
-    keyring = Keyring(lambda: ((), False), 3600)
+    memory = Memory()
+    admission = Admission(budget, 8 * MIB, patience, read_seconds, memory.guard)
+    keyring = Keyring(lambda: (tokens, bool(tokens)), 3600)
     auth = AuthInterceptor(keyring, rates or Rates(0, 0), open_to_anybody=True)
     server = grpc.aio.server(
         interceptors=(CallInterceptor(), auth, AdmissionInterceptor(admission)),
@@ -53,11 +77,12 @@ async def running(
     lake = Lake()
     servicer = IngestServicer(lake, Formats(NDJSON, ARROW), admission, asyncio.Event())
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server)
+    add_inflate_servicer(server, admission)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield Gate(IngestServiceStub(channel), budget, lake)
+            yield Gate(channel, IngestServiceStub(channel), budget, lake, memory)
     finally:
         await server.stop(None)
 
@@ -68,6 +93,26 @@ def chunks(number: int) -> AsyncIterator[HttpBody]:
             yield HttpBody(data=bytes(MIB))
 
     return send()
+
+
+def token(secret: str) -> Token:
+    return Token(digest_of(secret), "default", frozenset(Permission))
+
+
+def sent_by(secret: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {secret}"),)
+
+
+class Slow:
+    """Sends one message, the rest when the test lets it."""
+
+    def __init__(self, first: Any) -> None:
+        self.first = first
+        self.rest = asyncio.Event()
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        yield self.first
+        await self.rest.wait()
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -87,6 +132,11 @@ def retry_delay(error: Any) -> float:
     retry = error_details_pb2.RetryInfo()
     assert any(detail.Unpack(retry) for detail in status.details)
     return float(retry.retry_delay.ToMilliseconds()) / 1000
+
+
+def was_cut_off(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the client met the end of the call while it sent, and asked for no reason."""
+    return error.details() == "Internal error from Core"
 
 
 @pytest.mark.parametrize("door", ["message", "body"])
@@ -159,6 +209,19 @@ async def test_room_is_taken_for_the_size_that_is_announced() -> None:
         assert len(gate.lake.batches[0].body.data) == 4 * MIB
 
 
+async def test_without_an_announcement_a_chunk_may_be_of_any_size() -> None:
+    async with running(Budget(32 * MIB)) as gate:
+        slow = Slow(HttpBody(data=bytes(MIB)))
+        answer = asyncio.ensure_future(
+            gate.stub.IngestBody(aiter(slow), metadata=(("x-table", "orders"),))
+        )
+        await until(lambda: gate.budget.used > 8 * MIB)
+        assert gate.budget.used == 9 * MIB  # what is there, and the largest that may come
+        slow.rest.set()
+        await answer
+        assert gate.budget.used == 0
+
+
 @pytest.mark.parametrize("announced", ["0", "1", "x", "-1", "9" * 100])
 async def test_a_false_announcement_changes_nothing(announced: str) -> None:
     async with running(Budget(16 * MIB)) as gate:
@@ -168,13 +231,21 @@ async def test_a_false_announcement_changes_nothing(announced: str) -> None:
         assert gate.budget.used == 0
 
 
-async def test_bodies_of_unknown_sizes_cannot_wait_for_one_another_for_ever() -> None:
+@pytest.mark.parametrize("announced", [(), ((EXPECTED_SIZE_KEY, "0"),)])
+async def test_bodies_of_unknown_sizes_cannot_wait_for_one_another_for_ever(
+    announced: tuple[tuple[str, str], ...],
+) -> None:
     async with running(Budget(16 * MIB)) as gate:
         calls = [
-            gate.stub.IngestBody(chunks(8), metadata=(("x-table", f"t{i}"),)) for i in range(12)
+            gate.stub.IngestBody(chunks(8), metadata=(("x-table", f"t{i}"), *announced))
+            for i in range(12)
         ]
         answers = await asyncio.gather(*calls, return_exceptions=True)
-        codes = {each.code().name for each in answers if isinstance(each, grpc.aio.AioRpcError)}
+        codes = {
+            each.code().name
+            for each in answers
+            if isinstance(each, grpc.aio.AioRpcError) and not was_cut_off(each)
+        }
         assert codes <= {"RESOURCE_EXHAUSTED"}
         answered = [each for each in answers if not isinstance(each, BaseException)]
         assert len(answered) == len(gate.lake.batches) > 0
@@ -231,4 +302,85 @@ async def test_a_client_that_leaves_gives_its_room_back() -> None:
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
         await until(lambda: gate.budget.used == 0)
+        assert gate.lake.batches == []
+
+
+async def test_slow_messages_of_one_token_leave_room_for_another() -> None:
+    tokens = [token("slow"), token("quick")]
+    async with running(Budget(16 * MIB), patience=30, tokens=tokens) as gate:
+        never = asyncio.Event()
+
+        async def nothing() -> AsyncIterator[bytes]:
+            await never.wait()
+            yield b""
+
+        ingest: Any = gate.channel.stream_unary("/lakegate.v1.IngestService/Ingest")
+        slow = [ingest(nothing(), metadata=sent_by("slow")) for _ in range(4)]
+        await until(lambda: bool(gate.budget._new))
+        assert gate.budget.used == 8 * MIB
+        await gate.stub.Ingest(REQUEST, metadata=sent_by("quick"))
+        assert len(gate.lake.batches) == 1
+        for call in slow:
+            call.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+
+async def test_an_inflated_body_counts_once_towards_the_rates_of_its_token() -> None:
+    now = 0.0
+    rates = Rates(1, 2, lambda: now)
+    async with running(Budget(16 * MIB), rates=rates, tokens=[token("t")]) as gate:
+        inflate: Any = gate.channel.unary_unary(f"/{INFLATE_SERVICE}/Inflate")
+        assert await inflate(b"body", metadata=sent_by("t")) == b"body"
+        assert await inflate(b"body", metadata=sent_by("t")) == b"body"
+        await gate.stub.Ingest(REQUEST, metadata=sent_by("t"))  # which counts
+        error = await refusal(inflate(b"body", metadata=sent_by("t")))
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_a_stream_that_memory_runs_out_for_answers_what_it_read_and_is_refused() -> None:
+    async with running(Budget(16 * MIB)) as gate:
+        call = gate.stub.IngestStream(aiter(Slow(REQUEST)))
+        answers = aiter(call)
+        assert (await anext(answers)).WhichOneof("result") == "acknowledgement"
+        gate.memory.run_out()
+        error = await refusal(anext(answers))
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert retry_delay(error) == 1.0
+        assert len(gate.lake.batches) == 1
+        assert gate.budget.used == 0
+
+
+async def test_a_message_without_room_is_dropped_when_memory_runs_out() -> None:
+    async with running(Budget(16 * MIB)) as gate:
+        elsewhere = await gate.budget.take("elsewhere", 16 * MIB)
+        answers = aiter(gate.stub.IngestStream(aiter(Slow(REQUEST))))
+        first = asyncio.ensure_future(anext(answers))
+        await until(lambda: bool(gate.budget._new))
+        gate.memory.run_out()
+        error = await refusal(first)
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert gate.lake.batches == []
+        elsewhere.shrink(0)
+        assert gate.budget.used == 0
+        await gate.stub.Ingest(REQUEST)
+
+
+@pytest.mark.parametrize("door", ["message", "body"])
+async def test_what_is_read_when_memory_runs_out_is_refused(door: str) -> None:
+    async with running(Budget(16 * MIB)) as gate:
+        never = asyncio.Event()
+
+        async def nothing() -> AsyncIterator[bytes]:
+            await never.wait()
+            yield b""
+
+        method = "Ingest" if door == "message" else "IngestBody"
+        call: Any = gate.channel.stream_unary(f"/lakegate.v1.IngestService/{method}")
+        answer = call(nothing(), metadata=(("x-table", "orders"),))
+        await until(lambda: bool(gate.memory.guard._watched))
+        gate.memory.run_out()
+        error = await refusal(answer)
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert retry_delay(error) == 1.0
+        assert gate.budget.used == 0
         assert gate.lake.batches == []
