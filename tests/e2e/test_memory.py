@@ -1,4 +1,4 @@
-"""256 senders of the largest bodies at once: memory stays within its budget, nothing is lost."""
+"""Many senders of large bodies at once: memory stays within its budget, nothing is lost."""
 
 import asyncio
 import contextlib
@@ -6,11 +6,21 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import grpc
 import psutil
 import pytest
+from tests.e2e.grpc_senders import LINE_BYTES as GRPC_LINE_BYTES
+from tests.e2e.grpc_senders import TABLE, Send, body, send_all, stream
 from tests.e2e.running_gate import NDJSON, RunningGate, running_gate
+
+from lakegate.rpc.guard import watermark
+from lakegate.rpc.ingest import EXPECTED_SIZE_KEY
+from lakegate.settings import Settings
+from lakegate.v1.ingest_pb2 import IngestRequest
+from lakegate.v1.ingest_pb2_grpc import IngestServiceStub
 
 MIB = 1024 * 1024
 SENDERS = 256
@@ -20,6 +30,13 @@ LINE_BYTES = 1024
 LINES_PER_CHUNK = 1024
 CHUNKS = 64
 BODY_BYTES = CHUNKS * LINES_PER_CHUNK * LINE_BYTES
+
+SMALL_BUDGET = 128 * MIB
+MESSAGE_BYTES = 32 * MIB
+GRPC_SENDERS = 64
+BATCHES = 2
+# What comes in while the server is busy ending others. Without the guard it is gigabytes.
+MARGIN = 512 * MIB
 
 
 @pytest.fixture
@@ -88,9 +105,62 @@ async def test_memory_stays_within_its_budget_and_nothing_is_lost(gate: RunningG
     async with observed(server) as peak:
         statuses = await asyncio.gather(*(send(gate, sender) for sender in range(SENDERS)))
     assert peak.size < LIMIT
+    assert "callers are refused" not in (gate.home / "log").read_text()  # by the memory guard
     assert set(statuses) == {200, 429}
     assert gate.ingest("flooded", '{"sender":"after"}').status_code == 200
     rows = Counter(gate.table("flooded").column("sender").to_pylist())
     lines = CHUNKS * LINES_PER_CHUNK
     acknowledged = {f"{sender:03d}": lines for sender, s in enumerate(statuses) if s == 200}
     assert rows == acknowledged | {"after": 1}
+
+
+@pytest.fixture
+def small_gate(tmp_path: Path) -> Iterator[RunningGate]:
+    settings = {"LAKEGATE_MEMORY_BUDGET_BYTES": str(SMALL_BUDGET)}
+    with running_gate(tmp_path / "home", settings) as running:
+        yield running
+
+
+def peak_memory(process: int) -> int:
+    """Give the most memory that a process ever had, in bytes: proc_pid_status(5)."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("there is no VmHWM")
+
+
+STREAMS = partial(stream, size=MESSAGE_BYTES, batches=BATCHES)
+BODIES = partial(body, size=MESSAGE_BYTES)
+LYING_BODIES = partial(body, size=MESSAGE_BYTES, metadata=((EXPECTED_SIZE_KEY, "1"),))
+
+
+@pytest.mark.parametrize(
+    ("send", "door"),
+    [
+        pytest.param(STREAMS, "grpc_addr", id="streams"),
+        pytest.param(STREAMS, "http_addr", id="streams through Envoy"),
+        pytest.param(BODIES, "grpc_addr", id="bodies in one message"),
+        pytest.param(LYING_BODIES, "grpc_addr", id="bodies that lie about their size"),
+    ],
+)
+def test_messages_that_nobody_asked_for_do_not_take_all_memory(
+    small_gate: RunningGate, send: Send, door: str
+) -> None:
+    gate = small_gate
+    address = getattr(gate, door)
+    outcomes = send_all(address, GRPC_SENDERS, send)
+    peak = peak_memory(gate.process.pid)
+    assert peak < watermark(Settings(memory_budget_bytes=SMALL_BUDGET)) + MARGIN
+    assert {each.code for each in outcomes} <= {"OK", "RESOURCE_EXHAUSTED"}
+    # The server serves at once.
+    assert gate.ingest(TABLE, '{"batch":"after"}').status_code == 200
+    with grpc.insecure_channel(address) as channel:
+        request = IngestRequest(table=TABLE, ndjson=b'{"batch":"after"}')
+        answers = list(IngestServiceStub(channel).IngestStream(iter([request])))
+    assert [each.WhichOneof("result") for each in answers] == ["acknowledgement"]
+    acknowledged = {
+        f"{each.sender}-{batch}": MESSAGE_BYTES // GRPC_LINE_BYTES
+        for each in outcomes
+        for batch in range(each.acknowledged)
+    }
+    assert Counter(gate.table(TABLE).column("batch").to_pylist()) == acknowledged | {"after": 2}
