@@ -4,6 +4,7 @@ Until then HTTP/2 flow control holds its sender back.
 """
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.auth import CALLER, Caller
 from lakegate.rpc.guard import Kind, MemoryGuard, watermark
 from lakegate.rpc.headers import Context
+from lakegate.rpc.status import grpc_status_code
 from lakegate.rpc.wrapping import Handler, WrappingInterceptor
 from lakegate.settings import Settings
 
@@ -71,7 +73,7 @@ class Admission:
         Waits for as long as it takes. Raises `LakegateError` (overloaded) where memory runs
         out meanwhile.
         """
-        async with self.guard.watched(Kind.ARRIVED, size):
+        with self.guard.watched(Kind.ARRIVED, size):
             return await self.budget.take(key, size)
 
     async def grow(self, hold: Hold, size: int) -> None:
@@ -133,6 +135,38 @@ class AdmissionInterceptor(WrappingInterceptor):
             response_serializer=handler.response_serializer,
         )
         return wrapped
+
+    def wrap_other(self, handler: Handler) -> Handler:
+        """Watch the messages of health checks and reflection, which anybody may send."""
+        behaviour: Any = handler.unary_unary or handler.unary_stream or handler.stream_stream
+        parse = _parser(handler)
+
+        async def request_of(context: Context) -> Any:  # noqa: ANN401 - a message, or all of them
+            messages = _Messages(context, parse, self._admission.guard, Kind.FREE)
+            return messages if handler.request_streaming else await _only(messages)
+
+        async def answer(_: AsyncIterator[bytes], context: Context) -> Any:  # noqa: ANN401 - any message
+            try:
+                return await behaviour(await request_of(context), context)
+            except LakegateError as error:
+                await context.abort(grpc_status_code(error), error.message)
+
+        async def answer_stream(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
+            try:
+                async for response in behaviour(await request_of(context), context):
+                    yield response
+            except LakegateError as error:
+                await context.abort(grpc_status_code(error), error.message)
+
+        # A handler of streams yields its answers, or writes them itself.
+        watched: Any = answer_stream if inspect.isasyncgenfunction(behaviour) else answer
+        make_handler: Any = (
+            grpc.stream_stream_rpc_method_handler
+            if handler.response_streaming
+            else grpc.stream_unary_rpc_method_handler
+        )
+        made: Handler = make_handler(watched, response_serializer=handler.response_serializer)
+        return made
 
     def _on_demand(
         self, handler: Handler
@@ -207,7 +241,7 @@ class _Messages:
         reading = asyncio.ensure_future(self._context.read())
         reading.add_done_callback(_retrieve)
         try:
-            async with self._guard.watched(self._kind):
+            with self._guard.watched(self._kind):
                 message: Any = await asyncio.shield(reading)
         finally:
             del reading  # what is raised keeps this frame, but shall not keep a message
@@ -223,8 +257,7 @@ def _retrieve(reading: "asyncio.Future[Any]") -> None:
         reading.exception()
 
 
-async def _only(messages: _Messages) -> bytes:
+async def _only(messages: _Messages) -> Any:  # noqa: ANN401 - any message
     async for message in messages:
-        only: bytes = message
-        return only
+        return message
     raise LakegateError(ErrorCode.INVALID_ARGUMENT, "the call has no message")

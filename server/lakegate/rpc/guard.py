@@ -6,11 +6,10 @@ does: how much of a message is there already does not show. The memory of the pr
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager
 from contextvars import Context
-from dataclasses import dataclass
 from enum import IntEnum, auto
 
 from lakegate.budget import overloaded
@@ -40,19 +39,43 @@ class Kind(IntEnum):
     ARRIVED = auto()  # a message that waits for room
 
 
-@dataclass(eq=False, slots=True)
 class _Watched:
-    """A task that waits. `size`: the bytes that are known. `look`: the number of its first look."""
+    """A task that waits inside this context. `size`: the bytes of it that are known.
 
-    task: asyncio.Task[object]
-    kind: Kind
-    size: int
-    look: int
-    ended: bool = False
+    Raises `LakegateError` (overloaded) where it was ended; made as `asyncio.timeout` is.
+    """
+
+    __slots__ = ("_cancelling", "_ended", "_guard", "_task", "kind", "look", "size")
+
+    def __init__(self, guard: "MemoryGuard", kind: Kind, size: int) -> None:
+        self.kind = kind
+        self.size = size
+        self._guard = guard
+        self._ended = False
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("only a task can be ended")
+        self._task = task
+        self._cancelling = task.cancelling()
+        # How many looks there were before.
+        self.look = self._guard.add(self)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        self._guard.remove(self)
+        if (
+            kind is asyncio.CancelledError
+            and self._ended
+            and self._task.uncancel() <= self._cancelling
+        ):
+            raise overloaded() from None
 
     def end(self) -> None:
-        self.ended = True
-        self.task.cancel()
+        self._ended = True
+        self._task.cancel()
 
 
 class MemoryGuard:
@@ -83,30 +106,23 @@ class MemoryGuard:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="memory")
         self._giving_back: Future[None] | None = None
 
-    @asynccontextmanager
-    async def watched(self, kind: Kind, size: int = 0) -> AsyncIterator[None]:
+    def watched(self, kind: Kind, size: int = 0) -> AbstractContextManager[None]:
         """Wait inside for what a caller sends, or for room for its `size` bytes.
 
         Raises `LakegateError` (overloaded) where that has to end.
         """
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("only a task can be ended")
-        cancelling = task.cancelling()
-        each = _Watched(task, kind, size, self._looks)
+        return _Watched(self, kind, size)
+
+    def add(self, each: _Watched) -> int:
+        """Watch; give the number of looks there were before."""
         self._watched[each] = None
         if self._watching is None:  # in no call's context
             self._watching = asyncio.create_task(self._watch(), context=Context())
-        try:
-            yield
-        except asyncio.CancelledError:
-            if not each.ended or task.uncancel() > cancelling:
-                raise
-        else:
-            return
-        finally:
-            self._watched.pop(each, None)
-        raise overloaded()
+        return self._looks
+
+    def remove(self, each: _Watched) -> None:
+        """Watch no more."""
+        self._watched.pop(each, None)
 
     def arrived(self, size: int) -> None:
         """Look once more where a large message has come: others may have come with it."""

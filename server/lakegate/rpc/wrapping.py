@@ -18,11 +18,15 @@ Wrapper: TypeAlias = Callable[[Any, str], Any]
 
 
 class WrappingInterceptor(grpc.aio.ServerInterceptor, ABC):
-    """Wraps the handlers of our calls; those of other services pass as they are."""
+    """Wraps the handlers of calls: of our own, and where it says so of other services."""
 
     @abstractmethod
     def wrap(self, handler: Handler, method: str) -> Handler:
         """Give what handles a call instead of `handler`; `method` is `Service/Method`."""
+
+    def wrap_other(self, handler: Handler) -> Handler:
+        """Give what handles a call of another service instead of `handler`."""
+        return handler
 
     async def intercept_service(
         self,
@@ -32,8 +36,10 @@ class WrappingInterceptor(grpc.aio.ServerInterceptor, ABC):
         """Wrap the handler of a call, if there is one."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or not method.startswith(_OUR_SERVICES):
-            return handler
+        if handler is None:
+            return None
+        if not method.startswith(_OUR_SERVICES):
+            return self.wrap_other(handler)
         return self.wrap(handler, method.removeprefix(_OUR_SERVICES))
 
 

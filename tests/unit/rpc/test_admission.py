@@ -11,6 +11,9 @@ import grpc.aio
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as grpc_health
+from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 from tests.contract.test_ingest_service import ARROW, NDJSON, Lake
 
@@ -78,6 +81,10 @@ async def running(
     servicer = IngestServicer(lake, Formats(NDJSON, ARROW), admission, asyncio.Event())
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server)
     add_inflate_servicer(server, admission)
+    health = grpc_health.HealthServicer()
+    await health.set("up", health_pb2.HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    reflection.enable_server_reflection((reflection.SERVICE_NAME,), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
@@ -384,3 +391,38 @@ async def test_what_is_read_when_memory_runs_out_is_refused(door: str) -> None:
         assert retry_delay(error) == 1.0
         assert gate.budget.used == 0
         assert gate.lake.batches == []
+
+
+OTHERS = (
+    "grpc.health.v1.Health/Check",
+    "grpc.health.v1.Health/Watch",
+    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+)
+
+
+@pytest.mark.parametrize("method", OTHERS)
+async def test_what_anybody_may_send_is_refused_when_memory_runs_out(method: str) -> None:
+    async with running(Budget(16 * MIB)) as gate:
+        never = asyncio.Event()
+
+        async def nothing() -> AsyncIterator[bytes]:
+            await never.wait()
+            yield b""
+
+        call: Any = gate.channel.stream_stream(f"/{method}")
+        answer = asyncio.ensure_future(anext(aiter(call(nothing()))))
+        await until(lambda: bool(gate.memory.guard._watched))
+        gate.memory.run_out()
+        error = await refusal(answer)
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_health_is_told_and_watched() -> None:
+    async with running(Budget(16 * MIB)) as gate:
+        stub: Any = health_pb2_grpc.HealthStub(gate.channel)
+        request = health_pb2.HealthCheckRequest(service="up")
+        serving = health_pb2.HealthCheckResponse.SERVING
+        assert (await stub.Check(request)).status == serving
+        assert (await anext(aiter(stub.Watch(request)))).status == serving
+        error = await refusal(stub.Check(health_pb2.HealthCheckRequest(service="unknown")))
+        assert error.code() is grpc.StatusCode.NOT_FOUND

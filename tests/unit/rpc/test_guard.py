@@ -40,7 +40,7 @@ class Callers:
         """Let callers begin to wait, one after the other."""
 
         async def wait() -> None:
-            async with self.guard.watched(kind, size):
+            with self.guard.watched(kind, size):
                 await asyncio.Event().wait()
 
         for name in names:
@@ -152,7 +152,7 @@ async def test_free_memory_is_given_back_before_anybody_is_refused(
 
 async def test_who_leaves_is_not_told_that_he_is_refused(memory: Memory, callers: Callers) -> None:
     async def wait() -> None:
-        async with callers.guard.watched(Kind.FREE):
+        with callers.guard.watched(Kind.FREE):
             await asyncio.Event().wait()
 
     leaving = asyncio.create_task(wait())
@@ -189,9 +189,8 @@ async def test_the_guard_looks_by_itself_while_somebody_waits(memory: Memory) ->
     guard = MemoryGuard(WATERMARK, memory.resident, memory.give_back, look_seconds=0)
     memory.size = WATERMARK + 1
     for _ in range(2):  # it begins again with the next one
-        with pytest.raises(LakegateError):
-            async with guard.watched(Kind.FREE):
-                await asyncio.Event().wait()
+        with pytest.raises(LakegateError), guard.watched(Kind.FREE):
+            await asyncio.Event().wait()
         await until(lambda: guard._watching is None)
 
 
@@ -202,7 +201,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def test_what_is_waited_for_is_given_where_there_is_memory(callers: Callers) -> None:
     async def read(message: Awaitable[str]) -> str:
-        async with callers.guard.watched(Kind.FREE):
+        with callers.guard.watched(Kind.FREE):
             return await message
 
     assert await read(asyncio.sleep(0, "message")) == "message"
