@@ -3,6 +3,7 @@
 import re
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lakegate.decode.types import AT, PROPS
 
@@ -27,6 +28,8 @@ _RESERVED = frozenset(
     }
 )
 
+_RESERVED_NAMES = pa.array(_RESERVED)
+
 _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
@@ -45,6 +48,10 @@ class Names:
         self._known |= {name: name for name in schema.names}
         self.at_sources = _sources_of_at(schema)
         self._settled = frozenset(self._known.values()) | frozenset(self.at_sources)
+        self._columns = (
+            pa.array(self._known.keys(), pa.string()),
+            pa.array(self._known.values(), pa.string()),
+        )
 
     def slot(self, field: str) -> str | None:
         """Give the name that a field is kept under, or None if it can be no column.
@@ -61,9 +68,26 @@ class Names:
         usable = _IDENTIFIER.fullmatch(lowered) and lowered not in _RESERVED
         return lowered if usable else None
 
+    def slots(self, fields: pa.Array) -> pa.Array:
+        """Do what `slot` does for a column of texts."""
+        lowered = pc.ascii_lower(fields)
+        usable = pc.match_substring_regex(lowered, f"^{_IDENTIFIER.pattern}$")
+        usable = pc.and_not(usable, pc.is_in(lowered, value_set=_RESERVED_NAMES))
+        found, kept = self._columns
+        return pc.coalesce(
+            kept.take(pc.index_in(fields, value_set=found)),
+            kept.take(pc.index_in(lowered, value_set=found)),
+            pc.if_else(usable, lowered, pa.scalar(None, fields.type)),
+        )
+
     def is_known(self, slot: str) -> bool:
         """Tell whether a slot needs no new column."""
         return slot in self._settled
+
+    @property
+    def known(self) -> pa.Array:
+        """The slots that need no new column."""
+        return pa.array(self._settled, pa.string())
 
 
 def _sources_of_at(schema: pa.Schema) -> tuple[str, ...]:
