@@ -1,6 +1,6 @@
 """Rows that were read in one way: which fields they have, and where each belongs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import pyarrow as pa
@@ -17,7 +17,17 @@ class Appearance(NamedTuple):
 
 
 class Evolution(Protocol):
-    """What became of the names that were no columns."""
+    """What becomes of the names that are no columns."""
+
+    @property
+    def room(self) -> int:
+        """How many columns the table may still take."""
+        ...
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The names that become columns, as far as that is known."""
+        ...
 
     def first_row(self, slot: str) -> int | None:
         """Give the row from which on a slot is a new column; None if it becomes none."""
@@ -51,8 +61,11 @@ class Block(Protocol):
         """The fields that go to columns of the table."""
         ...
 
-    def appearances(self) -> Iterator[Appearance]:
-        """Give the names that may become columns; the first of each body at least."""
+    def appearances(self, evolution: Evolution) -> Iterator[Appearance]:
+        """Give the names that may become columns; the first of each body that evolves at least.
+
+        Of these no more are needed than the table has room for.
+        """
         ...
 
     def resolve(self, evolution: Evolution) -> Resolved:

@@ -1,18 +1,22 @@
-"""How much rows may spread: those with few fields each may have many columns together."""
+"""How much the rows of one call may be, and how far they may spread.
+
+Each has few bytes, but takes memory of its own; and those with few fields each may have
+many columns together.
+"""
 
 from lakegate.errors import ErrorCode, LakegateError
+
+# Lines of one call, blank ones too. A row takes up to 120 bytes on its way beside what its
+# cells do: so these take what a dense body of 64 MiB takes, and rows of 16 bytes fill one.
+MAX_LINES = 4 * 1024 * 1024
 
 # Rows times columns of one call. A cell takes up to 16 bytes on its way, an empty one too:
 # so these take what a dense body of 64 MiB takes.
 MAX_CELLS = 32 * 1024 * 1024
 
 
-class TooManyCellsError(Exception):
-    """Rows times columns is too much."""
-
-    def __init__(self, rows: int, columns: int) -> None:
-        """Say how many of each."""
-        super().__init__(f"{rows} rows of {columns} columns are more than {MAX_CELLS} cells")
+class TooLargeError(Exception):
+    """Too many lines, or rows times columns. The message says how many."""
 
     def refusal(self) -> LakegateError:
         """Tell the sender what to do."""
@@ -21,7 +25,13 @@ class TooManyCellsError(Exception):
         )
 
 
+def check_lines(lines: int) -> None:
+    """Raise `TooLargeError` where these are too many."""
+    if lines > MAX_LINES:
+        raise TooLargeError(f"{lines} lines are more than {MAX_LINES}")
+
+
 def check_cells(rows: int, columns: int) -> None:
-    """Raise `TooManyCellsError` where it is so."""
+    """Raise `TooLargeError` where rows times columns are too many."""
     if rows * columns > MAX_CELLS:
-        raise TooManyCellsError(rows, columns)
+        raise TooLargeError(f"{rows} rows of {columns} columns are more than {MAX_CELLS} cells")

@@ -48,7 +48,7 @@ class ExactBlock:
     known: Mapping[str, Field]
     extras: pa.Table
 
-    def appearances(self) -> Iterator[Appearance]:
+    def appearances(self, _: Evolution) -> Iterator[Appearance]:
         """Give every field that may become a column."""
         rows = self.rows.to_pylist()
         for extra in self._extras():

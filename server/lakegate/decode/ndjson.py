@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from lakegate.batches import Body, DecodedGroup
 from lakegate.decode import props, types
-from lakegate.decode.cells import TooManyCellsError, check_cells
+from lakegate.decode.cells import TooLargeError, check_cells, check_lines
 from lakegate.decode.evolution import Evolution
 from lakegate.decode.lines import split_lines
 from lakegate.decode.names import Names
@@ -37,17 +37,18 @@ class NdjsonDecoder:
 
         Refuses a body with `bad_request_body` where a line is no JSON object, or
         has a value that the column of a table cannot hold; with `body_too_large` where
-        its rows spread over too many columns. Raises `TooManyCellsError` where only
-        the group does: each of its bodies may do alone.
+        it has too many lines, or rows that spread over too many columns. Raises
+        `TooLargeError` where only the group does: each of its bodies may do alone.
         """
         try:
             return self._decode(bodies, schema)
-        except TooManyCellsError as error:
+        except TooLargeError as error:
             if len(bodies) > 1:
                 raise
             return DecodedGroup(_table(schema, {}, 0), [error.refusal()])
 
     def _decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
+        check_lines(sum(body.data.count(b"\n") for body in bodies))
         lines = split_lines([body.data for body in bodies])
         refusals = Refusals(lines)
         rows = Rows(self._reader.read(lines, Names(schema), refusals))
@@ -78,7 +79,7 @@ class NdjsonDecoder:
             max_new_columns=self._max_new_columns,
             room=self._max_table_columns - len(schema),
         )
-        evolution.add(rows.appearances())
+        evolution.add(rows.appearances(evolution))
         return evolution
 
 

@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakegate.decode.engine import Engine, literal
 from lakegate.decode.exact import MAX_DEPTH
 from lakegate.decode.fields import Field
 from lakegate.decode.shapes import Kind, Member, Shape, Style
@@ -27,9 +28,6 @@ _SPACE_IN_NAME = r'"[^"\\]* [^"\\]*"\s*:'
 # stand too; such a line is read again, no more.
 _NOT_FINITE = r"(?i)(^|[:\[,])-?(nan|inf)"
 
-_VECTOR = 2048  # the rows that a thread of DuckDB takes at a time
-_PIECES_PER_THREAD = 2  # so that threads end at about the same time
-
 
 class Parsed(NamedTuple):
     """The values of lines, a column for each member of the shape.
@@ -42,25 +40,18 @@ class Parsed(NamedTuple):
 
 
 class Parser:
-    """DuckDB's JSON functions over Arrow columns. Any number of threads may use one."""
+    """DuckDB's JSON functions over lines. Any number of threads may use one."""
 
-    def __init__(self) -> None:
-        """Start an engine in memory."""
-        self._engine = duckdb.connect()
-        (self._threads,) = self._engine.execute("SELECT current_setting('threads')").fetchone() or (
-            1,
-        )
+    def __init__(self, engine: Engine) -> None:
+        """Read with `engine`."""
+        self._engine = engine
 
     def parse(self, lines: pa.Array, shape: Shape) -> Parsed:
         """Read lines as a shape has them."""
-        with self._engine.cursor() as cursor:
-            cursor.register("lines", self._batches(lines))
-            try:
-                table = cursor.execute(_query(shape, "{}")).to_arrow_table()
-            except (duckdb.Error, UnicodeDecodeError):
-                # A line is no JSON. (DuckDB's message may cut it within a character.)
-                table = cursor.execute(_query(shape, "TRY({})")).to_arrow_table()
-        proven, *values = [_single(column) for column in table.columns]
+        try:
+            proven, *values = self._engine.run(_query(shape, "{}"), lines)
+        except (duckdb.Error, UnicodeDecodeError):  # a line is no JSON
+            proven, *values = self._engine.run(_query(shape, "TRY({})"), lines)
         raw = iter(values[len(shape.members) :])
         columns = [
             Field(
@@ -75,15 +66,6 @@ class Parser:
                 proven = _and_not(proven, _not_finite(column.values), _deep(column.values))
         return Parsed(columns, pc.fill_null(proven, fill_value=False))
 
-    def _batches(self, lines: pa.Array) -> pa.Table:
-        """Cut a column into pieces that the threads can share."""
-        size = max(_VECTOR, -(-len(lines) // (_PIECES_PER_THREAD * self._threads)))
-        return pa.Table.from_batches(pa.table({"line": lines}).to_batches(max_chunksize=size))
-
-
-def _single(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-
 
 def _query(shape: Shape, guard: str) -> str:
     """Write the query that reads lines, and writes each of them again to prove it.
@@ -93,7 +75,7 @@ def _query(shape: Shape, guard: str) -> str:
     types = {
         member.name: "JSON" if member.kind is Kind.ANY else "VARCHAR" for member in shape.members
     }
-    row = guard.format(f"json_transform(line, {_literal(json.dumps(types))})")
+    row = guard.format(f"json_transform(line, {literal(json.dumps(types))})")
     values = [f"struct_extract_at(row, {i + 1})" for i in range(len(shape.members))]
     members = list(zip(shape.members, values, strict=True))
     columns = [
@@ -101,7 +83,7 @@ def _query(shape: Shape, guard: str) -> str:
         for member, value in members
     ]
     columns += [_raw(member, value) for member, value in members if member.kind is Kind.RAW_STRING]
-    # Every text that comes from a request is a literal, quoted by `_literal`.
+    # Every text that comes from a request is a literal, quoted by `literal`.
     outputs = ", ".join(
         f"{output} AS c{i}" for i, output in enumerate([_proof(shape, values), *columns])
     )
@@ -120,7 +102,7 @@ def _proof(shape: Shape, values: Sequence[str]) -> str:
     if shape.style.loose:
         rewritten, line = f"replace({rewritten}, ' ', '')", "replace(line, ' ', '')"
         if any(member.null for member in shape.members):
-            conditions.append(f"NOT regexp_matches(line, {_literal(_SPACE_IN_NAME)})")
+            conditions.append(f"NOT regexp_matches(line, {literal(_SPACE_IN_NAME)})")
     return " AND ".join([*conditions, f"{rewritten} = {line}"])
 
 
@@ -133,22 +115,18 @@ def _written(member: Member, value: str, before: str, style: Style) -> str:
         text = f"to_json({value})"
     elif member.kind in _RAW:
         text = _raw(member, value)
-    parts = [_literal(name + quote), text, _literal(quote)]
+    parts = [literal(name + quote), text, literal(quote)]
     if member.always and not style.loose:
         return ", ".join(parts)  # without a value this is nothing that a line could be
     written = " || ".join(parts)
-    return f"coalesce({written}, {_literal(name + 'null')})" if member.null else written
+    return f"coalesce({written}, {literal(name + 'null')})" if member.null else written
 
 
 def _raw(member: Member, value: str) -> str:
     """Give the SQL that looks in the line for the text of a value that it has."""
     pattern = _RAW[member.kind].format(re.escape(member.name))
-    text = f"regexp_extract(line, {_literal(pattern)}, 1)"
+    text = f"regexp_extract(line, {literal(pattern)}, 1)"
     return f"CASE WHEN {value} IS NOT NULL THEN {text} END"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _not_finite(values: pa.Array) -> pa.Array | None:

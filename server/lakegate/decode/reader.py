@@ -1,10 +1,22 @@
-"""Lines to blocks of rows: many at once where they share a shape, else one by one."""
+"""Lines to blocks of rows, by whatever way is fastest and right.
+
+Rows that share a shape are read as it has them; rows of any mix of shapes by regular
+expressions; and little, or what neither way can prove to have read right, one by one.
+"""
+
+from collections.abc import Generator, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from threading import Lock
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakegate.decode.blocks import Block
 from lakegate.decode.cells import check_cells
+from lakegate.decode.engine import Engine
+from lakegate.decode.entries import Entries
+from lakegate.decode.entry_block import EntryBlock
 from lakegate.decode.exact import LineError, parse_line
 from lakegate.decode.exact_block import ExactRows
 from lakegate.decode.lines import Lines
@@ -13,64 +25,111 @@ from lakegate.decode.parser import Parser
 from lakegate.decode.refusals import Refusals
 from lakegate.decode.shape_block import ShapeBlock
 from lakegate.decode.shapes import learn
+from lakegate.decode.splitter import Splitter, is_blank
+from lakegate.decode.unread import Unread
 
-# So little is read one by one in less time than a call of the parser takes.
+# So little is read one by one in less time than a call of the engine takes.
 _LITTLE_BYTES = 20_000
 _SAMPLES = 16  # lines that a shape is learnt from
 _MAX_SHAPES = 4
-_ROWS_AT_ONCE = 10_000  # that are Python objects, which take many times their text
+_COMMON = 4  # of so many rows one has to be of a shape, or another is not worth its time
+_SIZE_AT_ONCE = 1024 * 1024  # that is split into fields, which take many times their text
+_ROWS_AT_ONCE = 2000  # that are Python objects, which take even more
+_FEW_ROWS = 200  # read one by one in less time than threads take turns
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """What is read, and what for."""
+
+    lines: Lines
+    names: Names
+    refusals: Refusals
+
+    def block(self, rows: pa.Array, entries: Entries) -> EntryBlock:
+        return EntryBlock(rows, entries, self.names, self.lines)
 
 
 class Reader:
-    """Reads the rows of a group, by whatever way is fastest and right."""
+    """Reads the rows of groups. Any number of threads may use one."""
 
-    def __init__(self, little_bytes: int = _LITTLE_BYTES) -> None:
+    def __init__(self, little_bytes: int = _LITTLE_BYTES, max_shapes: int = _MAX_SHAPES) -> None:
         """Read rows one by one where they have fewer than `little_bytes`."""
-        self._parser = Parser()
+        engine = Engine()
+        self._parser = Parser(engine)
+        self._splitter = Splitter(engine)
         self._little_bytes = little_bytes
+        self._max_shapes = max_shapes
+        self._one_by_one = Lock()
 
     def read(self, lines: Lines, names: Names, refusals: Refusals) -> list[Block]:
-        """Read all lines but those that are refused."""
+        """Read all lines but those that are refused.
+
+        Raises `TooLargeError`.
+        """
         blocks: list[Block] = []
-        rows, text = pa.arange(0, len(lines)), lines.text
-        for _ in range(_MAX_SHAPES):
-            if (pc.sum(pc.binary_length(text)).as_py() or 0) < self._little_bytes:
-                break
-            block, left = self._read_shape(rows, text, lines, names)
-            if block is None:
-                break
+        rows = columns = 0
+        group = _Group(lines, names, refusals)
+        for block in self._read(Unread.all_of(lines), group):
             blocks.append(block)
-            rows, text = rows.filter(left), text.filter(left)
-        for start in range(0, max(len(rows), 0 if blocks else 1), _ROWS_AT_ONCE):
-            part = slice(start, start + _ROWS_AT_ONCE)
-            blocks.append(_read_each(rows[part], text[part], names, refusals))
-            check_cells(start, max(len(block.known) for block in blocks))
-        return blocks
+            rows, columns = rows + len(block.rows), max(columns, len(block.known))
+            check_cells(rows, columns)
+        return blocks or [group.block(pa.array([], pa.int64()), Entries.none())]
 
-    def _read_shape(
-        self, rows: pa.Array, text: pa.Array, lines: Lines, names: Names
-    ) -> tuple[Block | None, pa.Array]:
-        """Read the rows of one shape; tell which are left."""
-        step = -(-len(rows) // _SAMPLES)
-        shape = learn(text[::step].to_pylist(), names)
-        if shape is None:
-            return None, rows
-        columns, proven = self._parser.parse(text, shape)
-        if proven.true_count == 0:
-            return None, rows
-        if proven.true_count < len(rows):
-            columns = [column.filter(proven) for column in columns]
-            rows = rows.filter(proven)
-        return ShapeBlock(rows, shape, columns, names, lines), pc.invert(proven)
+    def _read(self, unread: Unread, group: _Group) -> Iterator[Block]:
+        unread = yield from self._read_shapes(unread, group)
+        if unread.size >= self._little_bytes:
+            unread = yield from self._read_mixed(unread, group)
+        yield from self._read_each(unread, group)
+
+    def _read_shapes(self, unread: Unread, group: _Group) -> Generator[Block, None, Unread]:
+        """Read the rows of common shapes; give those that are left."""
+        for _ in range(self._max_shapes):
+            if unread.size < self._little_bytes:
+                break
+            shape = learn(unread.sample(_SAMPLES), group.names)
+            if shape is None:
+                break
+            columns, proven = self._parser.parse(unread.text, shape)
+            read, count = unread.filter(proven), len(unread)
+            if len(read):
+                fields = [column.filter(proven) for column in columns]
+                yield ShapeBlock(read.rows, shape, fields, group.names, group.lines)
+            unread = unread.filter(pc.invert(proven))
+            if len(read) * _COMMON < count:
+                break
+        return unread
+
+    def _read_mixed(self, unread: Unread, group: _Group) -> Generator[Block, None, Unread]:
+        """Read the rows of any mix of shapes; give those that are left."""
+        blank = is_blank(unread.text)
+        if blank.true_count:
+            yield group.block(unread.filter(blank).rows, Entries.none())
+            unread = unread.filter(pc.invert(blank))
+        left = []
+        for part in unread.by_size(_SIZE_AT_ONCE):
+            entries, proven = self._splitter.split(part.text)
+            yield group.block(part.filter(proven).rows, entries)
+            left.append(proven)
+        return unread.filter(pc.invert(pa.chunked_array(left, pa.bool_()).combine_chunks()))
+
+    def _read_each(self, unread: Unread, group: _Group) -> Iterator[Block]:
+        """Read rows one by one; refuse those that cannot be read.
+
+        Of long passes there is one at a time: the event loop has to get its turn.
+        """
+        for part in unread.by_rows(_ROWS_AT_ONCE):
+            with nullcontext() if len(part) <= _FEW_ROWS else self._one_by_one:
+                block = _read_part(part, group)
+            yield block
 
 
-def _read_each(rows: pa.Array, text: pa.Array, names: Names, refusals: Refusals) -> Block:
-    """Read rows one by one."""
-    exact = ExactRows(names)
-    for row, line in zip(rows.to_pylist(), text.to_pylist(), strict=True):
-        if not refusals.is_full(row):
+def _read_part(part: Unread, group: _Group) -> Block:
+    exact = ExactRows(group.names)
+    for row, line in zip(part.rows.to_pylist(), part.text.to_pylist(), strict=True):
+        if not group.refusals.is_full(row):
             try:
                 exact.add(row, parse_line(line))
             except LineError as error:
-                refusals.add(row, str(error))
+                group.refusals.add(row, str(error))
     return exact.block()

@@ -52,10 +52,10 @@ class Rows:
         blocks = zip(self._blocks, fields, strict=True)
         return concatenate([field or _nothing(block) for block, field in blocks])
 
-    def appearances(self) -> Iterator[Appearance]:
+    def appearances(self, evolution: Evolution) -> Iterator[Appearance]:
         """Give the fields that may become columns."""
         for block in self._blocks:
-            yield from block.appearances()
+            yield from block.appearances(evolution)
 
     def resolve(self, evolution: Evolution) -> tuple[dict[str, pa.Array], pa.Array]:
         """Give the texts of new columns, and for each row the members that `props` gets."""

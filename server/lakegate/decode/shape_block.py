@@ -54,7 +54,7 @@ class ShapeBlock:
         """The fields that go to columns of the table."""
         return self._known
 
-    def appearances(self) -> Iterator[Appearance]:
+    def appearances(self, _: Evolution) -> Iterator[Appearance]:
         """Give the first row of each body that has a field that may become a column."""
         for position, member, column in self._unknown:
             if member.slot is not None:

@@ -76,6 +76,10 @@ class Member:
 _MAX_MEMBERS = 1000
 
 
+# Members for each field of a row. Rows that leave out more are of no shape, but a mix.
+_SPARSEST = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """Fields in an order, any of which but the first may be left out."""
@@ -85,7 +89,7 @@ class Shape:
 
 
 def learn(lines: Sequence[str | None], names: Names) -> Shape | None:
-    """Give the shape that these lines show, as far as they agree; None if they show none."""
+    """Give the shape that most of these lines show; None if they show none."""
     samples = [(line, fields) for line in lines if line and (fields := _parse(line))]
     order: list[str] = []
     agreeing = [sample for sample in samples if _merge(order, [name for name, _ in sample[1]])]
@@ -93,6 +97,9 @@ def learn(lines: Sequence[str | None], names: Names) -> Shape | None:
     if not 0 < len(order) <= _MAX_MEMBERS or len(slots) < len(order):
         return None
     if not all(map(_NAME.fullmatch, order)):
+        return None
+    count = sum(len(fields) for _, fields in agreeing)
+    if len(order) * len(samples) > _SPARSEST * count:
         return None
     values: dict[str, list[str]] = {name: [] for name in order}
     for _, fields in agreeing:

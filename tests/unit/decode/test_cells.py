@@ -5,11 +5,12 @@ import pytest
 
 from lakegate.batches import Body
 from lakegate.decode import cells
-from lakegate.decode.cells import TooManyCellsError
+from lakegate.decode.cells import TooLargeError
 from lakegate.decode.ndjson import NdjsonDecoder
 from lakegate.errors import ErrorCode, LakegateError
 
 COLUMNS = 100
+MAX_LINES = 1000
 SCHEMA = pa.schema([("props", pa.string()), *((f"c{i}", pa.string()) for i in range(COLUMNS))])
 MAX_CELLS = 2000
 
@@ -17,6 +18,7 @@ MAX_CELLS = 2000
 @pytest.fixture(autouse=True)
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells, "MAX_CELLS", MAX_CELLS)
+    monkeypatch.setattr(cells, "MAX_LINES", MAX_LINES)
 
 
 def sparse(rows: int, prefix: str = "c") -> Body:
@@ -39,12 +41,25 @@ def test_new_columns_count_too() -> None:
 
 
 def test_columns_that_do_not_occur_do_not_count() -> None:
-    decoded = NdjsonDecoder().decode([Body(b'{"c1":1}\n' * MAX_CELLS)], SCHEMA)
-    assert decoded.outcomes == [MAX_CELLS]
+    decoded = NdjsonDecoder().decode([Body(b'{"c1":1}\n' * MAX_LINES)], SCHEMA)
+    assert decoded.outcomes == [MAX_LINES]
+
+
+@pytest.mark.parametrize("line", [b"{}\n", b"\n"])
+def test_a_body_of_too_many_lines_is_refused_and_told_to_split(line: bytes) -> None:
+    [refusal] = NdjsonDecoder().decode([Body(line * (MAX_LINES + 1))], SCHEMA).outcomes
+    assert isinstance(refusal, LakegateError)
+    assert refusal.code is ErrorCode.BODY_TOO_LARGE
+    assert refusal.message == ("1001 lines are more than 1000: split the body into smaller batches")
+
+
+def test_a_group_of_too_many_lines_is_left_to_be_decoded_one_by_one() -> None:
+    with pytest.raises(TooLargeError):
+        NdjsonDecoder().decode([Body(b"{}\n" * MAX_LINES), Body(b"{}\n")], SCHEMA)
 
 
 def test_a_group_of_too_many_cells_is_left_to_be_decoded_one_by_one() -> None:
     bodies = [sparse(15), sparse(200)]
-    with pytest.raises(TooManyCellsError):
+    with pytest.raises(TooLargeError):
         NdjsonDecoder().decode(bodies, SCHEMA)
     assert NdjsonDecoder().decode(bodies[:1], SCHEMA).outcomes == [15]

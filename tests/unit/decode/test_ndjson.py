@@ -16,11 +16,16 @@ DEFAULT = NdjsonDecoder.default_schema
 MOMENT = datetime(2026, 5, 2, 10, 0, tzinfo=UTC)
 
 
-@pytest.fixture(params=["one by one", "many at once"])
+READERS = {
+    "one by one": Reader(little_bytes=100_000),
+    "as shapes": Reader(little_bytes=1),
+    "as a mix": Reader(little_bytes=1, max_shapes=0),
+}
+
+
+@pytest.fixture(params=READERS)
 def decoder(request: pytest.FixtureRequest) -> NdjsonDecoder:
-    return NdjsonDecoder(
-        reader=Reader(little_bytes=1 if request.param == "many at once" else 100_000)
-    )
+    return NdjsonDecoder(reader=READERS[request.param])
 
 
 def decode(decoder: NdjsonDecoder, *bodies: bytes, schema: pa.Schema = DEFAULT) -> DecodedGroup:

@@ -34,7 +34,11 @@ def schema_of(table: Table) -> pa.Schema:
     )
 
 
-READERS = {"many at once": Reader(little_bytes=1), "one by one": Reader(little_bytes=1_000_000)}
+READERS = {
+    "one by one": Reader(little_bytes=1_000_000),
+    "as shapes": Reader(little_bytes=1),
+    "as a mix": Reader(little_bytes=1, max_shapes=0),
+}
 
 
 def decode_by(reader: Reader, case: Case) -> DecodedGroup:

@@ -3,12 +3,13 @@
 import pyarrow as pa
 import pytest
 
+from lakegate.decode.engine import Engine
 from lakegate.decode.fields import Field
 from lakegate.decode.names import Names
 from lakegate.decode.parser import Parser
 from lakegate.decode.shapes import COMPACT, LOOSE, SPACED, Kind, Member, Shape, Style, learn
 
-PARSER = Parser()
+PARSER = Parser(Engine())
 
 
 def member(kind: Kind, *, null: bool = False) -> Member:

@@ -1,0 +1,130 @@
+"""Where the fields of rows belong: in which column of the table, or in none."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakegate.decode.cells import check_cells
+from lakegate.decode.entries import Entries, scatter
+from lakegate.decode.fields import Field
+from lakegate.decode.names import Names
+from lakegate.decode.types import AT
+
+
+class Extras(NamedTuple):
+    """Fields that go to no column of the table.
+
+    `slot`: the column that each may become, as an index of `slots`; null if none.
+    `settled`: whether it belongs to `props` whatever the caller said of evolution, for
+    the column that it names has its value from another field of the row.
+    """
+
+    entries: Entries
+    slot: pa.Array
+    slots: pa.Array
+    settled: pa.Array
+
+
+class Placement(NamedTuple):
+    """The columns of the table that occur, and the other fields."""
+
+    known: dict[str, Field]
+    extras: Extras
+
+
+def place(entries: Entries, names: Names, rows: int) -> Placement:
+    """Place the fields of so many rows. The first field of a row that names a column has it.
+
+    Raises `TooLargeError`.
+    """
+    distinct = names.slots(entries.name.dictionary).dictionary_encode()
+    slots, slot = distinct.dictionary, distinct.indices.take(entries.name.indices)
+    at, is_source, is_late = _take_at(entries, slot, _codes(names.at_sources, slots), rows)
+    slot = pc.if_else(is_source, pa.scalar(None, slot.type), slot)
+    is_known = _of_distinct(pc.is_in(slots, value_set=names.known), slot)
+    is_repeat = _repeats(slot, entries.row)
+    is_placed = pc.and_not(is_known, is_repeat)
+    known = to_columns(entries.filter(is_placed), slot.filter(is_placed), slots, rows)
+    is_extra = pc.or_(pc.and_not(pc.invert(is_source), is_placed), is_late)
+    may_become = pc.invert(pc.or_(is_known, is_repeat))
+    extras = Extras(
+        entries=entries.filter(is_extra),
+        slot=pc.if_else(may_become, slot, pa.scalar(None, slot.type)).filter(is_extra),
+        slots=slots,
+        settled=pc.or_(is_late, pc.and_(is_known, is_repeat)).filter(is_extra),
+    )
+    return Placement(known if at is None else known | {AT: at}, extras)
+
+
+def to_columns(entries: Entries, slot: pa.Array, slots: pa.Array, rows: int) -> dict[str, Field]:
+    """Make a column of the fields of each slot, which no row has twice."""
+    if not len(entries):
+        return {}
+    order = pc.array_sort_indices(slot)  # stable: the rows of each still ascend
+    row, value = entries.row.take(order), entries.value.take(order)
+    runs = pc.run_end_encode(slot.take(order))
+    check_cells(rows, len(runs.values))
+    columns, start = {}, 0
+    for name, end in zip(
+        slots.take(runs.values).to_pylist(), runs.run_ends.to_pylist(), strict=True
+    ):
+        part = slice(start, end)
+        columns[name] = Field(scatter(value[part], row[part], rows))
+        start = end
+    return columns
+
+
+def changes(*columns: pa.Array) -> pa.Array:
+    """Tell where any of some columns has another value than the one before; true at the start."""
+    if not len(columns[0]):
+        return pa.array([], pa.bool_())
+    changed = pa.repeat(pa.scalar(value=False), len(columns[0]) - 1)
+    for column in columns:
+        changed = pc.or_(changed, pc.not_equal(column[1:], column[:-1]))
+    return pa.concat_arrays([pa.array([True]), changed])
+
+
+def _take_at(
+    entries: Entries, slot: pa.Array, sources: Sequence[int], rows: int
+) -> tuple[Field | None, pa.Array, pa.Array]:
+    """Take `at` from the first source that a row has; null counts as absent.
+
+    Tells also which fields are sources, and which of them came too late.
+    """
+    nowhere = pa.repeat(pa.scalar(value=False), len(entries))
+    if not sources:
+        return None, nowhere, nowhere
+    present = pc.not_equal(entries.value, "null")
+    chosen = pa.nulls(rows, pa.uint64())
+    for source in sources:
+        found = pc.indices_nonzero(pc.and_(pc.equal(slot, source), present))
+        if len(found):
+            row = entries.row.take(found)
+            first = changes(row)
+            chosen = pc.coalesce(chosen, scatter(found.filter(first), row.filter(first), rows))
+    is_source = pc.is_in(slot, value_set=pa.array(sources, slot.type))
+    is_chosen = pc.equal(chosen.take(entries.row), pa.arange(0, len(entries)).cast(pa.uint64()))
+    is_chosen = pc.fill_null(is_chosen, fill_value=False)
+    at = Field(entries.value.take(chosen)) if chosen.null_count < rows else None
+    return at, is_source, pc.and_not(pc.and_(is_source, present), is_chosen)
+
+
+def _codes(names: Sequence[str], slots: pa.Array) -> list[int]:
+    """Give the indices of those of `names` that are in `slots`."""
+    found = pc.index_in(pa.array(names, pa.string()), value_set=slots)
+    return [code for code in found.to_pylist() if code is not None]
+
+
+def _of_distinct(verdicts: pa.Array, slot: pa.Array) -> pa.Array:
+    """Give for each field the verdict on its slot; false where it has none."""
+    return pc.fill_null(verdicts.take(slot), fill_value=False)
+
+
+def _repeats(slot: pa.Array, row: pa.Array) -> pa.Array:
+    """Tell which fields have the same slot as one before them in their row."""
+    order = pc.array_sort_indices(slot)[: len(slot) - slot.null_count]
+    first = changes(slot.take(order), row.take(order))
+    repeats = order.filter(pc.invert(first)).cast(pa.int64())
+    return pc.inverse_permutation(repeats, max_index=len(slot) - 1).is_valid()

@@ -1,0 +1,58 @@
+"""Rows that are still to be read."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakegate.decode.lines import Lines
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Some rows of a group, and the text of their lines."""
+
+    rows: pa.Array
+    text: pa.Array
+
+    @classmethod
+    def all_of(cls, lines: Lines) -> Self:
+        """Take all rows of a group."""
+        return cls(pa.arange(0, len(lines)), lines.text)
+
+    def __len__(self) -> int:
+        """Give the number of rows."""
+        return len(self.rows)
+
+    @property
+    def size(self) -> int:
+        """How many bytes the lines have."""
+        return pc.sum(pc.binary_length(self.text)).as_py() or 0
+
+    def filter(self, mask: pa.Array) -> Self:
+        """Leave the rows out for which `mask` is false."""
+        return type(self)(self.rows.filter(mask), self.text.filter(mask))
+
+    def sample(self, count: int) -> list[str | None]:
+        """Give up to `count` lines from everywhere."""
+        lines: list[str | None] = self.text[:: -(-len(self) // count)].to_pylist()
+        return lines
+
+    def by_rows(self, count: int) -> Iterator[Self]:
+        """Cut into parts of `count` rows."""
+        return self._cut([*range(0, len(self), count), len(self)])
+
+    def by_size(self, size: int) -> Iterator[Self]:
+        """Cut into parts of about `size` bytes."""
+        sizes = pc.fill_null(pc.binary_length(self.text), 0)
+        ends = pc.cumulative_sum(sizes.cast(pa.int64()))
+        marks = pa.array(range(0, max(self.size, 1), size), pa.int64())
+        return self._cut([*pc.search_sorted(ends, marks).to_pylist(), len(self)])
+
+    def _cut(self, cuts: list[int]) -> Iterator[Self]:
+        for start, end in pairwise(cuts):
+            if start < end:
+                yield type(self)(self.rows[start:end], self.text[start:end])
