@@ -176,8 +176,9 @@ class TableCommitter:
                     await self.table.workers.precedence.give_way()
                 await self._commit_files(prepared, commit, claims)
             elif prepared.rows:
-                await claims.own(None)
-                await self._acknowledge(prepared, claims, await self._current_snapshot_id())
+                state = await self._current_state()
+                await claims.own(state)
+                await self._acknowledge(prepared, claims, state.snapshot_id if state else "")
         except (ClaimsLostError, FilesTooOldError, TableReplacedError, TableMissingError):
             # The bodies are still here: what is left of the group begins anew.
             await claims.abandon()
@@ -206,12 +207,11 @@ class TableCommitter:
         prepared.acknowledge(committed)
         await claims.settle(committed)
 
-    async def _current_snapshot_id(self) -> str:
+    async def _current_state(self) -> TableState | None:
         try:
-            state = await self.table.workers.run(load_state, self.table.catalog, self.table.name)
+            return await self.table.workers.run(load_state, self.table.catalog, self.table.name)
         except TableMissingError:
-            return ""
-        return state.snapshot_id
+            return None
 
     async def _commit_files(
         self, prepared: PreparedGroup, commit: "_Commit", claims: Claims

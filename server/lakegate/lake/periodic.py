@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections.abc import Awaitable, Callable
+
+log = logging.getLogger(__name__)
 
 
 class Periodic:
     """Calls a function about every so many seconds, on the event loop."""
 
     def __init__(self, interval_seconds: float, function: Callable[[], Awaitable[object]]) -> None:
-        """Call `function`, which handles its own errors; an interval of 0 is never."""
+        """Call `function`; an interval of 0 is never. What it raises is logged."""
         self._interval_seconds = interval_seconds
         self._function = function
         self._task: asyncio.Task[None] | None = None
@@ -31,4 +34,7 @@ class Periodic:
         while True:
             # Servers that started together need not do this together.
             await asyncio.sleep(self._interval_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
-            await self._function()
+            try:
+                await self._function()
+            except Exception:
+                log.exception("What is done again and again has failed; it is tried again later")

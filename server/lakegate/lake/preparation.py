@@ -85,18 +85,27 @@ async def _prepare(
             return
         bodies = [member.batch.body for member in admitted]
         decoded, files = await table.workers.run(_decode_and_write, decoder, bodies, state)
-        if files is None:
+        if files is None or (state is None and _has_places(admitted, decoded)):
             try:
                 state = await _make_room(table, state, decoder, decoded.rows.schema)
             except (ColumnConflictError, TableReplacedError, TableMissingError):
                 table.forget()
                 continue  # decode again, for the table as it is now
-            files = await table.workers.run(write_data_files, state, decoded.rows)
+            rows = decoded.rows
+            files = await table.workers.run(write_data_files, state, rows) if len(rows) else []
         if files and state is not None:
             prepared.add_files(state, files)
         prepared.add_outcomes(admitted, decoded.outcomes)
         return
     raise ColumnConflictError(f"The schema of {table.name} keeps changing.")
+
+
+def _has_places(members: Sequence[Member], decoded: DecodedGroup) -> bool:
+    """Whether there is a good batch of a stream: with or without rows, its table counts it."""
+    return any(
+        member.batch.position is not None and not isinstance(outcome, LakegateError)
+        for member, outcome in zip(members, decoded.outcomes, strict=True)
+    )
 
 
 def _admitted(

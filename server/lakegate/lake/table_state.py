@@ -113,6 +113,14 @@ def load_state(catalog: Catalog, name: TableName) -> TableState:
     return state_of(table)
 
 
+def current_uuid(catalog: Catalog, name: TableName) -> uuid.UUID | None:
+    """Ask the catalog which table the name means; None for none."""
+    try:
+        return catalog.load_table((name.database, name.table)).metadata.table_uuid
+    except (NoSuchTableError, NoSuchNamespaceError):
+        return None
+
+
 def reload(catalog: Catalog, name: TableName, table_uuid: uuid.UUID) -> TableState:
     """Read a table again. Raises `TableReplacedError` where the name means another one now."""
     state = load_state(catalog, name)

@@ -11,7 +11,7 @@ from lakegate.lake.failures import ColumnConflictError, TableMissingError
 from lakegate.lake.old_metadata import OldMetadata
 from lakegate.lake.schema import new_columns
 from lakegate.lake.table_limit import TableLimit
-from lakegate.lake.table_state import TableState, load_state
+from lakegate.lake.table_state import TableState, current_uuid, load_state
 from lakegate.lake.tables import create_table, widen
 from lakegate.lake.workers import Workers
 
@@ -50,6 +50,15 @@ class WarmTable:
                 return await self.locked_state()
             except TableMissingError:
                 return None
+
+    async def was_replaced(self) -> bool:
+        """Ask the catalog whether the name means another table by now, or none."""
+        state = await self.state()
+        uuid = await self.workers.run(current_uuid, self.catalog, self.name)
+        if state is None or state.uuid == uuid:
+            return False
+        self.forget()
+        return True
 
     async def locked_state(self) -> TableState:
         """Give the state to a holder of the lock. Raises `TableMissingError`."""

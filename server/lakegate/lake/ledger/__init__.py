@@ -53,6 +53,13 @@ names, displaced ones included. A commit is named before it is made, and once
 made and settled it is never named again. Another engine that expires snapshots does
 not ask the ledger: it has to keep them for as long as retries may come.
 
+Which table
+-----------
+An entry belongs to a table by its UUID: where one is dropped and made anew under its
+name, the rows are gone, and so their keys and streams are unknown. Before anything is
+replayed the catalog is asked which table the name means now. A batch that was let on
+by what is known of the former table ends at its commit, which is for that table only.
+
 Streams
 -------
 The entries of a stream are claimed in order: one that is not next after the

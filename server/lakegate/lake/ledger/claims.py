@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from lakegate.lake.failures import LedgerUnavailableError, as_lakegate_error
 from lakegate.lake.group import Member
 from lakegate.lake.ledger.candidate import Candidate
-from lakegate.lake.ledger.entries import Committed, commits_of
+from lakegate.lake.ledger.entries import Committed, TableIdentity, commits_of
 from lakegate.lake.ledger.ledger import Claim, ContestedError, Ledger
 from lakegate.lake.table_state import TableState
 from lakegate.lake.warm_table import WarmTable
@@ -33,19 +33,20 @@ class Claims:
             for member, number in rows
             if member.candidate is not None
         ]
-        self._claimed = False
+        # The table in which they are claimed, once they are.
+        self._claimed_in: TableIdentity | None = None
 
     async def own(self, state: TableState | None) -> None:
         """Make sure that the members may be committed on top of `state`, and nowhere else.
 
         Must come after `state` was read and before each attempt at a commit that
         is guarded by it. Raises `ClaimsLostError`; members that are refused for
-        good are answered then.
+        good are answered then. A missing table, None, has no rows: nothing to own.
         """
-        if not self._candidates:
+        if not self._candidates or state is None:
             return
         try:
-            await self._claim_or_renew()
+            await self._claim_or_renew(TableIdentity.of(self._table.name, state.metadata))
         except ContestedError as error:
             raise ClaimsLostError from error
         except LedgerUnavailableError as error:
@@ -53,7 +54,7 @@ class Claims:
                 member.refuse(as_lakegate_error(error, self._table.name))
             raise ClaimsLostError from error
         displaced = self._displaced()
-        if state is not None and displaced and displaced & commits_of(state.metadata).keys():
+        if displaced and displaced & commits_of(state.metadata).keys():
             raise ClaimsLostError  # the claimant was not gone: its commit is there
 
     async def settle(self, committed: Committed) -> None:
@@ -61,36 +62,37 @@ class Claims:
 
         Where the ledger cannot be told, a retry will find the commit by its id.
         """
-        if not self._candidates:
+        if self._claimed_in is None:
             return
         try:
             await self._table.workers.run(
-                self._ledger.settle, self._table.name, self._commit_id, committed
+                self._ledger.settle, self._claimed_in, self._commit_id, committed
             )
         except LedgerUnavailableError as error:
             log.warning("Commit %s is left for its retries to find: %s", self._commit_id, error)
 
     async def abandon(self) -> None:
         """Let the next to come have the entries at once; nothing is lost where that fails."""
-        if not self._claimed:
+        if self._claimed_in is None:
             return
         try:
-            await self._table.workers.run(self._ledger.abandon, self._table.name, self._commit_id)
+            await self._table.workers.run(self._ledger.abandon, self._claimed_in, self._commit_id)
         except LedgerUnavailableError as error:
             log.warning("The claims of %s end with their lease: %s", self._commit_id, error)
 
-    async def _claim_or_renew(self) -> None:
-        run, name = self._table.workers.run, self._table.name
-        if self._claimed:
-            if await run(self._ledger.renew, name, self._commit_id) < len(self._candidates):
+    async def _claim_or_renew(self, table: TableIdentity) -> None:
+        run = self._table.workers.run
+        if self._claimed_in is not None:
+            renewed = await run(self._ledger.renew, self._claimed_in, self._commit_id)
+            if renewed < len(self._candidates):
                 raise ContestedError
             return
         claims = [
             Claim(candidate.entry, number, candidate.displaces)
             for _, candidate, number in self._candidates
         ]
-        await run(self._ledger.claim, name, self._commit_id, claims)
-        self._claimed = True
+        await run(self._ledger.claim, table, self._commit_id, claims)
+        self._claimed_in = table
 
     def _displaced(self) -> set[str]:
         """Name the commits that must not be there: those of claimants whose place was taken."""

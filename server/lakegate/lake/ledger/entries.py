@@ -6,10 +6,23 @@ from dataclasses import dataclass
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
-from lakegate.batches import Acknowledgement, Batch, StreamPosition
+from lakegate.batches import Acknowledgement, Batch, StreamPosition, TableName
 from lakegate.lake.snapshot import COMMIT_ID
 
 UINT32_MAX = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class TableIdentity:
+    """A table as the ledger knows it: one that is made anew under the same name is another."""
+
+    database: str
+    uuid: str
+
+    @classmethod
+    def of(cls, name: TableName, metadata: TableMetadata) -> "TableIdentity":
+        """Tell which table the name means by this metadata."""
+        return cls(name.database, str(metadata.table_uuid))
 
 
 @dataclass(frozen=True, slots=True)

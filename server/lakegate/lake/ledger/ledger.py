@@ -36,10 +36,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
-from lakegate.batches import StreamPosition, TableName
+from lakegate.batches import StreamPosition
 from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.ledger.engine import now_ms, open_engine, transaction
-from lakegate.lake.ledger.entries import Attempt, Committed, Entry, Record
+from lakegate.lake.ledger.entries import Attempt, Committed, Entry, Record, TableIdentity
 from lakegate.lake.ledger.schema import ENTRIES, LedgerTooNewError, migrate
 
 # How many names one statement asks for: databases bound the parameters of a statement.
@@ -80,7 +80,7 @@ class Ledger:
         self._migration = threading.Lock()
         self._migrated = False
 
-    def look_up(self, table: TableName, names: Sequence[str]) -> dict[str, Record]:
+    def look_up(self, table: TableIdentity, names: Sequence[str]) -> dict[str, Record]:
         """Give what is known of the entries of these names; unknown ones are left out."""
         with self._transaction() as connection:
             return {
@@ -91,12 +91,12 @@ class Ledger:
                 )
             }
 
-    def next_offsets(self, table: TableName, streams: Iterable[str]) -> dict[str, int]:
+    def next_offsets(self, table: TableIdentity, streams: Iterable[str]) -> dict[str, int]:
         """Give the offset that each stream goes on with; 0 for an unknown one."""
         with self._transaction() as connection:
             return _next_offsets(connection, table, streams)
 
-    def pending_of_stream(self, table: TableName, stream_id: str) -> list[Record]:
+    def pending_of_stream(self, table: TableIdentity, stream_id: str) -> list[Record]:
         """Give the batches of a stream that may have been applied or not."""
         with self._transaction() as connection:
             rows = connection.execute(
@@ -104,7 +104,7 @@ class Ledger:
             )
             return [_record(row) for row in rows]
 
-    def claim(self, table: TableName, commit_id: str, claims: Sequence[Claim]) -> None:
+    def claim(self, table: TableIdentity, commit_id: str, claims: Sequence[Claim]) -> None:
         """Claim all entries for a commit, or none.
 
         Raises `ContestedError`.
@@ -125,7 +125,7 @@ class Ledger:
                 if claim.displaces is not None:
                     self._displace(connection, table, commit_id, claim, claim.displaces)
 
-    def renew(self, table: TableName, commit_id: str) -> int:
+    def renew(self, table: TableIdentity, commit_id: str) -> int:
         """Give a commit's claims a new lease; return how many it still has."""
         with self._transaction(writes=True) as connection:
             statement = (
@@ -135,7 +135,7 @@ class Ledger:
             )
             return connection.execute(statement).rowcount
 
-    def abandon(self, table: TableName, commit_id: str) -> None:
+    def abandon(self, table: TableIdentity, commit_id: str) -> None:
         """Let others take the claims of a commit at once.
 
         The rows stay: the commit may have come through, or may still come through.
@@ -147,7 +147,7 @@ class Ledger:
                 .values(lease_until_ms=0)
             )
 
-    def settle(self, table: TableName, commit_id: str, committed: Committed) -> None:
+    def settle(self, table: TableIdentity, commit_id: str, committed: Committed) -> None:
         """Note that a commit has come through, for every entry that it claimed."""
         with self._transaction(writes=True) as connection:
             connection.execute(
@@ -157,7 +157,7 @@ class Ledger:
             )
 
     def settle_found(
-        self, table: TableName, found: Iterable[tuple[Record, Attempt, Committed]]
+        self, table: TableIdentity, found: Iterable[tuple[Record, Attempt, Committed]]
     ) -> None:
         """Note of pending entries by which of their attempts they turned out to be applied."""
         with self._transaction(writes=True) as connection:
@@ -170,7 +170,7 @@ class Ledger:
                     )
                 )
 
-    def pending_commits(self, table: TableName) -> set[str]:
+    def pending_commits(self, table: TableIdentity) -> set[str]:
         """Give the ids of all commits that may still be looked for among the table's snapshots."""
         with self._transaction() as connection:
             rows = connection.execute(
@@ -190,7 +190,7 @@ class Ledger:
         later = ENTRIES.alias()
         is_last = ~exists().where(
             later.c.database == _E.database,
-            later.c.table_name == _E.table_name,
+            later.c.table_uuid == _E.table_uuid,
             later.c.stream_id == _E.stream_id,
             later.c.stream_offset > _E.stream_offset,
             later.c.applied,
@@ -200,7 +200,7 @@ class Ledger:
             _E.lease_until_ms < now_ms(),
             _E.stream_id.is_(None) | ~is_last | (_E.claimed_ms < now_ms() - stream_ttl_ms),
         )
-        identity = (_E.database, _E.table_name, _E.name)
+        identity = (_E.database, _E.table_uuid, _E.name)
         chosen = select(*identity).where(over).order_by(_E.claimed_ms).limit(limit)
         with self._transaction(writes=True) as connection:
             return connection.execute(
@@ -235,7 +235,7 @@ class Ledger:
                 migrate(self._engine)
                 self._migrated = True
 
-    def _insert(self, table: TableName, commit_id: str, claims: Sequence[Claim]) -> Insert:
+    def _insert(self, table: TableIdentity, commit_id: str, claims: Sequence[Claim]) -> Insert:
         """Insert all rows from one parameter: binding those of each row would take longer."""
         postgres = self._engine.dialect.name == "postgresql"
         unpack = func.json_array_elements if postgres else func.json_each
@@ -243,7 +243,7 @@ class Ledger:
         value = unpack(rows).table_valued(column("value", JSON)).c.value
         columns: dict[str, ColumnElement[Any]] = {
             "database": literal(table.database),
-            "table_name": literal(table.table),
+            "table_uuid": literal(table.uuid),
             "name": value[0].as_string(),
             "stream_id": value[1].as_string(),
             "stream_offset": cast(value[2].as_string(), BigInteger),
@@ -265,7 +265,7 @@ class Ledger:
     def _displace(
         self,
         connection: Connection,
-        table: TableName,
+        table: TableIdentity,
         commit_id: str,
         claim: Claim,
         record: Record,
@@ -299,7 +299,7 @@ def _row(claim: Claim) -> list[Any]:
 
 
 def _check_streams(
-    connection: Connection, table: TableName, positions: Iterable[StreamPosition | None]
+    connection: Connection, table: TableIdentity, positions: Iterable[StreamPosition | None]
 ) -> None:
     """Make sure that each stream goes on without a gap. Raises `ContestedError`."""
     streams: dict[str, list[int]] = {}
@@ -317,7 +317,7 @@ def _check_streams(
 
 
 def _next_offsets(
-    connection: Connection, table: TableName, streams: Iterable[str]
+    connection: Connection, table: TableIdentity, streams: Iterable[str]
 ) -> dict[str, int]:
     expected = dict.fromkeys(streams, 0)
     for some in _chunks(list(expected)):
@@ -346,8 +346,8 @@ def _select_records() -> Any:  # noqa: ANN401 - a Select of many columns
     )
 
 
-def _of(table: TableName) -> ColumnElement[bool]:
-    return and_(_E.database == table.database, _E.table_name == table.table)
+def _of(table: TableIdentity) -> ColumnElement[bool]:
+    return and_(_E.database == table.database, _E.table_uuid == table.uuid)
 
 
 def _record(row: Row[Any]) -> Record:

@@ -7,7 +7,7 @@ from pyiceberg.table.metadata import TableMetadata
 
 from lakegate.batches import TableName
 from lakegate.lake.failures import LedgerUnavailableError
-from lakegate.lake.ledger.entries import commit_id_of
+from lakegate.lake.ledger.entries import TableIdentity, commit_id_of
 from lakegate.lake.ledger.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class LookedFor:
 
     def _ask(self, metadata: TableMetadata) -> None:
         try:
-            pending = self._ledger.pending_commits(self._table)
+            pending = self._ledger.pending_commits(TableIdentity.of(self._table, metadata))
         except LedgerUnavailableError as error:
             log.warning("Snapshots of %s are kept for now: %s", self._table, error)
             return

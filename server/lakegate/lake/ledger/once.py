@@ -17,6 +17,7 @@ from lakegate.lake.ledger.entries import (
     Attempt,
     Entry,
     Record,
+    TableIdentity,
     commits_of,
     committed_by,
     entry_of,
@@ -30,8 +31,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the ledger and the table say of a group: records by name, next offsets by stream."""
+    """What the ledger and the table say of a group: records by name, next offsets by stream.
 
+    `table`: which table that is; None for a missing one.
+    """
+
+    table: TableIdentity | None
     records: Mapping[str, Record]
     expected: Mapping[str, int]
 
@@ -96,10 +101,13 @@ class ExactlyOnce:
 
     async def next_offset(self, stream_id: str) -> int:
         """Give the offset that a stream goes on with; what a crash left open is looked up."""
-        run, name = self._table.workers.run, self._table.name
-        if pending := await run(self._ledger.pending_of_stream, name, stream_id):
-            await self._find(pending)
-        return (await run(self._ledger.next_offsets, name, [stream_id]))[stream_id]
+        await self._table.was_replaced()
+        table, run = await self._identity(), self._table.workers.run
+        if table is None:
+            return 0
+        if pending := await run(self._ledger.pending_of_stream, table, stream_id):
+            await self._find(table, pending)
+        return (await run(self._ledger.next_offsets, table, [stream_id]))[stream_id]
 
     @property
     def idle(self) -> bool:
@@ -114,16 +122,28 @@ class ExactlyOnce:
         return self._under_way.get(stream_entry(before).name)
 
     async def _look_up(self, entries: Sequence[Entry]) -> _Known:
-        known = await self._table.workers.run(self._read, entries)
+        known = await self._ask(entries)
+        replays = any(record.replay for record in known.records.values())
+        if replays and await self._table.was_replaced():  # their rows went with the former table
+            known = await self._ask(entries)
         pending = [record for record in known.records.values() if record.committed is None]
-        if not pending:
+        if known.table is None or not pending:
             return known
-        return replace(known, records={**known.records, **await self._find(pending)})
+        found = await self._find(known.table, pending)
+        return replace(known, records={**known.records, **found})
 
-    def _read(self, entries: Sequence[Entry]) -> _Known:
+    async def _ask(self, entries: Sequence[Entry]) -> _Known:
+        return await self._table.workers.run(self._read, await self._identity(), entries)
+
+    async def _identity(self) -> TableIdentity | None:
+        state = await self._table.state()
+        return TableIdentity.of(self._table.name, state.metadata) if state else None
+
+    def _read(self, table: TableIdentity | None, entries: Sequence[Entry]) -> _Known:
         """Ask the ledger. Blocks."""
-        table = self._table.name
         streams = {entry.position.stream_id for entry in entries if entry.position}
+        if table is None:
+            return _Known(None, {}, dict.fromkeys(streams, 0))
         expected = self._ledger.next_offsets(table, streams) if streams else {}
         records = self._ledger.look_up(table, [entry.name for entry in entries])
         forgotten = [
@@ -133,10 +153,11 @@ class ExactlyOnce:
             and entry.position.offset < expected[entry.position.stream_id]
             and entry.name not in records
         ]
-        return _Known({**records, **self._without_counts(forgotten, expected)}, expected)
+        records |= self._without_counts(table, forgotten, expected)
+        return _Known(table, records, expected)
 
     def _without_counts(
-        self, forgotten: Sequence[Entry], expected: Mapping[str, int]
+        self, table: TableIdentity, forgotten: Sequence[Entry], expected: Mapping[str, int]
     ) -> dict[str, Record]:
         """Give records of batches that were swept: the last of their stream tells of them.
 
@@ -149,14 +170,14 @@ class ExactlyOnce:
             for entry in forgotten
             if entry.position
         }
-        records = self._ledger.look_up(self._table.name, list(set(last.values())))
+        records = self._ledger.look_up(table, list(set(last.values())))
         return {
             name: replace(records[of], attempts=(Attempt("", rows=0),))
             for name, of in last.items()
             if of in records
         }
 
-    async def _find(self, pending: Sequence[Record]) -> dict[str, Record]:
+    async def _find(self, table: TableIdentity, pending: Sequence[Record]) -> dict[str, Record]:
         """Look for the commits of pending records in the table; settle those that are there."""
         self._table.forget()
         state = await self._table.state()
@@ -169,7 +190,7 @@ class ExactlyOnce:
         ]
         if found:
             run = self._table.workers.run
-            await run(self._ledger.settle_found, self._table.name, found)
+            await run(self._ledger.settle_found, table, found)
         return {
             record.entry.name: replace(record, attempts=(attempt,), committed=committed)
             for record, attempt, committed in found

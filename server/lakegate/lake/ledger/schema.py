@@ -26,7 +26,7 @@ ENTRIES = Table(
     "lakegate_ledger",
     _METADATA,
     Column("database", Text, primary_key=True),
-    Column("table_name", Text, primary_key=True),
+    Column("table_uuid", Text, primary_key=True),
     Column("name", Text, primary_key=True),
     Column("stream_id", Text),
     Column("stream_offset", BigInteger),
@@ -79,6 +79,8 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         # To sweep.
         "CREATE INDEX lakegate_ledger_claimed ON lakegate_ledger (claimed_ms)",
     ),
+    # A name may mean another table later. What was noted by name is forgotten.
+    ("ALTER TABLE lakegate_ledger RENAME COLUMN table_name TO table_uuid",),
 )
 
 

@@ -20,6 +20,7 @@ from lakegate.lake.catalog import open_catalog
 from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.lake import Lake
 from lakegate.lake.ledger import sweep
+from lakegate.lake.ledger.entries import TableIdentity
 from lakegate.lake.ledger.ledger import Ledger
 from lakegate.lake.maintenance.maintain import Maintenance
 from lakegate.lake.maintenance.policy import MaintenancePolicy
@@ -360,9 +361,43 @@ async def test_a_key_whose_commit_failed_for_good_can_be_tried_again(
     refused = await refusal(lake.append(keyed(decoder, "k", {"label": "a"})))
     monkeypatch.undo()
     assert refused.code is ErrorCode.COMMIT_CONFLICT
-    assert lake._ledger.look_up(ORDERS, ["key/k"])["key/k"].lease_left_ms <= 0  # no wait for it
+    orders = TableIdentity.of(ORDERS, load(catalog).metadata)
+    assert lake._ledger.look_up(orders, ["key/k"])["key/k"].lease_left_ms <= 0  # no wait for it
     assert not (await lake.append(keyed(decoder, "k", {"label": "a"}))).replayed
     assert labels(catalog) == ["a", "first"]
+
+
+async def test_a_key_is_unknown_to_a_table_that_is_made_anew(
+    lake: Lake, other_lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await lake.append(keyed(decoder, "k", {"label": "a"}))
+    catalog.drop_table("default.orders")
+    again = await lake.append(keyed(decoder, "k", {"label": "a"}))
+    assert (again.rows_ingested, again.replayed) == (1, False)
+    assert labels(catalog) == ["a"]
+
+    catalog.drop_table("default.orders")
+    await other_lake.append(batch(decoder, {"label": "by another server"}))
+    assert not (await lake.append(keyed(decoder, "k", {"label": "a"}))).replayed
+    assert (await other_lake.append(keyed(decoder, "k", {"label": "a"}))).replayed
+    assert labels(catalog) == ["a", "by another server"]
+
+
+async def test_a_key_is_known_to_its_table_under_another_name(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await lake.append(keyed(decoder, "k", {"label": "a"}))
+    catalog.rename_table("default.orders", "default.renamed")
+    renamed = replace(keyed(decoder, "k", {"label": "a"}), table=TableName("default", "renamed"))
+    assert (await lake.append(renamed)).replayed
+
+
+async def test_a_keyed_batch_without_rows_makes_no_table(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    assert (await lake.append(keyed(decoder, "k"))).snapshot_id == ""
+    assert (await lake.append(keyed(decoder, "k"))).snapshot_id == ""
+    assert not catalog.table_exists("default.orders")
 
 
 async def test_closing_ends_with_every_batch_answered(

@@ -11,16 +11,16 @@ import pytest
 import sqlalchemy as sa
 from tests.postgres import new_database, running_postgres
 
-from lakegate.batches import StreamPosition, TableName
+from lakegate.batches import StreamPosition
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.ledger import schema
 from lakegate.lake.ledger.engine import now_ms, open_engine
-from lakegate.lake.ledger.entries import Attempt, Committed, Entry, stream_entry
+from lakegate.lake.ledger.entries import Attempt, Committed, Entry, TableIdentity, stream_entry
 from lakegate.lake.ledger.ledger import Claim, ContestedError, Ledger
 
-TABLE = TableName("default", "orders")
-OTHER = TableName("default", "others")
+TABLE = TableIdentity("default", "0b9f8a52-5b0e-4f0a-9d4b-0d1f7c1f3c11")
+OTHER = TableIdentity("default", "7c3d0f34-1a8e-4f53-8d6e-93a8c5a7b0aa")
 DONE = Committed("42", extent_count=2, bytes_written=5183)
 LEASE_SECONDS = 60.0
 HOUR_MS = 3_600_000

@@ -198,3 +198,26 @@ async def test_streams_and_keys_of_one_name_are_different_things(
     await lake.append(placed(decoder, "s", 0))
     await lake.append(keyed(decoder, "0/s", {"label": "key"}))
     assert labels(catalog) == ["key", "s-0", "s/1-0"]
+
+
+async def test_a_stream_may_begin_with_a_batch_without_rows(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    empty = replace(raw_batch(decoder, b""), position=StreamPosition("s", 0))
+    assert (await lake.append(empty)).rows_ingested == 0
+    await send(lake, decoder, 1)
+    assert (await lake.append(empty)).replayed
+    assert labels(catalog) == ["s-1"]
+
+
+async def test_a_stream_begins_anew_with_a_table_that_is_made_anew(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await send(lake, decoder, 0, 1)
+    catalog.drop_table("default.orders")
+    assert await lake.next_offset(ORDERS, "s") == 0
+    (gap,) = await outcomes(lake, placed(decoder, "s", 2))
+    assert expected_offset(gap) == "0"
+    (first,) = await send(lake, decoder, 0)
+    assert not first.replayed
+    assert labels(catalog) == ["s-0"]
