@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ import grpc
 import psutil
 import pytest
 from tests.e2e.grpc_senders import LINE_BYTES as GRPC_LINE_BYTES
-from tests.e2e.grpc_senders import TABLE, Send, body, send_all, stream
+from tests.e2e.grpc_senders import TABLE, Send, body, rows, send_all, stream
 from tests.e2e.running_gate import NDJSON, RunningGate, running_gate
 from tests.e2e.test_large_bodies import memory_falls_below
 
@@ -36,6 +37,7 @@ SMALL_BUDGET = 128 * MIB
 MESSAGE_BYTES = 32 * MIB
 GRPC_SENDERS = 64
 BATCHES = 2
+IDLE_STREAMS = 16
 # What comes in while the server is busy ending others. Without the guard it is gigabytes.
 MARGIN = 512 * MIB
 
@@ -166,3 +168,25 @@ def test_messages_that_nobody_asked_for_do_not_take_all_memory(
         for batch in range(each.acknowledged)
     }
     assert Counter(gate.table(TABLE).column("batch").to_pylist()) == acknowledged | {"after": 2}
+
+
+def test_idle_streams_keep_nothing_of_what_they_sent(gate: RunningGate) -> None:
+    assert gate.ingest("idle", "{}").status_code == 200  # what the first request loads
+    before = psutil.Process(gate.process.pid).memory_info().rss
+    request = IngestRequest(table="idle", ndjson=rows(0, 0, MESSAGE_BYTES))
+    idle = threading.Event()
+
+    def requests() -> Iterator[IngestRequest]:
+        yield request
+        idle.wait()
+
+    options = [("grpc.max_send_message_length", -1)]
+    with grpc.insecure_channel(gate.grpc_addr, options) as channel:
+        stub = IngestServiceStub(channel)
+        try:
+            streams = [stub.IngestStream(requests()) for _ in range(IDLE_STREAMS)]
+            answers = [next(each) for each in streams]
+            assert {each.WhichOneof("result") for each in answers} == {"acknowledgement"}
+            memory_falls_below(gate, before + IDLE_STREAMS * MESSAGE_BYTES)
+        finally:
+            idle.set()
