@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 # How often a group is decoded anew because another writer changed the schema meanwhile.
 DECODING_ATTEMPTS = 20
+# What a field takes that has no column, in cells.
+CELLS_OF_FIELD = 2
 # The lines of more than this are counted in a thread.
 COUNTED_AT_ONCE_BYTES = 64 * 1024
 
@@ -45,7 +47,8 @@ async def _prepare_or_refuse(
     table: WarmTable, decoder: Decoder, members: Sequence[Member], prepared: PreparedGroup
 ) -> None:
     try:
-        async with table.workers.room_to_decode(str(table.name), *await _extent(table, members)):
+        extent = await _extent(table, decoder, members)
+        async with table.workers.room_to_decode(str(table.name), *extent):
             await _prepare(table, decoder, members, prepared)
     except (LakegateError, OSError, *CATALOG_FAILURES) as error:
         table.forget()
@@ -60,19 +63,21 @@ async def _prepare_or_refuse(
             await _prepare_or_refuse(table, decoder, [member], prepared)
 
 
-async def _extent(table: WarmTable, members: Sequence[Member]) -> tuple[int, int]:
-    """Give the bytes of all bodies, and how many cells they may have: rows times columns."""
+async def _extent(table: WarmTable, decoder: Decoder, members: Sequence[Member]) -> tuple[int, int]:
+    """Give the bytes of all bodies, and how many cells they may take."""
     state = await table.state()
-    columns = len(state.arrow_schema) if state is not None else 0
+    columns = len(state.arrow_schema if state is not None else decoder.default_schema)
     size = sum(member.size for member in members)
     if size < COUNTED_AT_ONCE_BYTES:
-        return size, _rows(members) * columns
-    return size, await table.workers.run(_rows, members) * columns
+        return size, _cells(members, columns)
+    return size, await table.workers.run(_cells, members, columns)
 
 
-def _rows(members: Sequence[Member]) -> int:
-    """Count the lines of all bodies."""
-    return sum(member.batch.body.data.count(b"\n") + 1 for member in members)
+def _cells(members: Sequence[Member], columns: int) -> int:
+    """Count lines and fields: a row takes a cell for itself and for each of the columns."""
+    bodies = [member.batch.body.data for member in members]
+    rows = sum(body.count(b"\n") + 1 for body in bodies)
+    return rows * (columns + 1) + CELLS_OF_FIELD * sum(body.count(b":") for body in bodies)
 
 
 async def _prepare(
