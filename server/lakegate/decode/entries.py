@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 class Entries:
     """The fields of `rows` in their order: the columns `row`, `name` and `value`.
 
-    `row` (int64) is the index of the row among its neighbours, `name` (a dictionary of
+    `row` (int32) is the index of the row among its neighbours, `name` (a dictionary of
     strings, in which a name may occur twice) what the field is called, `value` (string)
     its JSON text, without whitespace between tokens.
     """
@@ -24,7 +24,7 @@ class Entries:
     def none(cls) -> Self:
         """Give no fields."""
         nothing = pa.array([], pa.string())
-        return cls(pa.array([], pa.int64()), nothing.dictionary_encode(), nothing)
+        return cls(pa.array([], pa.int32()), nothing.dictionary_encode(), nothing)
 
     def __len__(self) -> int:
         """Give the number of fields."""

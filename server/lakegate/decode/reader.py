@@ -33,7 +33,7 @@ _LITTLE_BYTES = 20_000
 _SAMPLES = 16  # lines that a shape is learnt from
 _MAX_SHAPES = 4
 _COMMON = 4  # of so many rows one has to be of a shape, or another is not worth its time
-_SIZE_AT_ONCE = 1024 * 1024  # that is split into fields, which take many times their text
+_SIZE_AT_ONCE = 512 * 1024  # that is split into fields, which take many times their text
 _ROWS_AT_ONCE = 2000  # that are Python objects, which take even more
 _FEW_ROWS = 200  # read one by one in less time than threads take turns
 

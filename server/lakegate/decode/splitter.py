@@ -84,7 +84,7 @@ class Splitter:
         names, values = (texts.take(pa.arange(start, len(texts), 2)) for start in (0, 1))
         raw = names.dictionary_encode()
         entries = Entries(
-            row=pc.list_parent_indices(fields).take(pa.arange(0, len(texts), 2)),
+            row=pc.list_parent_indices(fields).take(pa.arange(0, len(texts), 2)).cast(pa.int32()),
             name=pa.DictionaryArray.from_arrays(raw.indices, unquote(raw.dictionary)),
             value=_without_spaces(values),
         )
