@@ -16,8 +16,10 @@ from lakegate.budget import overloaded
 from lakegate.memory import memory_limit, resident_memory, return_free_memory
 from lakegate.settings import MIB, Settings
 
-# How often the memory is looked at: a fast network brings tens of MiB meanwhile.
+# How often the memory is looked at, at most: a fast network brings tens of MiB meanwhile.
 LOOK_SECONDS = 0.025
+# It comes no faster than this, in bytes a second: far from the watermark looks are rarer.
+FASTEST = 4096 * MIB
 # What the process has with its libraries after the first requests: 202 MiB, measured.
 RESTING_BYTES = 208 * MIB
 # The largest body takes so many times its size while it is decoded, on a budget that is too
@@ -131,7 +133,8 @@ class MemoryGuard:
 
     async def _watch(self) -> None:
         while self._watched:
-            await asyncio.sleep(self._look_seconds)
+            distance = self._watermark - self._resident()
+            await asyncio.sleep(max(self._look_seconds, distance / FASTEST))
             self.look()
         self._watching = None
 
