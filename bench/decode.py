@@ -62,7 +62,21 @@ def deep(i: int) -> dict[str, object]:
     return {"_timestamp": f"2026-05-02T10:00:{i % 60:02}Z", "tree": value}
 
 
-SHAPES = [Shape("narrow", narrow), Shape("wide", wide), Shape("long", long), Shape("deep", deep)]
+def mixed(i: int) -> dict[str, object]:
+    """Make an event of one of a hundred types, each with 5 to 15 of forty fields."""
+    kind = i % 100
+    fields = {f"f{(7 * kind + 3 * k) % 40}": f"value {k * i}" for k in range(kind % 10)}
+    event = {"_timestamp": f"2026-05-02T10:00:{i % 60:02}Z", "event": f"type {kind}", "n": i}
+    return event | fields | {"context": {"ids": [i, kind], "price": i / 4}, "done": kind % 2 == 0}
+
+
+SHAPES = [
+    Shape("narrow", narrow),
+    Shape("wide", wide),
+    Shape("long", long),
+    Shape("deep", deep),
+    Shape("mixed", mixed),
+]
 
 
 class Limit:
@@ -110,7 +124,7 @@ def seconds(calls: Sequence[Callable[[], object]], rounds: int) -> list[float]:
 def measure(shape: Shape, rows: int, rows_a_request: int, rounds: int) -> None:
     bodies = group(shape, rows, rows_a_request)
     size = sum(len(body.data) for body in bodies)
-    columns = list(shape.row(0))
+    columns = list(dict.fromkeys(name for i in range(rows) for name in shape.row(i)))
     decoder = NdjsonDecoder(max_new_columns=len(columns))
     limit = Limit(columns)
     known = decoder.decode(bodies, decoder.default_schema).rows.schema

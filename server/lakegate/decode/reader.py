@@ -24,13 +24,14 @@ from lakegate.decode.names import Names
 from lakegate.decode.parser import Parser
 from lakegate.decode.refusals import Refusals
 from lakegate.decode.shape_block import ShapeBlock
-from lakegate.decode.shapes import learn
+from lakegate.decode.shapes import Shape, learn
 from lakegate.decode.splitter import Splitter, is_blank
 from lakegate.decode.unread import Unread
 
 # So little is read one by one in less time than a call of the engine takes.
 _LITTLE_BYTES = 20_000
 _SAMPLES = 16  # lines that a shape is learnt from
+_PROBES = 256  # lines that a doubtful one is tried on
 _MAX_SHAPES = 4
 _COMMON = 4  # of so many rows one has to be of a shape, or another is not worth its time
 _SIZE_AT_ONCE = 512 * 1024  # that is split into fields, which take many times their text
@@ -88,7 +89,7 @@ class Reader:
             if unread.size < self._little_bytes:
                 break
             shape = learn(unread.sample(_SAMPLES), group.names)
-            if shape is None:
+            if shape is None or (shape.sparse and not self._reads_most(shape, unread)):
                 break
             columns, proven = self._parser.parse(unread.text, shape)
             read, count = unread.filter(proven), len(unread)
@@ -99,6 +100,12 @@ class Reader:
             if len(read) * _COMMON < count:
                 break
         return unread
+
+    def _reads_most(self, shape: Shape, unread: Unread) -> bool:
+        """Tell whether it is likely that a shape reads most rows."""
+        lines = pa.array(unread.sample(_PROBES), unread.text.type)
+        proven: int = self._parser.parse(lines, shape).proven.true_count
+        return 2 * proven > len(lines)
 
     def _read_mixed(self, unread: Unread, group: _Group) -> Generator[Block, None, Unread]:
         """Read the rows of any mix of shapes; give those that are left."""

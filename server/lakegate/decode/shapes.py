@@ -76,20 +76,25 @@ class Member:
 _MAX_MEMBERS = 1000
 
 
-# Members for each field of a row. Rows that leave out more are of no shape, but a mix.
-_SPARSEST = 3
+# Members for each field of a row, from which on a shape is sparse.
+_SPARSE = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Fields in an order, any of which but the first may be left out."""
+    """Fields in an order, any of which but the first may be left out.
+
+    `sparse`: rows leave most of them out, so that it may be a mix of shapes and no shape of
+    other rows than those it was learnt from.
+    """
 
     members: Sequence[Member]
     style: Style
+    sparse: bool = False
 
 
 def learn(lines: Sequence[str | None], names: Names) -> Shape | None:
-    """Give the shape that most of these lines show; None if they show none."""
+    """Give the shape that these lines show, as far as they agree; None if they show none."""
     samples = [(line, fields) for line in lines if line and (fields := _parse(line))]
     order: list[str] = []
     agreeing = [sample for sample in samples if _merge(order, [name for name, _ in sample[1]])]
@@ -98,15 +103,13 @@ def learn(lines: Sequence[str | None], names: Names) -> Shape | None:
         return None
     if not all(map(_NAME.fullmatch, order)):
         return None
-    count = sum(len(fields) for _, fields in agreeing)
-    if len(order) * len(samples) > _SPARSEST * count:
-        return None
     values: dict[str, list[str]] = {name: [] for name in order}
-    for _, fields in agreeing:
-        for name, value in fields:
+    for _, row in agreeing:
+        for name, value in row:
             values[name].append(value)
     members = [_member(name, texts, len(agreeing), names) for name, texts in values.items()]
-    return Shape(members, _style(agreeing))
+    count = sum(len(row) for _, row in agreeing)
+    return Shape(members, _style(agreeing), sparse=len(members) * len(samples) > _SPARSE * count)
 
 
 def _member(name: str, values: Sequence[str], rows: int, names: Names) -> Member:
