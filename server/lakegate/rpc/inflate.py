@@ -8,6 +8,8 @@ import sys
 import zlib
 from typing import Protocol
 
+from typing_extensions import override
+
 from lakegate.errors import ErrorCode, LakegateError
 
 if sys.version_info >= (3, 14):
@@ -18,6 +20,10 @@ else:
 _GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
 # RFC 9659: what a zstd body over HTTP may ask a receiver to keep in memory, 8 MiB.
 _ZSTD_WINDOW_LOG_MAX = 23
+# What is left of a piece is copied for each part in it, so pieces are small.
+_PIECE_BYTES = 16 * 1024
+# A part takes its time whatever is in it; files of many, as of bgzip, have one for 64 KiB.
+_MAX_PARTS = 10_000
 
 
 class Inflater(Protocol):
@@ -51,56 +57,79 @@ def inflater(content_encoding: str) -> Inflater | None:
     )
 
 
-class _Gzip:
-    """RFC 1952: one member after the other."""
+class _Parts:
+    """Inflates what is made of parts, one after the other: members of gzip, frames of zstd."""
+
+    name: str
 
     def __init__(self) -> None:
+        self._parts = 0
+        self._inside = False
+
+    def inflate(self, data: bytes, limit: int) -> bytes:
+        inflated = bytearray()
+        for start in range(0, len(data), _PIECE_BYTES):
+            piece = data[start : start + _PIECE_BYTES]
+            while piece and len(inflated) <= limit:
+                some, piece, ended = self._step(piece, limit - len(inflated) + 1)
+                inflated += some
+                self._inside = not ended
+                self._parts += ended
+                if self._parts > _MAX_PARTS:
+                    raise _broken(self.name, f"it has more than {_MAX_PARTS} parts")
+        return bytes(inflated)
+
+    def finish(self) -> None:
+        if self._inside:
+            raise _broken(self.name, "it is cut short")
+
+    def _step(self, piece: bytes, limit: int) -> tuple[bytes, bytes, bool]:
+        """Give what comes of a piece, what is left of it, and whether a part has ended."""
+        raise NotImplementedError
+
+
+class _Gzip(_Parts):
+    """RFC 1952."""
+
+    name = "gzip"
+
+    def __init__(self) -> None:
+        super().__init__()
         self._member = zlib.decompressobj(_GZIP_WINDOW_BITS)
-        self._inside = False
 
-    def inflate(self, data: bytes, limit: int) -> bytes:
-        inflated = bytearray()
+    @override
+    def _step(self, piece: bytes, limit: int) -> tuple[bytes, bytes, bool]:
+        member = self._member
         try:
-            while data and len(inflated) <= limit:
-                inflated += self._member.decompress(data, limit - len(inflated) + 1)
-                data = self._member.unconsumed_tail
-                self._inside = not self._member.eof
-                if self._member.eof:
-                    data = self._member.unused_data
-                    self._member = zlib.decompressobj(_GZIP_WINDOW_BITS)
+            some = member.decompress(piece, limit)
         except zlib.error as error:
-            raise _broken("gzip", str(error)) from error
-        return bytes(inflated)
+            raise _broken(self.name, str(error)) from error
+        if not member.eof:
+            return some, member.unconsumed_tail, False
+        self._member = zlib.decompressobj(_GZIP_WINDOW_BITS)
+        return some, member.unused_data, True
 
-    def finish(self) -> None:
-        if self._inside:
-            raise _broken("gzip", "it is cut short")
 
+class _Zstd(_Parts):
+    """RFC 8878."""
 
-class _Zstd:
-    """RFC 8878: one frame after the other."""
+    name = "zstd"
 
     def __init__(self) -> None:
+        super().__init__()
         self._frame = _zstd_frame()
-        self._inside = False
 
-    def inflate(self, data: bytes, limit: int) -> bytes:
-        inflated = bytearray()
+    @override
+    def _step(self, piece: bytes, limit: int) -> tuple[bytes, bytes, bool]:
+        frame = self._frame
         try:
-            while data and len(inflated) <= limit:
-                inflated += self._frame.decompress(data, limit - len(inflated) + 1)
-                data = b""
-                self._inside = not self._frame.eof
-                if self._frame.eof:
-                    data = self._frame.unused_data
-                    self._frame = _zstd_frame()
+            some = frame.decompress(piece, limit)
         except zstd.ZstdError as error:
-            raise _broken("zstd", str(error)) from error
-        return bytes(inflated)
-
-    def finish(self) -> None:
-        if self._inside:
-            raise _broken("zstd", "it is cut short")
+            raise _broken(self.name, str(error)) from error
+        if not frame.eof:
+            return some, b"", False
+        self._frame = _zstd_frame()
+        return some, frame.unused_data, True
 
 
 def _zstd_frame() -> zstd.ZstdDecompressor:

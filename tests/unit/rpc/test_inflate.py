@@ -83,3 +83,12 @@ def test_an_encoding_that_is_not_known_is_refused() -> None:
     with pytest.raises(LakegateError) as raised:
         inflater("br")
     assert raised.value.code is ErrorCode.UNSUPPORTED_MEDIA_TYPE
+
+
+@ENCODINGS
+def test_a_body_of_very_many_parts_is_refused(encoding: str) -> None:
+    part = COMPRESS[encoding](b"")
+    assert inflate(encoding, part * 10_000) == b""
+    error = refusal(encoding, part * 10_001)
+    assert error.code is ErrorCode.BAD_REQUEST_BODY
+    assert error.message == f"the {encoding} body is broken: it has more than 10000 parts"
