@@ -58,12 +58,16 @@ def split_lines(bodies: Sequence[bytes]) -> Lines:
     """Split bodies at their line feeds; skip blank lines and a byte order mark at the start."""
     trimmed = [_trim(body) for body in bodies]
     joined = b"\n".join(trimmed)
-    lines = pc.split_pattern(_binary(joined), "\n").values if bodies else _binary(b"").slice(1)
+    lines = _split(joined) if bodies else _binary(b"").slice(1)
     first_lines = _first_lines(lines, [len(body) for body in trimmed])
-    text = _decode(lines, ascii_only=joined.isascii())
+    text = _decode(lines, joined)
     if b"\r" in joined:
         text = pc.ascii_rtrim(text, WHITESPACE)
     return _without_blank_lines(text, first_lines)
+
+
+def _split(data: bytes) -> pa.Array:
+    return pc.split_pattern(_binary(data), "\n").values
 
 
 def _binary(data: bytes) -> pa.Array:
@@ -90,21 +94,21 @@ def _trim(body: bytes) -> bytes:
     return body.removeprefix(BYTE_ORDER_MARK).removesuffix(b"\n")
 
 
-def _decode(lines: pa.Array, *, ascii_only: bool) -> pa.Array:
-    """Make text of bytes; null where they are no UTF-8."""
-    if ascii_only:
+def _decode(lines: pa.Array, joined: bytes) -> pa.Array:
+    """Make text of lines; null where they are no UTF-8."""
+    if joined.isascii():
         return lines.view(pa.large_string())
     try:
         return lines.cast(pa.large_string())  # checks
     except pa.ArrowInvalid:
-        return pa.array([_decode_line(line) for line in lines.to_pylist()], pa.large_string())
+        nothing = pa.scalar(None, lines.type)
+        return pc.if_else(_is_no_text(joined), nothing, lines).cast(pa.large_string())
 
 
-def _decode_line(line: bytes) -> str | None:
-    try:
-        return line.decode()
-    except UnicodeDecodeError:
-        return None
+def _is_no_text(joined: bytes) -> pa.Array:
+    """Tell which lines are no UTF-8: bytes that are none become half surrogates, as no others."""
+    marked = joined.decode(errors="surrogateescape").encode(errors="surrogatepass")
+    return pc.match_substring_regex(_split(marked), r"\xed[\xa0-\xbf]")
 
 
 def _without_blank_lines(text: pa.Array, first_lines: list[int]) -> Lines:

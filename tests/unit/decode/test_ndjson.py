@@ -222,6 +222,19 @@ def test_bad_bodies_name_their_lines_and_leave_the_others_alone(decoder: NdjsonD
     assert "a" not in group.rows.schema.names
 
 
+def test_of_lines_in_any_script_those_that_are_no_utf_8_are_named(decoder: NdjsonDecoder) -> None:
+    good = ["한", "\uffff", "\ud7ff", "\ue000", "😀"]
+    bad = [b"\xff", b"\xed\xa0\x80", b"\xed\xb0\x80", b"\xc0\xaf", b"\xe2\x82", b"\xf4\x90\x80\x80"]
+    lines = [text.encode() for text in good] + bad
+
+    group = decode(decoder, b"\n".join(b'{"a":"%b"}' % line for line in lines))
+
+    assert [violation.field for violation in refusal(group).violations] == [
+        f"line {number}" for number in range(6, 12)
+    ]
+    assert {violation.description for violation in refusal(group).violations} == {"Not UTF-8"}
+
+
 def test_the_first_ten_bad_lines_are_listed(decoder: NdjsonDecoder) -> None:
     group = decode(decoder, b'{"label":"x"}\n' + b'{"at":1.5}\n{"at"}\n' * 10)
 
