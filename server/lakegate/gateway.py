@@ -122,7 +122,7 @@ async def _auth(settings: Settings, store: TokenStore) -> AuthInterceptor:
             raise
         _log.warning("nobody is let in until the tokens can be read: %s", error.message)
     else:
-        if not (locked or reachable or settings.require_token):
+        if not (locked or reachable or settings.require_token or settings.tokens_file):
             _log.info("calls need no token, because only this machine can make them")
         if reachable and not locked:
             raise LakegateError(
@@ -132,7 +132,7 @@ async def _auth(settings: Settings, store: TokenStore) -> AuthInterceptor:
                 "LAKEGATE_TOKENS",
             )
     rates = Rates(settings.token_requests_per_second, settings.token_bytes_per_second)
-    open_to_anybody = not (reachable or settings.require_token)
+    open_to_anybody = not (reachable or settings.require_token or settings.tokens_file)
     return AuthInterceptor(keyring, rates, open_to_anybody=open_to_anybody)
 
 

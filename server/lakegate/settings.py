@@ -2,9 +2,16 @@
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
@@ -15,14 +22,24 @@ from lakegate.memory import memory_limit
 MIB = 1024 * 1024
 
 
-def _is_loopback(addr: str) -> bool:
-    host = addr.rpartition(":")[0].removeprefix("[").removesuffix("]")
+def _address(addr: str) -> str:
+    """Check `host:port`; the host is an IP address, in brackets where it is of version 6."""
+    host, _, port = addr.rpartition(":")
     if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:  # a name, which may be anybody's
-        return False
+        host = "127.0.0.1"
+    elif ":" in host and not host.startswith("["):
+        raise ValueError(f"{addr!r} is not host:port")
+    ip_address(host.removeprefix("[").removesuffix("]"))
+    if not (port.isdecimal() and int(port) < 2**16):
+        raise ValueError(f"{port!r} is no port")
+    return f"{host}:{port}"
+
+
+Address = Annotated[str, AfterValidator(_address)]
+
+
+def _is_loopback(addr: str) -> bool:
+    return ip_address(addr.rpartition(":")[0].removeprefix("[").removesuffix("]")).is_loopback
 
 
 def read_settings() -> "Settings":
@@ -49,13 +66,13 @@ class Settings(BaseSettings):
         default=Path("lakegate-data"),
         description="Embedded catalog, warehouse, ledger and development token.",
     )
-    http_addr: str = Field(
+    http_addr: Address = Field(
         default="127.0.0.1:8080", description="Where Envoy listens: REST and gRPC, host:port."
     )
-    grpc_addr: str = Field(
+    grpc_addr: Address = Field(
         default="127.0.0.1:50051", description="Where the server behind Envoy listens, host:port."
     )
-    envoy_admin_addr: str = Field(
+    envoy_admin_addr: Address = Field(
         default="127.0.0.1:9901", description="Where Envoy's admin interface listens, host:port."
     )
     catalog: str = Field(
@@ -239,7 +256,9 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         default=10.0, ge=0, description="How long requests under way may take after Ctrl-C."
     )
-    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)
+    ] = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
     @property
     def listens_beyond_loopback(self) -> str | None:

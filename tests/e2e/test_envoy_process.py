@@ -48,12 +48,6 @@ async def test_a_port_that_is_taken_is_told() -> None:
     assert caught.value.code is ErrorCode.UNAVAILABLE
 
 
-async def test_an_address_that_is_none_is_told() -> None:
-    with pytest.raises(LakegateError, match="host:port"):
-        async with running_envoy(Settings(http_addr="8080"), UPSTREAM):
-            pass
-
-
 async def test_nothing_is_left_at_the_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     async with running_envoy(free_ports(), UPSTREAM) as envoy:

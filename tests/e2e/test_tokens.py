@@ -146,3 +146,29 @@ def test_tokens_can_be_required_on_loopback_too(home: Path) -> None:
     with running_gate(home, {"LAKEGATE_REQUIRE_TOKEN": "true"}) as gate:
         assert gate.ingest("orders", "{}").status_code == 401
         assert gate.ingest("orders", "{}", bearer(gate.token)).status_code == 200
+
+
+def test_a_file_of_tokens_locks_the_gate_whatever_is_in_it(home: Path) -> None:
+    written = new_secret()
+    home.mkdir()
+    file = home / "tokens"
+    file.write_text(f"{written} default ingest")
+    settings = {"LAKEGATE_TOKENS_FILE": str(file), "LAKEGATE_TOKEN_CACHE_SECONDS": "0"}
+    with running_gate(home, settings) as gate:
+        assert gate.ingest("orders", "{}", bearer(written)).status_code == 200
+        file.write_text("")
+        assert gate.ingest("orders", "{}", bearer(written)).status_code == 401
+        assert gate.ingest("orders", "{}").status_code == 401
+
+
+def test_a_token_is_made_as_the_readme_says(home: Path) -> None:
+    words = ("--database", "sales", "--permission", "ingest", "--permission", "read")
+    made(home, *words, "--description", "the shop")
+    [line] = lakegate(home, "token", "list").stdout.splitlines()[1:]
+    assert line.split()[1:3] == ["sales", "ingest,read"]
+
+
+def test_a_description_is_one_line_of_text(home: Path) -> None:
+    refused = lakegate(home, "token", "create", "--description", "a\x1b[2J\nb")
+    assert refused.returncode == 2
+    assert "one line of text" in refused.stderr

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from lakegate.settings import Settings
+from lakegate.errors import LakegateError
+from lakegate.settings import Settings, read_settings
 
 
 @pytest.mark.parametrize("name", ["home", "a b", "a%20b", "ä"])
@@ -17,3 +18,28 @@ def test_the_embedded_ledger_lies_in_the_home_whatever_its_name(tmp_path: Path, 
 def test_a_ledger_that_is_given_is_taken_as_it_is() -> None:
     url = "postgresql+psycopg://user:secret@host/db"
     assert Settings(ledger_url=url).ledger_database == url
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [("localhost:0", "127.0.0.1:0"), ("0.0.0.0:65535", "0.0.0.0:65535"), ("[::1]:1", "[::1]:1")],
+)
+def test_an_address_is_that_of_a_machine_and_a_port(given: str, taken: str) -> None:
+    assert Settings(http_addr=given).http_addr == taken
+
+
+@pytest.mark.parametrize("given", ["127.0.0.1:99999", "127.0.0.1", ":80", "a.example:80", "::1"])
+def test_what_is_no_address_is_refused_by_its_name(
+    given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKEGATE_HTTP_ADDR", given)
+    with pytest.raises(LakegateError, match="LAKEGATE_HTTP_ADDR: "):
+        read_settings()
+
+
+def test_the_level_of_the_log_is_taken_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEGATE_LOG_LEVEL", "warning")
+    assert read_settings().log_level == "WARNING"
+    monkeypatch.setenv("LAKEGATE_LOG_LEVEL", "loud")
+    with pytest.raises(LakegateError, match="LAKEGATE_LOG_LEVEL: "):
+        read_settings()

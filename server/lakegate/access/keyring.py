@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,6 +43,8 @@ class Keyring:
         self._max_age = max_age
         self._keys: Keys | None = None
         self._reading: asyncio.Task[None] | None = None
+        # Its own, so that nothing else that blocks holds up who comes in.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="keyring")
 
     async def keys(self) -> Keys:
         """Give the tokens as they were at most `max_age` ago. Raises `LakegateError`."""
@@ -77,7 +80,8 @@ class Keyring:
                 await asyncio.sleep(max(0.0, pause))
             begun = time.monotonic()
             try:
-                tokens, locked = await asyncio.to_thread(self._read)
+                loop = asyncio.get_running_loop()
+                tokens, locked = await loop.run_in_executor(self._thread, self._read)
             except LakegateError as error:
                 if self._keys is None:
                     raise
@@ -93,11 +97,12 @@ def reader(
     store: TokenStore, tokens_file: Path | None, tokens: str, development: Token | None
 ) -> Callable[[], tuple[Sequence[Token], bool]]:
     """Give what reads the tokens of the store, of a file and of a text, and the development one."""
+    file = _TokensFile(tokens_file) if tokens_file is not None else None
 
     def read() -> tuple[Sequence[Token], bool]:
         given = list(parse_tokens(tokens, "LAKEGATE_TOKENS"))
-        if tokens_file is not None:
-            given += parse_tokens(_text_of(tokens_file), str(tokens_file))
+        if file is not None:
+            given += file.read()
         stored = store.tokens()
         given += [each.token for each in stored if each.revoked_at is None]
         locked = bool(given or stored)
@@ -106,10 +111,27 @@ def reader(
     return read
 
 
-def _text_of(file: Path) -> str:
-    try:
-        return file.read_text(errors="replace")
-    except OSError as error:
-        raise LakegateError(
-            ErrorCode.INVALID_ARGUMENT, f"cannot read {file}: {error.strerror}"
-        ) from error
+class _TokensFile:
+    """A file of tokens. Where it is bad for a while, its former tokens hold, and no others."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._tokens: Sequence[Token] | None = None
+
+    def read(self) -> Sequence[Token]:
+        """Give its tokens. Raises `LakegateError` where they could never be read."""
+        try:
+            self._tokens = list(parse_tokens(self._text(), str(self._path)))
+        except LakegateError as error:
+            if self._tokens is None:
+                raise
+            _log.warning("the tokens of before go on to hold: %s", error)
+        return self._tokens
+
+    def _text(self) -> str:
+        try:
+            return self._path.read_text(errors="replace")
+        except OSError as error:
+            raise LakegateError(
+                ErrorCode.INVALID_ARGUMENT, f"cannot read {self._path}: {error.strerror}"
+            ) from error

@@ -69,10 +69,11 @@ def parse_tokens(text: str, source: str) -> Iterator[Token]:
     Blank lines and those that begin with `#` are skipped. Raises `LakegateError`
     (invalid_argument) that names the line of `source`, and no secret.
     """
+    known: dict[str, Token] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip() and not line.lstrip().startswith("#"):
             try:
-                yield _parse(line.split())
+                yield _parse(line.split(), known)
             except ValueError as error:
                 raise LakegateError(
                     ErrorCode.INVALID_ARGUMENT, f"line {number} of {source}: {error}"
@@ -87,7 +88,7 @@ def parse_permissions(words: str) -> frozenset[Permission]:
         raise ValueError(f"permissions are {', '.join(Permission)}") from None
 
 
-def _parse(words: list[str]) -> Token:
+def _parse(words: list[str], known: dict[str, Token]) -> Token:
     if len(words) != 3:  # noqa: PLR2004 - as the message says
         raise ValueError("it must be: secret database permission[,permission…]")
     secret, database, permissions = words
@@ -95,4 +96,7 @@ def _parse(words: list[str]) -> Token:
         raise ValueError("a secret must have 32 to 512 characters of ASCII")
     if not DATABASE.fullmatch(database):
         raise ValueError("the database is not a name: [a-z_][a-z0-9_]{0,62}")
-    return Token(digest_of(secret), database, parse_permissions(permissions))
+    token = Token(digest_of(secret), database, parse_permissions(permissions))
+    if known.setdefault(token.id, token) != token:
+        raise ValueError("the secret is there before, for something else")
+    return token

@@ -24,19 +24,21 @@ def token() -> None:
 @click.option(
     "--permission",
     "permissions",
-    type=click.Choice(list(Permission)),
+    type=click.Choice([permission.value for permission in Permission]),
     multiple=True,
-    default=[Permission.INGEST],
+    default=[Permission.INGEST.value],
     show_default=True,
     help="What for; may be given more than once.",
 )
 @click.option("--description", default="", help="Whose it is, for `lakegate token list`.")
-def create(database: str, permissions: tuple[Permission, ...], description: str) -> None:
+def create(database: str, permissions: tuple[str, ...], description: str) -> None:
     """Make a token. Its secret is printed here, once, and kept nowhere."""
+    if not description.isprintable():
+        raise click.BadParameter("it must be one line of text", param_hint="--description")
     if not DATABASE.fullmatch(database):
         raise click.BadParameter("it must be [a-z_][a-z0-9_]{0,62}", param_hint="--database")
     with _store() as store:
-        secret, made = store.create(database, permissions, description)
+        secret, made = store.create(database, map(Permission, permissions), description)
     click.echo(
         f"Token {made.id} for the database {database}. Its secret, shown only now:", err=True
     )

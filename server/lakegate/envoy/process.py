@@ -165,8 +165,6 @@ def _descriptor_set() -> FileDescriptorSet:
 def _split(addr: str) -> tuple[str, int]:
     """Split `host:port` or `[IPv6]:port`."""
     host, _, port = addr.rpartition(":")
-    if not host or not port.isdecimal():
-        raise LakegateError(ErrorCode.INVALID_ARGUMENT, f"{addr!r} is not an address: host:port")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 

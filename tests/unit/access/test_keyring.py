@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from lakegate.access.keyring import Keyring
+from lakegate.access.keyring import Keyring, reader
+from lakegate.access.store import TokenStore
 from lakegate.access.tokens import Permission, Token, digest_of, new_secret
 from lakegate.errors import ErrorCode, LakegateError
 
@@ -89,3 +91,32 @@ async def test_nobody_is_let_in_before_the_tokens_could_be_read() -> None:
     source.broken = False
     secret = source.add()
     assert (await keyring.find(secret)).is_of(digest_of(secret))
+
+
+@pytest.mark.parametrize("fault", ["missing", "no tokens"])
+async def test_a_bad_file_keeps_its_tokens_and_no_revoked_ones(tmp_path: Path, fault: str) -> None:
+    written = new_secret()
+    file = tmp_path / "tokens"
+    file.write_text(f"{written} sales ingest")
+    store = TokenStore(f"sqlite:///{tmp_path / 'ledger.db'}")
+    secret, token = store.create("default", [Permission.INGEST])
+    keyring = Keyring(reader(store, file, "", None), 0)
+    await keyring.find(secret)
+    if fault == "missing":
+        file.unlink()
+    else:
+        file.write_text("neither secret nor database")
+    store.revoke(token.id)
+    assert await unknown(keyring, secret) is ErrorCode.UNAUTHENTICATED
+    assert (await keyring.find(written)).database == "sales"
+    file.write_text("")
+    assert await unknown(keyring, written) is ErrorCode.UNAUTHENTICATED
+    store.close()
+
+
+async def test_nobody_is_let_in_before_the_file_could_be_read(tmp_path: Path) -> None:
+    store = TokenStore(f"sqlite:///{tmp_path / 'ledger.db'}")
+    keyring = Keyring(reader(store, tmp_path / "missing", "", None), 0)
+    with pytest.raises(LakegateError, match="cannot read"):
+        await keyring.keys()
+    store.close()
