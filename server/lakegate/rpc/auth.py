@@ -102,6 +102,7 @@ class Caller:
         """Check one more message of a stream, which may outlive its token."""
         keys = await self._keyring.keys()
         if self.token is None and keys.locked:
+            _audit.warning("refused a stream without a token at %s", self._method)
             raise LakegateError(ErrorCode.UNAUTHENTICATED, "by now this needs a token")
         if self.token is not None and self.token.id not in keys.tokens:
             _audit.warning("refused token %s at %s: revoked", self.token.id, self._method)

@@ -30,7 +30,7 @@ def open_engine(url: str) -> Engine:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
         raise _useless() from None  # the URL may hold a password
     if parsed.drivername in {"postgresql", "postgresql+psycopg"}:
         return create_engine(

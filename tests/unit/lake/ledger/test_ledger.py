@@ -334,7 +334,15 @@ def test_a_silent_database_is_not_asked_again_at_once(
 
 
 @pytest.mark.parametrize(
-    "url", ["mysql://u:secret@h/d", "postgresql+asyncpg://u:secret@h/d", "sqlite://", "secret", ""]
+    "url",
+    [
+        "mysql://u:secret@h/d",
+        "postgresql+asyncpg://u:secret@h/d",
+        "postgresql://u:secret@h:port/d",
+        "sqlite://",
+        "secret",
+        "",
+    ],
 )
 def test_a_url_that_can_hold_no_ledger_is_refused_at_the_start(url: str) -> None:
     with pytest.raises(LakegateError, match="LAKEGATE_LEDGER_URL") as refusal:
