@@ -50,6 +50,8 @@ class Field:
 
     def filter(self, mask: pa.Array) -> Self:
         """Leave the rows out for which `mask` is false."""
+        if mask.true_count == len(mask):
+            return self
         raw = None if self.raw is None else self.raw.filter(mask)
         return replace(self, values=self.values.filter(mask), raw=raw)
 

@@ -8,6 +8,8 @@ from itertools import accumulate
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakegate.decode.cells import check_lines
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 WHITESPACE = " \t\r\n"  # RFC 8259, section 2
 
@@ -55,10 +57,14 @@ class Lines:
 
 
 def split_lines(bodies: Sequence[bytes]) -> Lines:
-    """Split bodies at their line feeds; skip blank lines and a byte order mark at the start."""
+    """Split bodies at their line feeds; skip blank lines and a byte order mark at the start.
+
+    Raises `TooLargeError` where there are too many lines.
+    """
     trimmed = [_trim(body) for body in bodies]
     joined = b"\n".join(trimmed)
     lines = _split(joined) if bodies else _binary(b"").slice(1)
+    check_lines(len(lines))
     first_lines = _first_lines(lines, [len(body) for body in trimmed])
     text = _decode(lines, joined)
     if b"\r" in joined:

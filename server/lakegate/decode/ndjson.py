@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from lakegate.batches import Body, DecodedGroup
 from lakegate.decode import props, types
-from lakegate.decode.cells import TooLargeError, check_cells, check_lines
+from lakegate.decode.cells import TooLargeError, check_cells
 from lakegate.decode.evolution import Evolution
 from lakegate.decode.lines import split_lines
 from lakegate.decode.names import Names
@@ -48,7 +48,6 @@ class NdjsonDecoder:
             return DecodedGroup(_table(schema, {}, 0), [error.refusal()])
 
     def _decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
-        check_lines(sum(body.data.count(b"\n") for body in bodies))
         lines = split_lines([body.data for body in bodies])
         refusals = Refusals(lines)
         rows = Rows(self._reader.read(lines, Names(schema), refusals))

@@ -92,12 +92,12 @@ class Reader:
             if shape is None or (shape.sparse and not self._reads_most(shape, unread)):
                 break
             columns, proven = self._parser.parse(unread.text, shape)
-            read, count = unread.filter(proven), len(unread)
-            if len(read):
+            rows = unread.rows.filter(proven)
+            if len(rows):
                 fields = [column.filter(proven) for column in columns]
-                yield ShapeBlock(read.rows, shape, fields, group.names, group.lines)
-            unread = unread.filter(pc.invert(proven))
-            if len(read) * _COMMON < count:
+                yield ShapeBlock(rows, shape, fields, group.names, group.lines)
+            count, unread = len(unread), unread.filter(pc.invert(proven))
+            if len(rows) * _COMMON < count:
                 break
         return unread
 
@@ -111,12 +111,12 @@ class Reader:
         """Read the rows of any mix of shapes; give those that are left."""
         blank = is_blank(unread.text)
         if blank.true_count:
-            yield group.block(unread.filter(blank).rows, Entries.none())
+            yield group.block(unread.rows.filter(blank), Entries.none())
             unread = unread.filter(pc.invert(blank))
         left = []
         for part in unread.by_size(_SIZE_AT_ONCE):
             entries, proven = self._splitter.split(part.text)
-            yield group.block(part.filter(proven).rows, entries)
+            yield group.block(part.rows.filter(proven), entries)
             left.append(proven)
         return unread.filter(pc.invert(pa.chunked_array(left, pa.bool_()).combine_chunks()))
 

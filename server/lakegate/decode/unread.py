@@ -34,6 +34,8 @@ class Unread:
 
     def filter(self, mask: pa.Array) -> Self:
         """Leave the rows out for which `mask` is false."""
+        if mask.true_count == len(self):
+            return self
         return type(self)(self.rows.filter(mask), self.text.filter(mask))
 
     def sample(self, count: int) -> list[str | None]:
