@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyiceberg.manifest import DataFile
 
 from lakegate.batches import Body, DecodedGroup, Decoder
@@ -76,8 +77,17 @@ async def _extent(table: WarmTable, decoder: Decoder, members: Sequence[Member])
 def _cells(members: Sequence[Member], columns: int) -> int:
     """Count lines and fields: a row takes a cell for itself and for each of the columns."""
     bodies = [member.batch.body.data for member in members]
-    rows = sum(body.count(b"\n") + 1 for body in bodies)
-    return rows * (columns + 1) + CELLS_OF_FIELD * sum(body.count(b":") for body in bodies)
+    rows = sum(_count(body, b"\n") + 1 for body in bodies)
+    return rows * (columns + 1) + CELLS_OF_FIELD * sum(_count(body, b":") for body in bodies)
+
+
+def _count(body: bytes, character: bytes) -> int:
+    """Count a character; in much text without the GIL."""
+    if len(body) < COUNTED_AT_ONCE_BYTES:
+        return body.count(character)
+    values = pa.Array.from_buffers(pa.uint8(), len(body), [None, pa.py_buffer(body)])
+    count: int = pc.equal(values, pa.scalar(character[0], pa.uint8())).true_count
+    return count
 
 
 async def _prepare(
