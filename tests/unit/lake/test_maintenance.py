@@ -25,7 +25,7 @@ from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
 from lakegate.lake.maintenance import compaction
 from lakegate.lake.maintenance.maintain import Maintenance, Progress
 from lakegate.lake.maintenance.policy import MaintenancePolicy
-from lakegate.lake.maintenance.reading import read_data_files
+from lakegate.lake.maintenance.reading import Read, read_data_files
 from lakegate.lake.retention import Retention
 from lakegate.lake.tables import TableShape
 from lakegate.settings import Settings
@@ -143,7 +143,7 @@ async def test_rows_appended_during_a_compaction_stay(
     await append_each(lake, *"abcdefghijkl")
     reading = read_data_files
 
-    def read_then_append(*args: object) -> pa.Table:
+    def read_then_append(*args: object) -> Read:
         rows = reading(*args)  # type: ignore[arg-type] # passed on as they are
         for name in "mnopqrstuvwx":  # enough for ingest to merge the very manifests
             load(catalog).append(pa.table({"label": [name]}))
@@ -160,7 +160,7 @@ async def test_rows_deleted_during_a_compaction_stay_deleted(
     await append_each(lake, "a", "b", "c")
     reading = read_data_files
 
-    def read_then_delete(*args: object) -> pa.Table:
+    def read_then_delete(*args: object) -> Read:
         rows = reading(*args)  # type: ignore[arg-type] # passed on as they are
         load(catalog).delete("label = 'b'")
         return rows
@@ -197,6 +197,28 @@ async def test_beside_ingest_no_more_is_merged_at_once_than_memory_allows(
     await asyncio.to_thread(maintenance.compact, ORDERS, everything=False)
     assert len(file_rows(catalog)) == 2
     assert maintenance.summary.files_merged == 20
+
+
+async def test_rows_that_compress_well_are_not_all_in_memory_at_once(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(10):
+        await lake.append(batch(decoder, {"label": "x" * 200_000}))
+    sizes: list[int] = []
+    reading = read_data_files
+
+    def noted(*args: object) -> Read:
+        read = reading(*args)  # type: ignore[arg-type] # passed on as they are
+        sizes.append(read.rows.nbytes)
+        return read
+
+    monkeypatch.setattr(compaction, "read_data_files", noted)
+    policy = MaintenancePolicy(Retention(), background_bytes=200_000)
+    await asyncio.to_thread(Maintenance(catalog, policy).compact, ORDERS, everything=False)
+    assert len(sizes) == 3
+    assert max(sizes) <= 4 * 200_000
+    assert len(file_rows(catalog)) == 4  # three of three, and one that is left
+    assert labels(catalog) == duckdb_rows(catalog) == ["x" * 200_000] * 10
 
 
 async def test_tables_are_swept_in_the_background_even_when_idle(

@@ -36,39 +36,63 @@ ATTEMPTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
-    """What one rewrite did: how many files became how many, and their sizes in bytes."""
+    """What rewrites did: how many files became how many, and their sizes in bytes."""
 
-    files_before: int
-    files_after: int
-    bytes_before: int
-    bytes_after: int
+    files_before: int = 0
+    files_after: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+
+    def __add__(self, other: "Compacted") -> "Compacted":
+        """Count both."""
+        return Compacted(
+            self.files_before + other.files_before,
+            self.files_after + other.files_after,
+            self.bytes_before + other.bytes_before,
+            self.bytes_after + other.bytes_after,
+        )
 
 
-def compact(
-    catalog: Catalog,
-    state: TableState,
-    files: Sequence[DataFile],
-    policy: MaintenancePolicy,
-    alone: Alone,
-) -> Compacted | None:
-    """Merge `files`, all of one partition, into one. None where somebody was faster. Blocks.
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """Merges files of one table. Its methods block.
 
-    `alone` holds off the commits of this process for the short end of it.
+    `alone` holds off the commits of this process for the short end of each rewrite. Rows
+    of more than `most_bytes` in memory become more than one file.
     """
-    name = TableName(*state.table.name())
-    began = time.monotonic()
-    rows = _sorted(read_data_files(state, files), state, policy.sort_column)
-    rewrite = new_rewrite(state, files, write_data_files(state, rows))
-    for attempt in range(ATTEMPTS):
-        if time.monotonic() - began > policy.uncommitted_seconds:
-            break  # a sweep may soon take the new files for orphans
-        rewrite.prepare(reload(catalog, name, state.uuid))
-        with alone():
-            if _try(rewrite, reload(catalog, name, state.uuid)):
-                return _compacted(rewrite)
-        time.sleep(backoff_seconds(attempt))
-    log.info("%s: %d files are left unmerged, ingest was faster", name, len(files))
-    return None
+
+    catalog: Catalog
+    policy: MaintenancePolicy
+    alone: Alone
+    most_bytes: int
+
+    def merge(self, state: TableState, files: Sequence[DataFile]) -> Compacted:
+        """Merge `files`, all of one partition, into one."""
+        done = Compacted()
+        while len(files) > 1:
+            rows, read = read_data_files(state, files, self.most_bytes)
+            files = files[len(read) :]
+            if len(read) > 1:
+                done += self._replace(state, read, rows)
+                state = reload(self.catalog, TableName(*state.table.name()), state.uuid)
+        return done
+
+    def _replace(self, state: TableState, files: Sequence[DataFile], rows: pa.Table) -> Compacted:
+        """Replace `files` by one with their `rows`, unless somebody is faster."""
+        name = TableName(*state.table.name())
+        began = time.monotonic()
+        added = write_data_files(state, _sorted(rows, state, self.policy.sort_column))
+        rewrite = new_rewrite(state, files, added)
+        for attempt in range(ATTEMPTS):
+            if time.monotonic() - began > self.policy.uncommitted_seconds:
+                break  # a sweep may soon take the new files for orphans
+            rewrite.prepare(reload(self.catalog, name, state.uuid))
+            with self.alone():
+                if _try(rewrite, reload(self.catalog, name, state.uuid)):
+                    return _compacted(rewrite)
+            time.sleep(backoff_seconds(attempt))
+        log.info("%s: %d files are left unmerged, ingest was faster", name, len(files))
+        return Compacted()
 
 
 def _try(rewrite: Rewrite, state: TableState) -> bool:

@@ -12,7 +12,7 @@ from lakegate.batches import TableName
 from lakegate.lake.failures import TableMissingError, TableReplacedError
 from lakegate.lake.ledger.ledger import Ledger
 from lakegate.lake.ledger.looked_for import LookedFor
-from lakegate.lake.maintenance.compaction import Alone, Compacted, compact
+from lakegate.lake.maintenance.compaction import Alone, Compacted, Compaction
 from lakegate.lake.maintenance.expiry import expire
 from lakegate.lake.maintenance.plan import SmallFiles, plan
 from lakegate.lake.maintenance.policy import (
@@ -41,7 +41,7 @@ class Summary:
     orphan_bytes: int = 0
 
     def add_compacted(self, compacted: Compacted) -> None:
-        """Count one rewrite."""
+        """Count rewrites."""
         self.files_merged += compacted.files_before
         self.files_written += compacted.files_after
         self.bytes_merged += compacted.bytes_before
@@ -51,6 +51,10 @@ class Summary:
         """Count one sweep."""
         self.orphans_deleted += swept.files
         self.orphan_bytes += swept.bytes
+
+# Files take so many times their size in memory, as a rule; where rows compress better than
+# that, fewer files are merged at once.
+IN_MEMORY = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +102,17 @@ class Maintenance:
         alone: Alone = contextlib.nullcontext,
         small_files: SmallFiles | None = None,
     ) -> None:
-        """Merge small files; see `plan` for which, and `compact` for `alone`."""
+        """Merge small files; see `plan` for which, and `Compaction` for `alone`."""
         state = load_state(self._catalog, name)
         target = target_bytes(state.metadata)
         if not everything:
             target = min(target, self._policy.background_bytes)
         groups = plan(state, small_files or SmallFiles(), target, everything=everything)
+        compaction = Compaction(self._catalog, self._policy, alone, IN_MEMORY * target)
         for done, files in enumerate(groups):
             self._report(Progress(name, "compact", done, len(groups)))
             state = reload(self._catalog, name, state.uuid)
-            compacted = compact(self._catalog, state, files, self._policy, alone)
-            if compacted is not None:
-                self.summary.add_compacted(compacted)
+            self.summary.add_compacted(compaction.merge(state, files))
         self._report(Progress(name, "compact", len(groups), len(groups)))
 
     def expire(self, name: TableName) -> None:

@@ -1,6 +1,7 @@
 """Data files read as the table's columns are now."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,19 +14,33 @@ from lakegate.lake.schema import FIELD_ID, file_schema
 from lakegate.lake.table_state import TableState
 
 
-def read_data_files(state: TableState, files: Sequence[DataFile]) -> pa.Table:
+class Read(NamedTuple):
+    """The rows of some files."""
+
+    rows: pa.Table
+    files: Sequence[DataFile]
+
+
+def read_data_files(state: TableState, files: Sequence[DataFile], most_bytes: int) -> Read:
     """Read the rows of `files` in the columns of the table's current schema.
 
+    The first, and as many after it as together take no more than `most_bytes` in memory.
     Raises `ValueError` where there are other rows than the manifests say:
     then nothing may be replaced by them.
     """
     schema = state.metadata.schema()
     columns = file_schema(schema, [column.name for column in schema.fields])
-    rows = pa.concat_tables([_read(state, file, columns) for file in files])
-    expected = sum(file.record_count for file in files)
-    if len(rows) != expected:
-        raise ValueError(f"Read {len(rows)} rows where the manifests count {expected}.")
-    return rows
+    tables: list[pa.Table] = []
+    size = 0
+    for file in files:
+        rows = _read(state, file, columns)
+        if len(rows) != file.record_count:
+            raise ValueError(f"Read {len(rows)} rows where the manifest counts {file.record_count}")
+        size += rows.nbytes
+        if tables and size > most_bytes:
+            break
+        tables.append(rows)
+    return Read(pa.concat_tables(tables), files[: len(tables)])
 
 
 def _read(state: TableState, file: DataFile, columns: pa.Schema) -> pa.Table:
