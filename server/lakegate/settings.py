@@ -217,8 +217,8 @@ class Settings(BaseSettings):
         default=32 * MIB,
         ge=1,
         description=(
-            "The most bytes of files that are merged at once beside ingest: all in memory, there "
-            "several times as large; `lakegate maintain` merges to the table's target size."
+            "The most bytes of files that are merged at once beside ingest; their rows may take "
+            "four times as much in memory. `lakegate maintain` merges to the table's target size."
         ),
     )
     orphan_grace_seconds: float = Field(
