@@ -6,7 +6,7 @@ many at once, and prove of each that it was read right.
 The proof: from the values that DuckDB found in a line, write the line again as the
 shape has it. Where the two texts are equal, the values are what the line says: no
 field is unknown, repeated or left over, no digit or escape is changed, no comma
-trails. Any other line is read by `exact`.
+trails. Any other line is read in another way.
 
 Where DuckDB would write a string or a number otherwise, its text is looked for in the
 line. Wherever that came from: what is written with it is one object with just these
