@@ -76,6 +76,9 @@ class Member:
 _MAX_MEMBERS = 1000
 
 
+# Characters of a line that is read one by one, to learn from it.
+_LONGEST = 64 * 1024
+
 # Members for each field of a row, from which on a shape is sparse.
 _SPARSE = 3
 
@@ -95,7 +98,11 @@ class Shape:
 
 def learn(lines: Sequence[str | None], names: Names) -> Shape | None:
     """Give the shape that these lines show, as far as they agree; None if they show none."""
-    samples = [(line, fields) for line in lines if line and (fields := _parse(line))]
+    samples = [
+        (line, fields)
+        for line in lines
+        if line and len(line) <= _LONGEST and 0 < len(fields := _parse(line)) <= _MAX_MEMBERS
+    ]
     order: list[str] = []
     agreeing = [sample for sample in samples if _merge(order, [name for name, _ in sample[1]])]
     slots = {(names.slot(name) or name).lower() for name in order}

@@ -188,6 +188,12 @@ def test_lines_that_need_care_show_no_shape(line: str) -> None:
     assert learn([line], Names(pa.schema([]))) is None
 
 
+def test_a_line_of_very_many_names_shows_no_shape() -> None:
+    line = "{" + ",".join(f'"{i:x}":1' for i in range(1001)) + "}"
+
+    assert learn([line], Names(pa.schema([]))) is None
+
+
 def test_quotes_in_names_cannot_leave_the_query() -> None:
     names = Names(pa.schema([]))
 
