@@ -1,13 +1,14 @@
 -- What Envoy does to a REST request before it is transcoded, and to an error on
--- its way back. Native gRPC passes as it is, but for its request id.
+-- its way back. Native gRPC passes as it is.
 --
 -- Errors come from three places. The server sends the whole body along with its
 -- gRPC status, in metadata. gRPC itself sends a bare status. Envoy's own refusals
 -- come with the body that `local_reply_config` gave them.
 
-local MAX_REQUEST_ID = 128
-local INFLATE_TIMEOUT_MS = 60000
 local ENCODINGS = {identity = true, gzip = true, ["x-gzip"] = true, zstd = true}
+
+-- Envoy's own limit is higher: it answers HTTP/1.1 alone, and resets a stream of HTTP/2.
+local MAX_HEADERS_BYTES = 16 * 1024
 
 -- A longer value is not quoted in a message.
 local MAX_QUOTED = 100
@@ -31,45 +32,49 @@ local MEMORY = "lakegate"
 
 function envoy_on_request(handle)
   local headers = handle:headers()
-  local request_id = printable(headers:get("x-request-id") or ""):sub(1, MAX_REQUEST_ID)
-  headers:replace("x-request-id", request_id)
+  local native = is_native(headers:get("content-type") or "")
   headers:remove("lakegate-expected-bytes")
-  drop_what_grpc_cannot_carry(headers)
-  if (headers:get("content-type") or ""):find("^application/grpc") then
+  drop_what_grpc_cannot_carry(headers, native)
+  if native then
     return
   end
+  local request_id = headers:get("x-request-id")
   handle:streamInfo():dynamicMetadata():set(MEMORY, "request_id", request_id)
 
   local encoding = (headers:get("content-encoding") or "identity"):lower()
   local length = tonumber(headers:get("content-length") or "")
-  local max_length = handle:filterContext():get("max_body_bytes")
-  if encoding == "identity" and (length or 0) > max_length then
+  -- CONNECT has no route, and so no limit; nor a path.
+  local max_length = handle:filterContext():get("max_body_bytes") or math.huge
+  if size_of(headers) > MAX_HEADERS_BYTES then
+    refuse(handle, "431", "invalid_argument", request_id,
+      string.format("the headers are larger than %d bytes", MAX_HEADERS_BYTES))
+  elseif encoding == "identity" and (length or 0) > max_length then
     -- Known before the body is sent, so said before it is sent.
     refuse(handle, "413", "body_too_large", request_id,
       string.format("the body is larger than %d bytes: split it into smaller batches", max_length))
   elseif not ENCODINGS[encoding] then
     refuse(handle, "415", "unsupported_media_type", request_id,
       "Content-Encoding must be gzip, zstd or identity")
-  elseif headers:get(":path"):find("^/v1/ingest") then
+  elseif (headers:get(":path") or ""):find("^/v1/ingest") then
     -- The transcoder makes chunks of the body and drops its length, but the
     -- server wants to know how much memory to set aside; 0: for a chunk at a time.
     headers:add("lakegate-expected-bytes", tostring(encoding == "identity" and length or 0))
-  elseif headers:get(":path"):find("^/ingest/push/queries") then
-    if encoding ~= "identity" then
-      inflate(handle, encoding, request_id)
-    elseif length == nil then
-      handle:body(true) -- held until it is whole, and so within the route's limit
-    end
   end
 end
 
--- HTTP allows more in the name of a header than gRPC, which fails the whole call; and
--- what ends in -bin it takes for base64 (gRPC over HTTP/2, "Custom-Metadata").
-function drop_what_grpc_cannot_carry(headers)
-  local native = (headers:get("content-type") or ""):find("^application/grpc")
+-- What Envoy itself takes for gRPC; what only begins like it is transcoded.
+function is_native(content_type)
+  return content_type == "application/grpc" or content_type:find("^application/grpc%+") ~= nil
+end
+
+-- HTTP allows more in the name of a header than gRPC, which fails the whole call; what
+-- ends in -bin it takes for base64, and what begins with grpc- for its own (gRPC over
+-- HTTP/2, "Custom-Metadata").
+function drop_what_grpc_cannot_carry(headers, native)
   local illegal = {}
   for name in pairs(headers) do
-    if name:find("[^0-9a-z_.:-]") or (name:find("-bin$") and not native) then
+    local reserved = name:find("-bin$") or name:find("^grpc%-")
+    if name:find("[^0-9a-z_.:-]") or (reserved and not native) then
       illegal[#illegal + 1] = name
     end
   end
@@ -78,44 +83,16 @@ function drop_what_grpc_cannot_carry(headers)
   end
 end
 
-function refuse(handle, status, code, request_id, message)
-  respond(handle, status, error_body(code, message, request_id))
-end
-
-function respond(handle, status, body)
-  handle:respond({[":status"] = status}, body)
-end
-
--- The transcoder has to read the body, so the server inflates it beforehand: one
--- unary call, framed by hand (gRPC over HTTP/2, "Length-Prefixed-Message").
-function inflate(handle, encoding, request_id)
-  local body = handle:body(true)
-  local data = body:getBytes(0, body:length())
-  local headers, answer = handle:httpCall("server", {
-    [":method"] = "POST",
-    [":path"] = "/lakegate.v1.InflateService/Inflate",
-    [":authority"] = "server",
-    ["content-type"] = "application/grpc",
-    ["te"] = "trailers",
-    ["content-encoding"] = encoding,
-    ["x-request-id"] = request_id,
-    -- Whose body it is: nobody else's is inflated.
-    ["authorization"] = handle:headers():get("authorization"),
-    ["x-ryft-token"] = handle:headers():get("x-ryft-token"),
-  }, "\0" .. big_endian(#data) .. data, INFLATE_TIMEOUT_MS)
-  if (headers["grpc-status"] or "0") ~= "0" then
-    respond(handle, status_and_body(headers, request_id))
-  elseif headers[":status"] ~= "200" then
-    refuse(handle, "503", "unavailable", request_id, "the server cannot be reached: try again")
-  else
-    handle:headers():remove("content-encoding")
-    handle:body(true):setBytes((answer or ""):sub(6))
+function size_of(headers)
+  local size = 0
+  for name, value in pairs(headers) do
+    size = size + #name + #value
   end
+  return size
 end
 
-function big_endian(number)
-  return string.char(math.floor(number / 16777216), math.floor(number / 65536) % 256,
-    math.floor(number / 256) % 256, number % 256)
+function refuse(handle, status, code, request_id, message)
+  handle:respond({[":status"] = status}, error_body(code, message, request_id))
 end
 
 function envoy_on_response(handle)
@@ -136,6 +113,9 @@ function envoy_on_response(handle)
     status, body = status_and_body(all_of(headers), memory["request_id"])
     headers:replace(":status", status)
     headers:replace("content-type", "application/json")
+    if status == "429" and headers:get("retry-after") == nil then
+      headers:add("retry-after", "1")
+    end
   end
   for _, name in ipairs(GRPC_HEADERS) do
     headers:remove(name)
@@ -154,33 +134,34 @@ function replace_body(handle, text)
   end
 end
 
--- gRPC's status codes without our metadata: gRPC refused the call itself.
+-- gRPC's status codes without our metadata: gRPC refused the call itself. Its words are
+-- about itself, and not for callers.
+local AGAIN = "the server cannot be reached or has gone away: try again"
 local BARE_STATUS = {
-  [1] = {"503", "unavailable"}, -- a server that shuts down cancels its calls
-  [3] = {"400", "invalid_argument"},
-  [4] = {"503", "unavailable"},
-  [5] = {"404", "not_found"},
-  [7] = {"403", "permission_denied"},
-  [8] = {"429", "overloaded"},
-  [12] = {"404", "not_found"},
-  [14] = {"503", "unavailable"},
-  [16] = {"401", "unauthenticated"},
+  [1] = {"503", "unavailable", AGAIN}, -- a server that shuts down cancels its calls
+  [3] = {"400", "invalid_argument", "the request cannot be read"},
+  [4] = {"503", "unavailable", AGAIN},
+  [5] = {"404", "not_found", "there is nothing here"},
+  [7] = {"403", "permission_denied", "the server does not allow it"},
+  [8] = {"429", "overloaded", "the server has too much to do: try again"},
+  [12] = {"404", "not_found", "there is nothing here"},
+  [14] = {"503", "unavailable", AGAIN},
+  [16] = {"401", "unauthenticated", "the server does not know the caller"},
 }
-local BARE_FAILURE = {"500", "ingest_failed"}
-local BARE_TOO_LARGE = {"413", "body_too_large"}
+local BARE_FAILURE = {"500", "ingest_failed", "the server failed; its log has the cause"}
+local BARE_TOO_LARGE = {"413", "body_too_large",
+  "the body is too large: split it into smaller batches"}
 
 function status_and_body(headers, request_id)
   local status = headers["lakegate-http-status"]
   local body = headers["lakegate-error-body"]
   if status == nil or body == nil then
-    -- Percent-encoded, therefore ASCII (gRPC over HTTP/2, "Status-Message").
-    local message = headers["grpc-message"] or ""
     local verdict = BARE_STATUS[tonumber(headers["grpc-status"])] or BARE_FAILURE
-    if message:find("larger than max", 1, true) then
+    if (headers["grpc-message"] or ""):find("larger than max", 1, true) then
       verdict = BARE_TOO_LARGE
     end
     status = verdict[1]
-    body = error_body(verdict[2], escaped(message), request_id)
+    body = error_body(verdict[2], verdict[3], request_id)
   end
   return status, body
 end
@@ -251,10 +232,6 @@ function all_of(headers)
     copy[name] = value
   end
   return copy
-end
-
-function printable(text)
-  return (text:gsub("[^\32-\126]", "_"))
 end
 
 function escaped(text)

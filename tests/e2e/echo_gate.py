@@ -22,6 +22,7 @@ from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.admission import Admission
 from lakegate.rpc.inflate_service import add_inflate_servicer
 from lakegate.rpc.interceptor import CallInterceptor
+from lakegate.rpc.server import options
 from lakegate.settings import Settings
 from lakegate.v1 import (
     health_pb2_grpc,
@@ -97,6 +98,8 @@ class Echo(
 
     def _remember(self, context: Context) -> dict[str, str]:
         metadata = {key: str(value) for key, value in context.invocation_metadata() or ()}
+        if (seconds := context.time_remaining()) is not None:
+            metadata["x-time-remaining"] = str(seconds)
         self.metadata.append(metadata)
         return metadata
 
@@ -152,10 +155,7 @@ def _no_errors_in_envoys_log() -> Iterator[None]:
 async def running_echo_gate() -> AsyncIterator[EchoGate]:
     settings = free_ports()
     echo = Echo()
-    server = grpc.aio.server(
-        interceptors=(CallInterceptor(),),
-        options=[("grpc.max_receive_message_length", settings.max_body_bytes + 65536)],
-    )
+    server = grpc.aio.server(interceptors=(CallInterceptor(),), options=options(settings))
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(echo, server)
     query_events_pb2_grpc.add_QueryEventServiceServicer_to_server(echo, server)
     health_pb2_grpc.add_HealthServiceServicer_to_server(echo, server)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import grpc
 import grpc.aio
+import httpx
 import pytest
 import pytest_asyncio
 from backports import zstd
@@ -15,7 +16,7 @@ from tests.e2e.echo_gate import EchoGate, free_ports, running_echo_gate
 
 from lakegate.envoy.process import running_envoy
 from lakegate.errors import ErrorCode
-from lakegate.v1 import query_events_pb2
+from lakegate.v1 import health_pb2_grpc, query_events_pb2
 from lakegate.v1.ingest_pb2 import IngestRequest
 from lakegate.v1.ingest_pb2_grpc import IngestServiceStub
 
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 QUERIES = "/ingest/push/queries"
 TABLES = "/v1/admin/databases/d/tables"
+STREAM = "/v1/databases/d/tables/t/streams/s"
 LIMIT = 64 * 1024 * 1024
 
 
@@ -55,7 +57,7 @@ async def test_the_servers_refusals_arrive_in_the_vocabulary(
     gate: EchoGate, code: ErrorCode
 ) -> None:
     status, name, message = await refused(
-        gate, "POST", "/v1/ingest", b"x", {"X-Refuse": code.name, "X-Request-ID": 'a "b" \\c'}
+        gate, "POST", "/v1/ingest", b"x", {"X-Refuse": code.name, "X-Request-ID": "a:b/c"}
     )
     assert (status, name) == (code.value.http_status, code.value.name)
     assert message == 'no "ü"\n'
@@ -86,6 +88,7 @@ async def test_a_refusal_over_grpc_stays_a_grpc_status(gate: EchoGate) -> None:
         ("POST", "/health", "GET"),
         ("DELETE", TABLES, "GET"),
         ("DELETE", f"{TABLES}/t", "GET, POST"),
+        *((method, STREAM, "GET") for method in ("POST", "PUT", "DELETE")),
     ],
 )
 async def test_a_wrong_method_is_told_the_right_ones(
@@ -166,7 +169,7 @@ async def test_a_value_of_the_wrong_type_is_named_by_its_path(
     gate: EchoGate, body: object, message: str
 ) -> None:
     status, code, said = await refused(
-        gate, "POST", QUERIES, json.dumps(body).encode(), {"X-Request-ID": 'a "b" \\c'}
+        gate, "POST", QUERIES, json.dumps(body).encode(), {"X-Request-ID": "a:b/c"}
     )
     assert (status, code) == (400, "invalid_query_event")
     assert said.startswith(message)
@@ -297,9 +300,102 @@ async def test_what_is_no_http_is_refused_in_the_vocabulary(gate: EchoGate) -> N
     assert (status, error["code"]) == (400, "invalid_argument")
 
 
-async def test_headers_that_are_too_large_are_refused_in_the_vocabulary(gate: EchoGate) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+async def test_headers_that_are_too_large_are_refused_in_the_vocabulary(
+    gate: EchoGate, version: int
+) -> None:
+    calls = len(gate.echo.metadata)
+    async with httpx.AsyncClient(
+        base_url=gate.url, http1=version == 1, http2=version == 2
+    ) as client:
+        answer = await client.get("/health", headers={"X-Large": "a" * 17_000})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (431, "invalid_argument")
+    assert len(gate.echo.metadata) == calls
+
+
+async def test_headers_that_nobody_reads_are_refused_in_the_vocabulary(gate: EchoGate) -> None:
     answer = await gate.rest.get("/health", headers={"X-Large": "a" * 100_000})
     assert (answer.status_code, answer.json()["error"]["code"]) == (431, "invalid_argument")
+    assert answer.json()["error"]["message"] == "the headers are too large"
+
+
+async def test_grpcs_own_refusals_are_told_in_our_words(gate: EchoGate) -> None:
+    small = grpc.aio.server()  # takes less than Envoy does: 16 KiB as gRPC counts them
+    health_pb2_grpc.add_HealthServiceServicer_to_server(gate.echo, small)
+    port = small.add_insecure_port("127.0.0.1:0")
+    await small.start()
+    try:
+        async with (
+            running_envoy(free_ports(), f"127.0.0.1:{port}") as envoy,
+            httpx.AsyncClient(base_url=f"http://{envoy.http_addr}") as client,
+        ):
+            answer = await client.get("/health", headers={"X-Large": "a" * 16_000})
+    finally:
+        await small.stop(None)
+    error = answer.json()["error"]
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+    assert (error["code"], error["message"]) == (
+        "overloaded",
+        "the server has too much to do: try again",
+    )
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/grpcx", "application/grpc-web", "application/grpc;x"]
+)
+async def test_what_only_begins_like_grpc_is_refused_as_rest_is(
+    gate: EchoGate, content_type: str
+) -> None:
+    headers = {"X-Refuse": "TABLE_NOT_FOUND", "Content-Type": content_type}
+    status, code, _ = await refused(gate, "POST", "/v1/ingest", b"x", headers)
+    assert (status, code) == (404, "table_not_found")
+
+
+@pytest.mark.parametrize(
+    "coding", ["identity", "xchunked", "gzip, chunked", "chunked, chunked", "gzip"]
+)
+async def test_a_transfer_encoding_that_is_not_spoken_is_the_callers_fault(
+    gate: EchoGate, coding: str
+) -> None:
+    request = f"POST /v1/ingest HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {coding}\r\n\r\n0\r\n\r\n"
+    status, error = await answer_to(gate, request)
+    assert (status, error["code"]) == (400, "invalid_argument")
+    assert error["message"] == "Transfer-Encoding must be chunked"
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "words"),
+    [
+        ("GET /a%2Fb HTTP/1.1\r\nHost: a\r\n\r\n", 400, "escaped slash"),
+        ("GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", 400, "fragment"),
+        (
+            "GET /health HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+            400,
+            "upgrade",
+        ),
+        ("GET /health HTTP/1.0\r\nHost: a\r\n\r\n", 426, "HTTP/1.1"),
+        ("GET /health HTTP/1.1\r\n\r\n", 400, "no host"),
+        ("GET /health HTTP/1.1\r\nHost: a\r\nX_A: b\r\n\r\n", 400, "underscore"),
+        ("GET /health HTTP/1.1\r\nHost: a\r\nX: a\x01b\r\n\r\n", 400, "character"),
+    ],
+)
+async def test_what_is_refused_unread_is_told_why(
+    gate: EchoGate, request_: str, status: int, words: str
+) -> None:
+    given, error = await answer_to(gate, request_)
+    assert (given, error["code"]) == (status, "invalid_argument")
+    assert words in error["message"]
+
+
+async def test_connect_is_refused_and_nothing_else_happens(gate: EchoGate) -> None:
+    # Envoy's log, which the gate looks at, has no error of the script.
+    status, error = await answer_to(gate, "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert (status, error["code"]) == (404, "not_found")
+
+
+async def test_a_long_path_is_not_repeated(gate: EchoGate) -> None:
+    _, _, message = await refused(gate, "GET", "/" + "a" * 10_000)
+    assert len(message) < 200
 
 
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
@@ -317,6 +413,16 @@ async def test_a_server_that_goes_away_is_unavailable() -> None:
         await gate.echo.pieces.get()
         await gate.server.stop(None)
         assert (await upload)[:2] == (503, "unavailable")
+
+
+async def answer_to(gate: EchoGate, request: str) -> tuple[int, dict[str, str]]:
+    """Send a request as it is; give the status and the error."""
+    reader, writer = await asyncio.open_connection(*gate.address)
+    writer.write(request.encode())
+    async with asyncio.timeout(30):
+        answer = await read_answer(reader)
+    writer.close()
+    return answer
 
 
 async def read_answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:

@@ -106,10 +106,8 @@ async def running_envoy(settings: Settings, upstream_addr: str) -> AsyncIterator
 def write_configuration(settings: Settings, upstream_addr: str, directory: Path) -> Path:
     """Write all that Envoy reads into `directory`; give the path of the bootstrap."""
     sources = resources.files("lakegate.envoy") / "bootstrap"
-    lua = directory / "errors.lua"
-    lua.write_text((sources / "errors.lua").read_text())
-    openapi = directory / "openapi.json"
-    openapi.write_text((sources / "openapi.json").read_text())
+    for name in ("errors.lua", "held.lua", "openapi.json"):
+        (directory / name).write_text((sources / name).read_text())
     descriptor_set = directory / "lakegate.binpb"
     descriptor_set.write_bytes(_descriptor_set().SerializeToString())
 
@@ -123,12 +121,14 @@ def write_configuration(settings: Settings, upstream_addr: str, directory: Path)
         "upstream_port": upstream_port,
         "admin_host": admin_host,
         "admin_port": admin_port,
-        "lua_file": str(lua),
-        "openapi_file": str(openapi),
+        "lua_file": str(directory / "errors.lua"),
+        "held_lua_file": str(directory / "held.lua"),
+        "openapi_file": str(directory / "openapi.json"),
         "descriptor_set_file": str(descriptor_set),
         "max_body_bytes": settings.max_body_bytes,
         "max_answer_bytes": settings.max_body_bytes + _ANSWER_OVERHEAD_BYTES,
         "max_heap_bytes": settings.envoy_memory,
+        "read_seconds": f"{settings.read_timeout_seconds:.3f}s",
         **tls_values(settings, directory),
     }
     redirect_chain = (sources / "redirect.yaml").read_text() if settings.tls_cert else ""

@@ -49,7 +49,11 @@ RULES: Mapping[str, Rule | None] = {
     "IngestService/GetStream": Rule(Permission.INGEST, Addressed.IN_MESSAGE),
     "QueryEventService/PushQueries": Rule(Permission.INGEST, Addressed.BY_TOKEN),
     "QueryEventService/StreamQueries": Rule(Permission.INGEST, Addressed.BY_TOKEN),
-    # Envoy asks it for the caller, before PushQueries, which counts for both.
+    # Envoy asks these for the caller, before PushQueries or EnsureTable, which count for both.
+    "InflateService/AdmitQueryEvents": Rule(Permission.INGEST, Addressed.BY_TOKEN, counted=False),
+    "InflateService/AdmitTable": Rule(
+        Permission.PROVISION, Addressed.IN_EACH_MESSAGE, counted=False
+    ),
     "InflateService/Inflate": Rule(Permission.INGEST, Addressed.BY_TOKEN, counted=False),
     "TableService/EnsureTable": Rule(Permission.PROVISION, Addressed.IN_MESSAGE),
     "TableService/GetTable": Rule(Permission.READ, Addressed.IN_MESSAGE),

@@ -1,7 +1,8 @@
-"""Inflates query events for Envoy, whose transcoder has to read them as JSON.
+"""What Envoy asks before it holds a body, and to inflate one that its transcoder has to read.
 
-No part of the contract: Envoy's Lua filter calls it, and its routes keep callers
+No part of the contract: Envoy's Lua filters call it, and its routes keep callers
 away from it. The messages are plain bytes: a compressed body in, the body out.
+Whether a caller may send at all is for the interceptors: who gets through is admitted.
 """
 
 import asyncio
@@ -24,8 +25,14 @@ def add_inflate_servicer(server: grpc.aio.Server, admission: Admission) -> None:
         async with admission.room(SERVICE, admission.unknown):
             return await asyncio.to_thread(inflate_whole, data, encoding, admission)
 
+    async def admit(data: bytes, context: Context) -> bytes:
+        del data, context
+        return b""
+
     handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-        "Inflate": grpc.unary_unary_rpc_method_handler(behaviour)
+        "AdmitQueryEvents": grpc.unary_unary_rpc_method_handler(admit),
+        "AdmitTable": grpc.unary_unary_rpc_method_handler(admit),
+        "Inflate": grpc.unary_unary_rpc_method_handler(behaviour),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 

@@ -1,6 +1,7 @@
 """Around every call: its request id, its log line, its refusal as a status."""
 
 import logging
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -17,7 +18,8 @@ from lakegate.rpc.status import error_metadata, grpc_status_code, shortened_mess
 from lakegate.rpc.wrapping import Handler, WrappingInterceptor, wrapped
 
 REQUEST_ID_KEY = "x-request-id"
-_MAX_REQUEST_ID_CHARACTERS = 128
+# Envoy's bootstrap has it too: nothing that could pass for more than a word of a log line.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 _log = logging.getLogger("lakegate.rpc")
 
@@ -88,14 +90,9 @@ def _call(method: str, context: Context) -> Iterator[str]:
 
 
 def _request_id(context: Context) -> str:
-    """Take the caller's request id, or make one where it is missing or unprintable."""
+    """Take the caller's request id, or make one where it is missing or no plain word."""
     for key, value in context.invocation_metadata() or ():
-        if (
-            key == REQUEST_ID_KEY
-            and isinstance(value, str)
-            and 0 < len(value) <= _MAX_REQUEST_ID_CHARACTERS
-            and value.isprintable()
-        ):
+        if key == REQUEST_ID_KEY and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             return value
     return str(uuid.uuid4())
 

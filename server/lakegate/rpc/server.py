@@ -33,6 +33,9 @@ from lakegate.v1 import (
     tables_pb2_grpc,
 )
 
+# Envoy takes headers of 64 KiB and adds some; each counts 32 bytes more (RFC 7541, section 4.1).
+_MAX_METADATA_BYTES = 80 * 1024
+
 SERVICES = tuple(
     service.full_name
     for file in (ingest_pb2, query_events_pb2, tables_pb2, health_pb2)
@@ -63,7 +66,7 @@ class Server:
         admission = Admission.of(settings)
         self._server = grpc.aio.server(
             interceptors=(CallInterceptor(), auth, AdmissionInterceptor(admission)),
-            options=_options(settings),
+            options=options(settings),
         )
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(
             IngestServicer(lake, formats, admission, self._draining), self._server
@@ -113,9 +116,14 @@ class Server:
         await self._server.stop(self._settings.drain_seconds)
 
 
-def _options(settings: Settings) -> list[tuple[str, int]]:
+def options(settings: Settings) -> list[tuple[str, int]]:
+    """Give the channel arguments of the server."""
     return [
         ("grpc.max_receive_message_length", settings.max_body_bytes + MESSAGE_OVERHEAD_BYTES),
+        # Whatever Envoy lets through, and what it adds to that; beyond, gRPC refuses calls
+        # in its own words, and between the two sizes it does so at random.
+        ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", _MAX_METADATA_BYTES),
         # What a sender may have on its way before anybody reads it, in bytes a call:
         # without a probe of the bandwidth it does not grow.
         ("grpc.http2.bdp_probe", 0),

@@ -1,0 +1,81 @@
+-- Bodies that have to be whole before the transcoder reads them: compressed ones, which
+-- the server inflates, and those that tell no length, which have to be within the limit.
+-- The transcoder itself knows no limit: it keeps a string until it ends.
+--
+-- The file is two filters, one after the other, on the routes where bodies are held:
+-- the first asks the server whether this caller may send at all, before any of the body
+-- is waited for, and the second holds it. The header says how far they are, and so which
+-- route it is: how much may be held, and for how long.
+
+local STAGE = "lakegate-body"
+local ASK_TIMEOUT_MS = 15000
+local INFLATE_TIMEOUT_MS = 60000
+local UNAVAILABLE = {[":status"] = "200", ["grpc-status"] = "14"}
+
+function envoy_on_request(handle)
+  local context = handle:filterContext()
+  if context:get("drop") then
+    drop(handle)
+  elseif not is_held(handle:headers()) then
+    return -- it passes as it comes, and the server answers when it likes
+  elseif context:get("ask") then
+    call(handle, context:get("ask"), "", ASK_TIMEOUT_MS)
+    handle:headers():replace(STAGE, "admitted")
+  else
+    hold(handle)
+  end
+end
+
+-- A question has no use for a body (RFC 9110, section 9.3.1).
+function drop(handle)
+  for chunk in handle:bodyChunks() do
+    chunk:setBytes("")
+  end
+end
+
+function is_held(headers)
+  return is_compressed(headers) or not headers:get("content-length")
+end
+
+function is_compressed(headers)
+  return (headers:get("content-encoding") or "identity"):lower() ~= "identity"
+end
+
+function hold(handle)
+  local body = handle:body()
+  handle:headers():replace(STAGE, "whole")
+  if body and is_compressed(handle:headers()) then
+    local inflated = call(handle, "Inflate", body:getBytes(0, body:length()), INFLATE_TIMEOUT_MS)
+    handle:headers():remove("content-encoding")
+    handle:body():setBytes(inflated)
+  end
+end
+
+-- One unary call to the server on the caller's behalf, framed by hand (gRPC over HTTP/2,
+-- "Length-Prefixed-Message"). A refusal ends the request: the filter of errors, which
+-- sees it on its way out, knows how to tell it.
+function call(handle, method, message, timeout_ms)
+  local caller = handle:headers()
+  local headers, answer = handle:httpCall("server", {
+    [":method"] = "POST",
+    [":path"] = "/lakegate.v1.InflateService/" .. method,
+    [":authority"] = "server",
+    ["content-type"] = "application/grpc",
+    ["te"] = "trailers",
+    ["content-encoding"] = caller:get("content-encoding"),
+    ["x-request-id"] = caller:get("x-request-id"),
+    ["authorization"] = caller:get("authorization"),
+    ["x-ryft-token"] = caller:get("x-ryft-token"),
+  }, "\0" .. big_endian(#message) .. message, timeout_ms)
+  if headers[":status"] ~= "200" then
+    handle:respond(UNAVAILABLE)
+  elseif (headers["grpc-status"] or "0") ~= "0" then
+    handle:respond(headers)
+  end
+  return (answer or ""):sub(6)
+end
+
+function big_endian(number)
+  return string.char(math.floor(number / 16777216), math.floor(number / 65536) % 256,
+    math.floor(number / 256) % 256, number % 256)
+end
