@@ -89,7 +89,9 @@ class Echo(
 
     async def GetHealth(self, request: GetHealthRequest, context: Context) -> GetHealthResponse:
         del request
-        self._remember(context)
+        headers = self._remember(context)
+        if words := headers.get("x-abort"):
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, words)
         return GetHealthResponse(status="ok")
 
     async def ListTables(self, request: ListTablesRequest, context: Context) -> ListTablesResponse:
