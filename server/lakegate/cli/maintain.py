@@ -26,6 +26,8 @@ def maintain() -> None:
         raise click.ClickException(str(error).partition("\n")[0]) from error
     for line in _lines(summary):
         click.echo(line)
+    if summary.failed:
+        raise click.ClickException(f"{summary.failed} tables could not be maintained, see above")
 
 
 class _Bars:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.durable_file_io import DurableFileIO
 from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
+from lakegate.lake.pyiceberg_private import pin_storage
 from lakegate.lake.sqlite import BUSY_SECONDS, prepare_connection
 
 OPEN_ATTEMPTS = 10
@@ -32,8 +33,15 @@ def open_catalog(name: str, home: Path, *, fsync: bool = True) -> Catalog:
     Configured means by `PYICEBERG_CATALOG__<NAME>__*` or by PyIceberg's own file.
     The embedded catalog is SQLite in `home/catalog.db`, its files in `home/warehouse`,
     each on the disk before the commit that names it, unless `fsync` is false.
+    How files are reached is the catalog's to say, never a table's: see `pin_storage`.
     Raises `LakegateError` (invalid_argument) for a home that no URI can name as it is.
     """
+    catalog = _open(name, home, fsync=fsync)
+    pin_storage(catalog)
+    return catalog
+
+
+def _open(name: str, home: Path, *, fsync: bool) -> Catalog:
     if properties := Config().get_catalog_config(name):
         catalog = _opened_together(lambda: load_catalog(name, **_flat(properties)))
         if type(catalog) is not SqlCatalog:

@@ -24,6 +24,7 @@ from lakegate.lake.failures import (
     TableMissingError,
     TableReplacedError,
     as_lakegate_error,
+    described,
     outcome_unknown,
 )
 from lakegate.lake.files import delete_files
@@ -239,7 +240,9 @@ class TableCommitter:
                     raise
                 if not isinstance(error, CommitFailedException):
                     doubt = error
-                log.info("Commit to %s, attempt %d: %s", self.table.name, attempt + 1, error)
+                log.info(
+                    "Commit to %s, attempt %d: %s", self.table.name, attempt + 1, described(error)
+                )
                 await asyncio.sleep(backoff_seconds(attempt))
             else:
                 self.commits += 1

@@ -1,4 +1,12 @@
-"""What goes wrong below the lake, in the error vocabulary."""
+"""What goes wrong below the lake, in the error vocabulary.
+
+Callers are told in our words what failed. What a catalog, a database or storage says of it
+names hosts and paths, so it goes to the log alone; and there without the values of partitions,
+which are callers' data and part of the paths of their files.
+"""
+
+import logging
+import re
 
 from pyiceberg.exceptions import (
     CommitFailedException,
@@ -13,6 +21,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from lakegate.batches import TableName
 from lakegate.errors import ErrorCode, LakegateError
 
+log = logging.getLogger(__name__)
+
 # The catalog did not answer, or did not say what became of a commit.
 CATALOG_FAILURES = (
     CommitStateUnknownException,
@@ -24,6 +34,9 @@ CATALOG_FAILURES = (
 )
 # What another attempt may well cure: somebody was faster, or the catalog was away.
 RETRYABLE = (CommitFailedException, *CATALOG_FAILURES)
+# A partition in a path, `column=value`, its value quoted as in a URL.
+_PARTITION = re.compile(r"(?<=/)([^/=\s]+)=[^/\s'\"]*")
+MAX_DESCRIBED_CHARACTERS = 1000
 
 
 class TableMissingError(Exception):
@@ -69,16 +82,20 @@ def conflict(table: TableName, attempts: int) -> LakegateError:
 
 def outcome_unknown(error: BaseException) -> LakegateError:
     """Say honestly that the rows may be in the table: the last attempt was not answered."""
+    log.warning("The catalog did not say whether a commit came through: %s", described(error))
     return LakegateError(
         ErrorCode.UNAVAILABLE,
-        f"The catalog did not say whether the commit came through: {_summary(error)}."
+        "The catalog did not say whether the commit came through."
         " A retry with an idempotency key is safe.",
         retry_after_seconds=1,
     )
 
 
 def as_lakegate_error(error: BaseException, table: TableName, attempts: int = 1) -> LakegateError:
-    """Say in the error vocabulary what happened; nothing is left untranslated."""
+    """Say in the error vocabulary what happened; nothing is left untranslated.
+
+    What a caller is not told is logged.
+    """
     match error:
         case LakegateError():
             return error
@@ -88,19 +105,24 @@ def as_lakegate_error(error: BaseException, table: TableName, attempts: int = 1)
             return conflict(table, attempts)
         case _ if isinstance(error, (LedgerUnavailableError, *CATALOG_FAILURES)):
             what = "ledger" if isinstance(error, LedgerUnavailableError) else "catalog"
+            log.warning("%s: the %s cannot be reached: %s", table, what, described(error))
             return LakegateError(
                 ErrorCode.UNAVAILABLE,
-                f"The {what} cannot be reached: {_summary(error)}",
+                f"The {what} cannot be reached.",
                 retry_after_seconds=1,
             )
         case OSError():
-            return LakegateError(ErrorCode.INGEST_FAILED, f"Storage failed: {_summary(error)}")
+            log.warning("%s: storage failed: %s", table, described(error))
+            return LakegateError(ErrorCode.INGEST_FAILED, f"Storage failed: {table}.")
         case _:
+            log.warning("%s: failed: %s", table, type(error).__name__)
             return LakegateError(
-                ErrorCode.INGEST_FAILED, f"The commit to {table} failed: {_summary(error)}"
+                ErrorCode.INGEST_FAILED, f"The commit to {table} failed; the log has the cause."
             )
 
 
-def _summary(error: BaseException) -> str:
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
+def described(error: BaseException) -> str:
+    """Give an error's type and its first line for the log, without the values of partitions."""
+    first = next(iter(str(error).splitlines()), "")[:MAX_DESCRIBED_CHARACTERS]
+    without_values = _PARTITION.sub(r"\1=…", first)
+    return f"{type(error).__name__}: {without_values}"

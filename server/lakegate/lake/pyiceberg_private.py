@@ -1,5 +1,10 @@
 """All that Lakegate uses of PyIceberg's private parts, in one place.
 
+A table's properties may name classes to import, endpoints to talk to and credentials to use
+(`py-io-impl`, `write.py-location-provider.impl`, `s3.*` …), and PyIceberg puts them above the
+catalog's. Whoever may write a table's metadata would run code here. `pin_storage` leaves all of
+that to the catalog, and has no public interface to do it by.
+
 PyIceberg's own way through a commit reads the table's metadata again, copies
 it deeply and compares it whole: three times the cost of the commit itself, and
 it grows with every snapshot (apache/iceberg-python #3784). Its public interface
@@ -9,8 +14,11 @@ PyIceberg changes what is used here.
 
 from datetime import UTC, datetime
 
-from pyiceberg.catalog import MetastoreCatalog
-from pyiceberg.table import Table
+from pyiceberg.catalog import Catalog, MetastoreCatalog
+from pyiceberg.catalog.rest import RestCatalog, TableResponse
+from pyiceberg.io import FileIO
+from pyiceberg.table import Table, TableProperties, locations
+from pyiceberg.table.locations import LocationProvider, load_location_provider
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.update import (
     TableUpdate,
@@ -18,6 +26,7 @@ from pyiceberg.table.update import (
     _TableMetadataUpdateContext,
     _update_table_metadata_log,
 )
+from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
 
 
 def updated_metadata(table: Table, updates: tuple[TableUpdate, ...]) -> TableMetadata:
@@ -42,3 +51,51 @@ def updated_metadata(table: Table, updates: tuple[TableUpdate, ...]) -> TableMet
 def next_metadata_version(table: Table) -> int:
     """Give the number that the name of the table's next metadata file begins with."""
     return MetastoreCatalog._parse_metadata_version(table.metadata_location) + 1  # noqa: SLF001 - as said above
+
+
+def pin_storage(catalog: Catalog) -> None:
+    """Let the catalog alone say how files are reached, never the properties of a table.
+
+    A REST catalog says it in its own properties and in the `config` and the credentials that
+    come with a table (Iceberg REST catalog, `LoadTableResult`); any other in its own alone.
+    Classes that give locations are not loaded at all: Iceberg's own layouts stand in for them.
+    """
+    locations._import_location_provider = _without_class  # noqa: SLF001 - as said above
+    if isinstance(catalog, RestCatalog):
+        _pin_rest(catalog)
+    else:
+        _pin(catalog)
+
+
+def _pin(catalog: Catalog) -> None:
+    load = catalog._load_file_io  # noqa: SLF001 - as said above
+
+    def of_catalog(properties: Properties = EMPTY_DICT, location: str | None = None) -> FileIO:
+        del properties  # the table's
+        return load(EMPTY_DICT, location)
+
+    catalog._load_file_io = of_catalog  # type: ignore[method-assign] # noqa: SLF001 - that is how it is pinned
+
+
+def _pin_rest(catalog: RestCatalog) -> None:
+    load = catalog._response_to_table  # noqa: SLF001 - as said above
+
+    def of_catalog(identifier_tuple: Identifier, table_response: TableResponse) -> Table:
+        metadata = table_response.metadata
+        bare = metadata.model_copy(update={"properties": {}})
+        table = load(identifier_tuple, table_response.model_copy(update={"metadata": bare}))
+        table.metadata = metadata
+        return table
+
+    catalog._response_to_table = of_catalog  # type: ignore[method-assign] # noqa: SLF001 - that is how it is pinned
+
+
+def _without_class(
+    location_provider_impl: str, table_location: str, table_properties: Properties
+) -> LocationProvider:
+    """Stand in for the function that imports the class that a table names."""
+    del location_provider_impl
+    named = TableProperties.WRITE_PY_LOCATION_PROVIDER_IMPL
+    return load_location_provider(
+        table_location, {key: value for key, value in table_properties.items() if key != named}
+    )

@@ -30,7 +30,9 @@ from lakegate.lake.catalog import ensure_namespace
 from lakegate.lake.failures import ColumnConflictError, TableMissingError
 from lakegate.lake.maintenance.policy import MANAGED
 from lakegate.lake.partitions import partition_spec, partition_terms
+from lakegate.lake.properties import FORMAT_VERSION, check_properties, check_together
 from lakegate.lake.schema import (
+    LOGICAL_TYPE_PROPERTY,
     conflicting,
     iceberg_schema,
     is_widening,
@@ -43,7 +45,6 @@ from lakegate.lake.table_state import TableState, load_state, reload, state_of
 
 _audit = logging.getLogger("lakegate.audit")
 
-FORMAT_VERSION = "2"
 # Other writers of a schema are people and schema migrations: they are few.
 WIDENING_ATTEMPTS = 20
 NEW_TABLE_PROPERTIES = {
@@ -109,6 +110,7 @@ def create_table(
         **logical_properties(schema, columns),
         **properties,
     }
+    check_together(all_properties, reserved=(LOGICAL_TYPE_PROPERTY,))
     identifier = (name.database, name.table)
     try:
         ensure_namespace(catalog, name.database)
@@ -140,9 +142,11 @@ def ensure_table(
     """Make the table, or widen the one that is there, until it is as asked for.
 
     Raises `LakegateError` (schema_conflict) that names the first column whose
-    type may not become the one asked for, or the partitioning.
+    type may not become the one asked for, or the partitioning; and
+    (invalid_argument) for properties that callers may not set.
     """
     shape = shape or TableShape()
+    check_properties(shape.properties)
     try:
         state = load_state(catalog, name)
     except TableMissingError:
@@ -189,6 +193,7 @@ def _set_properties(state: TableState, properties: Mapping[str, str]) -> TableSt
     }
     if not changed:
         return state
+    check_together({**current, **changed}, reserved=(LOGICAL_TYPE_PROPERTY,))
     response = state.table.catalog.commit_table(
         state.table,
         (AssertTableUUID(uuid=state.uuid),),

@@ -26,6 +26,8 @@ from pyiceberg.table import CommitTableRequest, Table
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from sqlalchemy.exc import IntegrityError
 
+from lakegate.lake.pyiceberg_private import pin_storage
+
 STATUS = {
     CommitFailedException: 409,
     IntegrityError: 409,  # two make one namespace at once
@@ -132,6 +134,7 @@ def rest_catalog(home: Path, port: int = 0) -> Iterator[str]:
     warehouse.mkdir(parents=True, exist_ok=True)
     database = f"sqlite:///{home / 'rest.db'}?timeout=30"
     with SqlCatalog("behind", uri=database, warehouse=warehouse.as_uri()) as catalog:
+        pin_storage(catalog)  # a server of another make loads no class of Python's
         handler = type("Handler", (_Handler,), {"catalog": catalog})
         with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -139,13 +139,13 @@ async def test_what_is_no_widening_is_refused_by_the_column_s_name(
 
 
 async def test_ensuring_a_table_twice_changes_nothing(lake: Lake, catalog: Catalog) -> None:
-    shape = TableShape(COLUMNS, ["day(at)", "bucket(4, label)"], {"owner": "tests"})
+    shape = TableShape(COLUMNS, ["day(at)", "bucket(4, label)"], {"user.owner": "tests"})
     await lake.ensure_table(ORDERS, COLUMNS, shape)
     before = load(catalog).metadata_location
     described = await lake.ensure_table(ORDERS, COLUMNS, shape)
     assert load(catalog).metadata_location == before
     assert described.partitioning == ["day(at)", "bucket(4, label)"]
-    assert load(catalog).properties["owner"] == "tests"
+    assert load(catalog).properties["user.owner"] == "tests"
 
 
 async def test_another_partitioning_is_refused(lake: Lake) -> None:

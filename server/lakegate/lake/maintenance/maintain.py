@@ -6,10 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
+from pyiceberg.exceptions import CommitFailedException
 
 from lakegate.batches import TableName
-from lakegate.lake.failures import TableMissingError, TableReplacedError
+from lakegate.lake.failures import (
+    CATALOG_FAILURES,
+    TableMissingError,
+    TableReplacedError,
+    described,
+)
 from lakegate.lake.ledger.ledger import Ledger
 from lakegate.lake.ledger.looked_for import LookedFor
 from lakegate.lake.maintenance.compaction import Alone, Compacted, Compaction
@@ -29,9 +34,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Summary:
-    """What maintenance did, summed over tables. Sizes in bytes."""
+    """What maintenance did, summed over tables. Sizes in bytes.
+
+    `failed`: the tables that could not be maintained; the log says why.
+    """
 
     tables: int = 0
+    failed: int = 0
     files_merged: int = 0
     files_written: int = 0
     bytes_merged: int = 0
@@ -51,6 +60,7 @@ class Summary:
         """Count one sweep."""
         self.orphans_deleted += swept.files
         self.orphan_bytes += swept.bytes
+
 
 # Files take so many times their size in memory, as a rule; where rows compress better than
 # that, fewer files are merged at once.
@@ -83,16 +93,30 @@ class Maintenance:
         self._report = report
 
     def run(self) -> Summary:
-        """Maintain every table that Lakegate manages, once and thoroughly."""
-        for name in managed_tables(self._catalog):
+        """Maintain every table that Lakegate manages, once and thoroughly.
+
+        One that fails is counted and logged, and does not stop the others. Where the
+        catalog fails, what it says is raised.
+        """
+        for name in all_tables(self._catalog):
             try:
-                self.compact(name, everything=True)
-                self.expire(name)
-                self.sweep(name)
+                self._maintain(name)
             except (TableMissingError, TableReplacedError):
                 continue  # dropped while we were at it
-            self.summary.tables += 1
+            except CATALOG_FAILURES:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one table
+                log.warning("%s cannot be maintained: %s", name, described(error))
+                self.summary.failed += 1
         return self.summary
+
+    def _maintain(self, name: TableName) -> None:
+        if not is_managed(load_state(self._catalog, name).metadata):
+            return
+        self.compact(name, everything=True)
+        self.expire(name)
+        self.sweep(name)
+        self.summary.tables += 1
 
     def compact(
         self,
@@ -141,13 +165,8 @@ class Maintenance:
         self._report(Progress(name, "sweep", 1, 1))
 
 
-def managed_tables(catalog: Catalog) -> Iterator[TableName]:
-    """Name the tables that Lakegate manages."""
+def all_tables(catalog: Catalog) -> Iterator[TableName]:
+    """Name every table of the catalog."""
     for namespace in catalog.list_namespaces():
         for *_, table in catalog.list_tables(namespace):
-            try:
-                managed = is_managed(catalog.load_table((*namespace, table)).metadata)
-            except NoSuchTableError:
-                continue
-            if managed:
-                yield TableName(".".join(namespace), table)
+            yield TableName(".".join(namespace), table)
