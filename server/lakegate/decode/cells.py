@@ -10,6 +10,9 @@ from lakegate.errors import ErrorCode, LakegateError
 # as `{"a":1}`: so these take less than a dense body of 64 MiB, and rows of 16 bytes fill one.
 MAX_LINES = 4 * 1024 * 1024
 
+# A row cannot be read in parts, and one of very many values takes up to 40 times its size.
+MAX_LINE_BYTES = 16 * 1024 * 1024
+
 # Rows times columns of one call. A cell takes up to 16 bytes on its way, an empty one too:
 # so these take what a dense body of 64 MiB takes.
 MAX_CELLS = 32 * 1024 * 1024

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakegate.decode.blocks import Block
-from lakegate.decode.cells import check_cells
+from lakegate.decode.cells import MAX_LINE_BYTES, check_cells
 from lakegate.decode.engine import Engine
 from lakegate.decode.entries import Entries
 from lakegate.decode.entry_block import EntryBlock
@@ -34,7 +34,12 @@ _SAMPLES = 16  # lines that a shape is learnt from
 _PROBES = 256  # lines that a doubtful one is tried on
 _MAX_SHAPES = 4
 _COMMON = 4  # of so many rows one has to be of a shape, or another is not worth its time
+_LONGEST_SAMPLE = 64 * 1024  # a line of this length is not looked at for its shape
 _SIZE_AT_ONCE = 512 * 1024  # that is split into fields, which take many times their text
+# A line of more than this cannot be read one by one, nor may it have very many fields: both
+# would take fifty times its size.
+_LONG_LINE = 1024 * 1024
+_MAX_FIELDS = 100_000
 _ROWS_AT_ONCE = 2000  # that are Python objects, which take even more
 _FEW_ROWS = 200  # read one by one in less time than threads take turns
 
@@ -71,7 +76,7 @@ class Reader:
         blocks: list[Block] = []
         rows = columns = 0
         group = _Group(lines, names, refusals)
-        for block in self._read(Unread.all_of(lines), group):
+        for block in self._read(_not_too_long(Unread.all_of(lines), group), group):
             blocks.append(block)
             rows, columns = rows + len(block.rows), max(columns, len(block.known))
             check_cells(rows, columns)
@@ -88,7 +93,7 @@ class Reader:
         for _ in range(self._max_shapes):
             if unread.size < self._little_bytes:
                 break
-            shape = learn(unread.sample(_SAMPLES), group.names)
+            shape = learn(unread.sample(_SAMPLES, _LONGEST_SAMPLE), group.names)
             if shape is None or (shape.sparse and not self._reads_most(shape, unread)):
                 break
             columns, proven = self._parser.parse(unread.text, shape)
@@ -103,7 +108,7 @@ class Reader:
 
     def _reads_most(self, shape: Shape, unread: Unread) -> bool:
         """Tell whether it is likely that a shape reads most rows."""
-        lines = pa.array(unread.sample(_PROBES), unread.text.type)
+        lines = pa.array(unread.sample(_PROBES, _LONGEST_SAMPLE), unread.text.type)
         proven: int = self._parser.parse(lines, shape).proven.true_count
         return 2 * proven > len(lines)
 
@@ -113,6 +118,7 @@ class Reader:
         if blank.true_count:
             yield group.block(unread.rows.filter(blank), Entries.none())
             unread = unread.filter(pc.invert(blank))
+        unread = self._refuse_wide(unread, group)
         left = []
         for part in unread.by_size(_SIZE_AT_ONCE):
             entries, proven = self._splitter.split(part.text)
@@ -120,15 +126,38 @@ class Reader:
             left.append(proven)
         return unread.filter(pc.invert(pa.chunked_array(left, pa.bool_()).combine_chunks()))
 
+    def _refuse_wide(self, unread: Unread, group: _Group) -> Unread:
+        """Refuse long lines of very many fields, which cannot be read in parts."""
+        long = unread.longer_than(_LONG_LINE)
+        if not long.true_count:
+            return unread
+        rows = unread.rows.filter(long)
+        wide = rows.filter(pc.greater(self._splitter.count(unread.text.filter(long)), _MAX_FIELDS))
+        for row in wide.to_pylist():
+            group.refusals.add(row, f"It has more than {_MAX_FIELDS} fields")
+        return unread.filter(pc.invert(pc.is_in(unread.rows, wide))) if len(wide) else unread
+
     def _read_each(self, unread: Unread, group: _Group) -> Iterator[Block]:
         """Read rows one by one; refuse those that cannot be read.
 
         Of long passes there is one at a time: the event loop has to get its turn.
         """
-        for part in unread.by_rows(_ROWS_AT_ONCE):
-            with nullcontext() if len(part) <= _FEW_ROWS else self._one_by_one:
-                block = _read_part(part, group)
-            yield block
+        for dense in unread.by_size(_SIZE_AT_ONCE):
+            for part in dense.by_rows(_ROWS_AT_ONCE):
+                little = len(part) <= _FEW_ROWS and part.size <= _LITTLE_BYTES
+                with nullcontext() if little else self._one_by_one:
+                    block = _read_part(part, group)
+                yield block
+
+
+def _not_too_long(unread: Unread, group: _Group) -> Unread:
+    """Refuse lines that nobody may send."""
+    too_long = unread.longer_than(MAX_LINE_BYTES)
+    if not too_long.true_count:
+        return unread
+    for row in unread.rows.filter(too_long).to_pylist():
+        group.refusals.add(row, f"It has more than {MAX_LINE_BYTES} bytes")
+    return unread.filter(pc.invert(too_long))
 
 
 def _read_part(part: Unread, group: _Group) -> Block:
@@ -136,7 +165,15 @@ def _read_part(part: Unread, group: _Group) -> Block:
     for row, line in zip(part.rows.to_pylist(), part.text.to_pylist(), strict=True):
         if not group.refusals.is_full(row):
             try:
-                exact.add(row, parse_line(line))
+                exact.add(row, _parse(line))
             except LineError as error:
                 group.refusals.add(row, str(error))
     return exact.block()
+
+
+def _parse(line: str | None) -> list[tuple[str, str]]:
+    if line is not None and len(line) > _LONG_LINE:
+        raise LineError(
+            "Neither a JSON object nor nested so little that so long a line can be read"
+        )
+    return parse_line(line)

@@ -62,6 +62,8 @@ _QUERY = f"""
     )
 """  # noqa: S608  # all our own words
 
+_COUNT = "SELECT CASE WHEN json_valid(line) THEN len(json_keys(line)) END FROM lines"
+
 
 class Split(NamedTuple):
     """What lines say; `proven` tells which lines that is, and they are the rows of `entries`."""
@@ -90,6 +92,11 @@ class Splitter:
             value=_without_spaces(values),
         )
         return Split(entries, proven)
+
+    def count(self, lines: pa.Array) -> pa.Array:
+        """Count the fields of lines; null for a line that is no JSON."""
+        (counts,) = self._engine.run(_COUNT, lines)
+        return counts
 
 
 def is_blank(lines: pa.Array) -> pa.Array:

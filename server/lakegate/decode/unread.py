@@ -38,10 +38,16 @@ class Unread:
             return self
         return type(self)(self.rows.filter(mask), self.text.filter(mask))
 
-    def sample(self, count: int) -> list[str | None]:
-        """Give up to `count` lines from everywhere."""
-        lines: list[str | None] = self.text[:: -(-len(self) // count)].to_pylist()
+    def sample(self, count: int, longest: int) -> list[str | None]:
+        """Give up to `count` lines from everywhere; None for one of more than `longest` bytes."""
+        text = self.text[:: -(-len(self) // count)]
+        too_long = pc.greater(pc.binary_length(text), longest)
+        lines: list[str | None] = pc.if_else(too_long, pa.scalar(None, text.type), text).to_pylist()
         return lines
+
+    def longer_than(self, size: int) -> pa.Array:
+        """Tell which lines have more than `size` bytes."""
+        return pc.fill_null(pc.greater(pc.binary_length(self.text), size), fill_value=False)
 
     def by_rows(self, count: int) -> Iterator[Self]:
         """Cut into parts of `count` rows."""

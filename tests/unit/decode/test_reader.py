@@ -90,3 +90,33 @@ def test_no_rows_are_lost_however_they_are_read() -> None:
     assert decoded.rows["a"].to_pylist()[2500:] == ["1.10", None] * 500
     assert decoded.rows["b"].to_pylist()[2500:] == [None, "é"] * 500
     assert pa.types.is_string(decoded.rows["a"].type)
+
+
+MIB = 1024 * 1024
+
+
+def test_a_line_may_have_a_hundred_thousand_fields() -> None:
+    def line(fields: int) -> bytes:
+        return b"{" + b",".join(b'"field_%07d":1' % i for i in range(fields)) + b"}"
+
+    good, bad = (decode(NdjsonDecoder(), line(fields)) for fields in (100_000, 100_001))
+    assert good.outcomes == [1]
+    assert len(json.loads(good.rows["props"][0].as_py())) == 100_000 - 32
+    assert "line 1: It has more than 100000 fields" in str(bad.outcomes[0])
+    assert len(bad.rows) == 0
+
+
+def test_a_line_may_have_16_mib() -> None:
+    def line(size: int) -> bytes:
+        return b'{"label":"%b"}' % (b"x" * (size - len('{"label":""}')))
+
+    good, bad = (decode(NdjsonDecoder(), FEW + line(16 * MIB + more)) for more in (0, 1))
+    assert good.outcomes == [2]
+    assert "line 2: It has more than 16777216 bytes" in str(bad.outcomes[0])
+
+
+@pytest.mark.parametrize("end", [b"]" * 40 + b"}", b""])
+def test_a_long_line_that_no_column_can_be_proven_of_is_refused(end: bytes) -> None:
+    line = b'{"label":"' + b"x" * MIB + b'","a":' + b"[" * 40 + end
+    [outcome] = decode(NdjsonDecoder(), line).outcomes
+    assert "line 1: Neither a JSON object nor nested so little" in str(outcome)
