@@ -117,6 +117,7 @@ class TableCommitter:
                     await self._pace()
                     group = await self.once.admit(self._take_group())
                     prepared = await prepare(self.table, group)
+                    self._gather_again(prepared.deferred)
                 else:
                     prepared = None
                 if commit is not None:

@@ -14,22 +14,27 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import TableProperties
 from pyiceberg.typedef import Properties, Record
 
-from lakegate.lake.partitions import split
+from lakegate.lake.partitions import Placement, place, split
 from lakegate.lake.schema import file_schema
 from lakegate.lake.table_state import TableState
 
 
-def write_data_files(state: TableState, rows: pa.Table) -> list[DataFile]:
+def write_data_files(
+    state: TableState, rows: pa.Table, placement: Placement | None = None
+) -> list[DataFile]:
     """Write `rows` to the table's storage, a file for each partition they touch.
 
-    Every column of `rows` is one of the table's. Raises `OSError` where storage fails.
+    Every column of `rows` is one of the table's. `placement`: where they go, if that is known.
+    Raises `OSError` where storage fails.
     """
-    schema = state.metadata.schema()
+    schema, spec = state.metadata.schema(), state.metadata.spec()
     plain = _as_file_columns(rows, schema)
+    if placement is None and not spec.is_unpartitioned():
+        placement = place(plain, spec, schema)
     write_id = uuid.uuid4()
     return [
         _write_data_file(state, partition, key, f"{number:05d}-{write_id}.parquet")
-        for number, (key, partition) in enumerate(split(plain, state.metadata.spec(), schema))
+        for number, (key, partition) in enumerate(split(plain, placement))
     ]
 
 

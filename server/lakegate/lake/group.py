@@ -67,11 +67,15 @@ class Member:
 
 @dataclass(eq=False, slots=True)
 class PreparedGroup:
-    """The good members of a group: their rows are in `files`, which are no table's yet."""
+    """The good members of a group: their rows are in `files`, which are no table's yet.
+
+    `deferred`: members that are too much for this commit.
+    """
 
     table: TableState | None = None
     files: list[DataFile] = field(default_factory=list)
     rows: list[tuple[Member, int]] = field(default_factory=list)
+    deferred: list[Member] = field(default_factory=list)
     # When the oldest file was begun, on the monotonic clock.
     begun_at: float = field(default_factory=time.monotonic)
 

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import reduce
+from dataclasses import dataclass
+from functools import cached_property, reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,9 +13,12 @@ from pyiceberg.partitioning import (
     PartitionFieldValue,
     PartitionKey,
     PartitionSpec,
+    partition_record_value,
 )
 from pyiceberg.schema import Schema
 from pyiceberg.transforms import IdentityTransform, Transform, parse_transform
+from pyiceberg.typedef import Record
+from typing_extensions import override
 
 from lakegate.errors import ErrorCode, LakegateError
 
@@ -44,27 +48,77 @@ def partition_terms(spec: PartitionSpec, schema: Schema) -> list[str]:
     return [_term(field, schema) for field in spec.fields]
 
 
+@dataclass(frozen=True)
+class Partition:
+    """The rows of one partition: `code` is their code, from `start` to `end` they are sorted."""
+
+    key: PartitionKey
+    code: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Which partition each row is in: rows of one partition have the same of the `codes`.
+
+    `values`: what the rows have of each field of the spec.
+    """
+
+    spec: PartitionSpec
+    schema: Schema
+    values: Sequence[pa.Array]
+    codes: pa.Array
+
+    @cached_property
+    def order(self) -> pa.Array:
+        """The rows sorted by partition, otherwise in their order."""
+        return pc.sort_indices(self.codes)  # stable
+
+    def partitions(self) -> Iterator[Partition]:
+        """Give the partitions. Each is a step of Python: for few of them."""
+        runs = pc.run_end_encode(self.codes.take(self.order))
+        start = 0
+        for code, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+            first = self.order[start].as_py()
+            key = [
+                PartitionFieldValue(field, column[first].as_py())
+                for field, column in zip(self.spec.fields, self.values, strict=True)
+            ]
+            yield Partition(_Key(key, self.spec, self.schema), code, start, end)
+            start = end
+
+
+class _Key(PartitionKey):
+    """PyIceberg's key, for specs that have several fields of one column too."""
+
+    @cached_property
+    @override
+    def partition(self) -> Record:
+        return Record(
+            *(
+                partition_record_value(each.field, each.value, self.schema)
+                for each in self.field_values
+            )
+        )
+
+
+def place(rows: pa.Table, spec: PartitionSpec, schema: Schema) -> Placement:
+    """Say where the rows go, for a spec that has fields."""
+    values = [_partition_values(rows, field, schema) for field in spec.fields]
+    return Placement(spec, schema, values, reduce(_combine, (_codes(each) for each in values)))
+
+
 def split(
-    rows: pa.Table, spec: PartitionSpec, schema: Schema
+    rows: pa.Table, placement: Placement | None
 ) -> Iterator[tuple[PartitionKey | None, pa.Table]]:
     """Give the rows of each partition, in their order, with the partition's key."""
-    if spec.is_unpartitioned():
+    if placement is None:
         yield None, rows
         return
-    values = [_partition_values(rows, field, schema) for field in spec.fields]
-    codes = reduce(_combine, (_codes(column) for column in values))
-    order = pc.sort_indices(codes)  # stable
-    runs = pc.run_end_encode(codes.take(order))
-    sorted_rows = rows.take(order)
-    start = 0
-    for end in runs.run_ends.to_pylist():
-        first = order[start].as_py()
-        key = [
-            PartitionFieldValue(field, column[first].as_py())
-            for field, column in zip(spec.fields, values, strict=True)
-        ]
-        yield PartitionKey(key, spec, schema), sorted_rows.slice(start, end - start)
-        start = end
+    sorted_rows = rows.take(placement.order)
+    for each in placement.partitions():
+        yield each.key, sorted_rows.slice(each.start, each.end - each.start)
 
 
 def _partition_field(term: str, schema: Schema, field_id: int) -> PartitionField:
@@ -107,13 +161,13 @@ def _term(field: PartitionField, schema: Schema) -> str:
 
 def _partition_values(rows: pa.Table, field: PartitionField, schema: Schema) -> pa.Array:
     name = schema.find_column_name(field.source_id) or ""
-    column = _column(rows, name)
+    column = source_column(rows, name)
     if column is None:
         return pa.nulls(len(rows))
     return field.transform.pyarrow_transform(schema.find_type(field.source_id))(column)
 
 
-def _column(rows: pa.Table, name: str) -> pa.Array | None:
+def source_column(rows: pa.Table, name: str) -> pa.Array | None:
     """Find a column by its full name; `a.b` is the field `b` of the struct `a`."""
     if name in rows.column_names:
         return rows.column(name).combine_chunks()

@@ -3,6 +3,7 @@
 Members are independent: each is refused for its own faults alone.
 """
 
+import errno
 import logging
 from collections.abc import Sequence
 
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 from pyiceberg.manifest import DataFile
 
 from lakegate.batches import Body, DecodedGroup, Decoder
-from lakegate.errors import LakegateError
+from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.data_files import write_data_files
 from lakegate.lake.failures import (
     CATALOG_FAILURES,
@@ -22,6 +23,7 @@ from lakegate.lake.failures import (
     table_not_found,
 )
 from lakegate.lake.group import Member, PreparedGroup, by_decoder, refuse
+from lakegate.lake.partition_limits import fitting
 from lakegate.lake.schema import new_columns, round_trip
 from lakegate.lake.table_state import TableState
 from lakegate.lake.warm_table import WarmTable
@@ -51,17 +53,25 @@ async def _prepare_or_refuse(
         extent = await _extent(table, decoder, members)
         async with table.workers.room_to_decode(str(table.name), *extent):
             await _prepare(table, decoder, members, prepared)
-    except (LakegateError, OSError, *CATALOG_FAILURES) as error:
-        table.forget()
-        refuse(members, as_lakegate_error(error, table.name))
     except Exception as error:
-        if len(members) == 1:
-            log.exception("A batch for %s could not be prepared", table.name)
-            refuse(members, as_lakegate_error(error, table.name))
+        expected = isinstance(error, (LakegateError, OSError, *CATALOG_FAILURES))
+        if expected:
+            table.forget()
+        if len(members) > 1 and (not expected or _is_of_one_member(error)):
+            # The others must not pay for it, nor read of it.
+            for member in members:
+                await _prepare_or_refuse(table, decoder, [member], prepared)
             return
-        # One of them broke the group; the others must not pay for it.
-        for member in members:
-            await _prepare_or_refuse(table, decoder, [member], prepared)
+        if not expected:
+            log.exception("A batch for %s could not be prepared", table.name)
+        refuse(members, as_lakegate_error(error, table.name))
+
+
+def _is_of_one_member(error: Exception) -> bool:
+    """Whether the rows of one member must be at fault: what is in them, or in a file's name."""
+    if isinstance(error, LakegateError):
+        return error.code is ErrorCode.BAD_REQUEST_BODY
+    return isinstance(error, OSError) and error.errno in {errno.ENAMETOOLONG, errno.EINVAL}
 
 
 async def _extent(table: WarmTable, decoder: Decoder, members: Sequence[Member]) -> tuple[int, int]:
@@ -106,11 +116,11 @@ async def _prepare(
             except (ColumnConflictError, TableReplacedError, TableMissingError):
                 table.forget()
                 continue  # decode again, for the table as it is now
-            rows = decoded.rows
-            files = await table.workers.run(write_data_files, state, rows) if len(rows) else []
+            decoded, files = await table.workers.run(_write, state, decoded)
         if files and state is not None:
             prepared.add_files(state, files)
-        prepared.add_outcomes(admitted, decoded.outcomes)
+        prepared.add_outcomes(admitted[: len(decoded.outcomes)], decoded.outcomes)
+        prepared.deferred.extend(admitted[len(decoded.outcomes) :])
         return
     raise ColumnConflictError(f"The schema of {table.name} keeps changing.")
 
@@ -143,7 +153,13 @@ def _decode_and_write(
         return decoded, []
     if state is None or new_columns(decoded.rows.schema, schema).names:
         return decoded, None
-    return decoded, write_data_files(state, decoded.rows)
+    return _write(state, decoded)
+
+
+def _write(state: TableState, decoded: DecodedGroup) -> tuple[DecodedGroup, list[DataFile]]:
+    """Write the data files of what fits, which is all where the table has no partitions."""
+    fit, placement = fitting(state, decoded)
+    return fit, write_data_files(state, fit.rows, placement) if len(fit.rows) else []
 
 
 async def _make_room(
