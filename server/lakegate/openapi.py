@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import (
@@ -38,14 +38,38 @@ _SCALARS: Mapping[int, dict[str, Any]] = {
 _NAME = "^[a-z_][a-z0-9_]{0,62}$"
 _BOOLEAN = {"type": "string", "enum": ["true", "false"], "default": "true"}
 _NAMES = {"database", "table"}
-# The options of IngestBody: its comment has them, but no field.
-_INGEST_HEADERS: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "X-Table": ("The table. Required.", {"type": "string", "pattern": _NAME}),
-    "X-Database": ("The database.", {"type": "string", "pattern": _NAME, "default": "default"}),
+# What a header says, and its schema, by its name.
+_Headers: TypeAlias = Mapping[str, tuple[str, dict[str, Any]]]
+# The options of any body that brings rows.
+_BODY_HEADERS: _Headers = {
     "X-Idempotency-Key": (
         "Identifies the batch over retries.",
         {"type": "string", "maxLength": 255, "pattern": "^[!-~]*$"},
     ),
+    "Content-Encoding": (
+        "How the body is compressed.",
+        {"type": "string", "enum": ["gzip", "zstd", "identity"], "default": "identity"},
+    ),
+}
+_REQUEST_ID = {"type": "string", "pattern": "^[A-Za-z0-9._:/+=-]{1,128}$"}
+_EVERY_HEADER: _Headers = {
+    "X-Request-ID": (
+        "In the answer, and on the log lines of the request; one is made where there is none.",
+        _REQUEST_ID,
+    ),
+}
+# What an answer says beside its body, by its status.
+_ANSWER_HEADERS: Mapping[int, _Headers] = {
+    401: {"WWW-Authenticate": ("How to send a token.", {"type": "string"})},
+    405: {"Allow": ("The methods that the path takes.", {"type": "string"})},
+    429: {"Retry-After": ("When to come again, in seconds.", {"type": "integer", "minimum": 1})},
+}
+# What Envoy refuses by itself, in the code `invalid_argument`.
+_ENVOYS_OWN = {426: "HTTP/1.0 is not spoken.", 431: "The headers are too large."}
+# The options of IngestBody: its comment has them, but no field.
+_INGEST_HEADERS: _Headers = {
+    "X-Table": ("The table. Required.", {"type": "string", "pattern": _NAME}),
+    "X-Database": ("The database.", {"type": "string", "pattern": _NAME, "default": "default"}),
     "X-Auto-Create": ("Whether a missing table is made.", _BOOLEAN),
     "X-Schema-Evolve": ("Whether unknown fields become columns.", _BOOLEAN),
 }
@@ -131,13 +155,16 @@ def _operation(
     rule = method.options.Extensions[annotations_pb2.http]
     operation: dict[str, Any] = {"operationId": method.name, "description": comment}
     parameters, body = _parameters_and_body(contract, method, path)
-    if parameters:
-        operation["parameters"] = parameters
+    operation["parameters"] = parameters + _header_parameters(_EVERY_HEADER)
     if rule.body:
         operation["requestBody"] = {"required": True, "content": body}
     answer = {"$ref": f"#/components/schemas/{_short(method.output_type)}"}
     operation["responses"] = {
-        "200": {"description": "Done.", "content": {"application/json": {"schema": answer}}}
+        "200": {
+            "description": "Done.",
+            "headers": _answer_headers(_EVERY_HEADER),
+            "content": {"application/json": {"schema": answer}},
+        }
     } | _refusals()
     if method.name == "GetHealth":
         operation["security"] = []
@@ -149,10 +176,7 @@ def _parameters_and_body(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     rule = method.options.Extensions[annotations_pb2.http]
     if method.input_type == _HTTP_BODY:
-        headers = [
-            _parameter("header", name, schema, comment)
-            for name, (comment, schema) in _INGEST_HEADERS.items()
-        ]
+        headers = _header_parameters({**_INGEST_HEADERS, **_BODY_HEADERS})
         rows = {"schema": {"type": "string"}}
         return headers, {
             "application/x-ndjson": rows,
@@ -163,7 +187,9 @@ def _parameters_and_body(
     fields = contract.fields(method.input_type)
     if rule.body and rule.body != "*":
         field, _ = fields[rule.body]
-        return [], {"application/json": {"schema": _field(contract, method.input_type, field)}}
+        return _header_parameters(_BODY_HEADERS), {
+            "application/json": {"schema": _field(contract, method.input_type, field)}
+        }
     parameters = [
         _parameter(
             "path" if name in in_path else "query",
@@ -176,6 +202,19 @@ def _parameters_and_body(
     ]
     body = _schema(contract, method.input_type, without=in_path)
     return parameters, {"application/json": {"schema": body}}
+
+
+def _header_parameters(headers: _Headers) -> list[dict[str, Any]]:
+    return [
+        _parameter("header", name, schema, comment) for name, (comment, schema) in headers.items()
+    ]
+
+
+def _answer_headers(headers: _Headers) -> dict[str, Any]:
+    return {
+        name: {"description": comment, "schema": schema}
+        for name, (comment, schema) in headers.items()
+    }
 
 
 def _parameter(place: str, name: str, schema: dict[str, Any], comment: str) -> dict[str, Any]:
@@ -253,9 +292,16 @@ def _refusals() -> dict[str, Any]:
         names = codes.setdefault(code.value.http_status, [])
         if code.value.name not in names:
             names.append(code.value.name)
+    words = {status: ", ".join(f"`{name}`" for name in names) for status, names in codes.items()}
+    for status, description in _ENVOYS_OWN.items():
+        words[status] = f"`{ErrorCode.INVALID_ARGUMENT.value.name}`: {description}"
     return {
-        str(status): {"description": ", ".join(f"`{name}`" for name in names), "content": error}
-        for status, names in sorted(codes.items())
+        str(status): {
+            "description": description,
+            "headers": _answer_headers({**_EVERY_HEADER, **_ANSWER_HEADERS.get(status, {})}),
+            "content": error,
+        }
+        for status, description in sorted(words.items())
     }
 
 

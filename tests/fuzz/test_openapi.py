@@ -77,3 +77,22 @@ def test_answers_are_as_the_document_says(
         case.call_and_validate(base_url=gate.url, headers=headers, checks=CHECKS, timeout=60)
 
     send()
+
+
+def test_the_document_names_the_headers_of_requests_and_answers() -> None:
+    asked = {
+        (path, each["name"])
+        for path, operations in DOCUMENT["paths"].items()
+        for operation in operations.values()
+        for each in operation["parameters"]
+        if each["in"] == "header"
+    }
+    assert {(path, "X-Request-ID") for path in DOCUMENT["paths"]} <= asked
+    for path in ("/v1/ingest", "/ingest/push/queries"):
+        assert {(path, "X-Idempotency-Key"), (path, "Content-Encoding")} <= asked
+    answers = DOCUMENT["paths"]["/v1/ingest"]["post"]["responses"]
+    assert all("X-Request-ID" in answer["headers"] for answer in answers.values())
+    assert "WWW-Authenticate" in answers["401"]["headers"]
+    assert "Allow" in answers["405"]["headers"]
+    assert "Retry-After" in answers["429"]["headers"]
+    assert {"426", "431"} <= set(answers)
