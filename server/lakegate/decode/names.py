@@ -6,29 +6,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakegate.decode.types import AT, PROPS
+from lakegate.reserved import RESERVED_COLUMNS
 
 _AT_SOURCES = (AT, "timestamp", "_timestamp")
 
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
-# Metadata columns of the Iceberg specification ("Reserved Field IDs"): engines would
-# not let a column of this name be read.
-_RESERVED = frozenset(
-    {
-        "_change_ordinal",
-        "_change_type",
-        "_commit_snapshot_id",
-        "_deleted",
-        "_file",
-        "_last_updated_sequence_number",
-        "_partition",
-        "_pos",
-        "_row_id",
-        "_spec_id",
-    }
-)
-
-_RESERVED_NAMES = pa.array(_RESERVED)
+_RESERVED_NAMES = pa.array(RESERVED_COLUMNS)
 
 _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
@@ -65,7 +49,7 @@ class Names:
         known = self._known.get(lowered)
         if known is not None:
             return known
-        usable = _IDENTIFIER.fullmatch(lowered) and lowered not in _RESERVED
+        usable = _IDENTIFIER.fullmatch(lowered) and lowered not in RESERVED_COLUMNS
         return lowered if usable else None
 
     def slots(self, fields: pa.Array) -> pa.Array:

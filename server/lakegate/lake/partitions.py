@@ -24,16 +24,24 @@ from lakegate.errors import ErrorCode, LakegateError
 
 # `day(at)`, `bucket(16, id)`, or a column's bare name.
 _TERM = re.compile(
-    r"\s*(?P<transform>[a-z]+)\s*\(\s*(?:(?P<width>\d+)\s*,)?\s*(?P<column>\w+)\s*\)\s*"
+    r"\s*(?P<transform>[a-z]+)\s*\(\s*(?:(?P<width>[0-9]{1,10})\s*,)?"
+    r"\s*(?P<column>\w+)\s*\)\s*"
 )
 _PLAIN = frozenset({"identity", "year", "month", "day", "hour"})
 _WITH_WIDTH = frozenset({"bucket", "truncate"})
+# Iceberg's widths are positive numbers of 32 bits.
+MAX_WIDTH = 2**31 - 1
+MAX_TERMS = 16
 # Names of partition fields as Spark makes them.
 _SUFFIXES = {"truncate": "trunc"}
 
 
 def partition_spec(terms: Sequence[str], schema: Schema) -> PartitionSpec:
     """Read partition terms. Raises `LakegateError` (invalid_argument) with the term in it."""
+    if len(terms) > MAX_TERMS:
+        raise LakegateError(
+            ErrorCode.INVALID_ARGUMENT, f"partition_by: up to {MAX_TERMS} terms are taken."
+        )
     fields = [
         _partition_field(term, schema, PARTITION_FIELD_ID_START + position)
         for position, term in enumerate(terms)
@@ -41,6 +49,22 @@ def partition_spec(terms: Sequence[str], schema: Schema) -> PartitionSpec:
     if len({field.name for field in fields}) < len(fields):
         raise LakegateError(ErrorCode.INVALID_ARGUMENT, "A partition field is given twice.")
     return PartitionSpec(*fields)
+
+
+def check_names(spec: PartitionSpec, schema: Schema) -> None:
+    """Refuse a spec with a field of a column's name that is not that column itself.
+
+    Iceberg makes no table of it; columns that come later may have the name. Raises
+    `LakegateError` (invalid_argument).
+    """
+    for field in spec.fields:
+        is_column = isinstance(field.transform, IdentityTransform)
+        if not is_column and field.name in schema.column_names:
+            raise LakegateError(
+                ErrorCode.INVALID_ARGUMENT,
+                f"partition_by: {_term(field, schema)!r} would be called {field.name}, "
+                "as a column is.",
+            )
 
 
 def partition_terms(spec: PartitionSpec, schema: Schema) -> list[str]:
@@ -142,12 +166,13 @@ def _partition_field(term: str, schema: Schema, field_id: int) -> PartitionField
 def _transform(name: str, width: str | None, term: str) -> Transform[object, object]:
     if name in _PLAIN and width is None:
         return parse_transform(name)
-    if name in _WITH_WIDTH and width is not None and int(width) > 0:
+    if name in _WITH_WIDTH and width is not None and 0 < int(width) <= MAX_WIDTH:
         return parse_transform(f"{name}[{width}]")
     raise LakegateError(
         ErrorCode.INVALID_ARGUMENT,
         f"partition_by: {term!r} is none of column, identity(column), year(column), month(column),"
-        " day(column), hour(column), bucket(N, column), truncate(N, column).",
+        " day(column), hour(column), bucket(N, column), truncate(N, column),"
+        f" with N from 1 to {MAX_WIDTH}.",
     )
 
 

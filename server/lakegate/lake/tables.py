@@ -29,7 +29,7 @@ from lakegate.lake.backoff import backoff_seconds
 from lakegate.lake.catalog import ensure_namespace
 from lakegate.lake.failures import ColumnConflictError, TableMissingError
 from lakegate.lake.maintenance.policy import MANAGED
-from lakegate.lake.partitions import partition_spec, partition_terms
+from lakegate.lake.partitions import check_names, partition_spec, partition_terms
 from lakegate.lake.properties import FORMAT_VERSION, check_properties, check_together
 from lakegate.lake.schema import (
     LOGICAL_TYPE_PROPERTY,
@@ -105,6 +105,7 @@ def create_table(
     """Make the table, or open the one that another server has made meanwhile."""
     schema = iceberg_schema(columns)
     spec = partition_spec(partition_by, schema)
+    check_names(spec, schema)
     all_properties = {
         **NEW_TABLE_PROPERTIES,
         **logical_properties(schema, columns),

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from lakegate.batches import LOGICAL_TYPE
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.reserved import RESERVED_COLUMNS
 from lakegate.rpc.headers import identifier
 from lakegate.v1.tables_pb2 import Column
 
@@ -19,7 +20,8 @@ _PLAIN_TYPES = {
     "timestamp": pa.timestamp("us", tz="UTC"),
     "date": pa.date32(),
 }
-_VECTOR = re.compile(r"vector\(\s*([1-9]\d{0,5})\s*\)")
+_VECTOR = re.compile(r"vector\(\s*([1-9][0-9]{0,4})\s*\)")
+MAX_VECTOR_LENGTH = 16_384
 # Where Iceberg has another word for the same type.
 _WORDS = {"boolean": "bool", "double": "real", "timestamptz": "timestamp"}
 
@@ -44,12 +46,16 @@ def type_word(iceberg_type: str, logical_type: str | None) -> str:
 
 def _field(column: Column) -> pa.Field:
     name = identifier(column.name, "column")
+    if name in RESERVED_COLUMNS:
+        raise LakegateError(
+            ErrorCode.INVALID_ARGUMENT, f"column {name!r}: Iceberg keeps this name for itself"
+        )
     word = column.type.strip().lower()
     if word in _PLAIN_TYPES:
         return pa.field(name, _PLAIN_TYPES[word])
     if word == "dynamic":
         return pa.field(name, pa.string(), metadata={LOGICAL_TYPE: b"dynamic"})
-    if vector := _VECTOR.fullmatch(word):
+    if (vector := _VECTOR.fullmatch(word)) and int(vector.group(1)) <= MAX_VECTOR_LENGTH:
         length = vector.group(1)
         return pa.field(
             name, pa.list_(pa.float32()), metadata={LOGICAL_TYPE: f"vector({length})".encode()}
@@ -57,5 +63,6 @@ def _field(column: Column) -> pa.Field:
     raise LakegateError(
         ErrorCode.INVALID_ARGUMENT,
         f"column {name!r}: {column.type[:100]!r} is no type: "
-        f"take {', '.join(_PLAIN_TYPES)}, dynamic or vector(N)",
+        f"take {', '.join(_PLAIN_TYPES)}, dynamic or vector(N), "
+        f"N from 1 to {MAX_VECTOR_LENGTH}",
     )

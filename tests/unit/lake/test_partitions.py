@@ -102,6 +102,11 @@ async def test_files_written_before_the_partitioning_changed_are_committed_as_th
         "day(label)",
         "bucket(label)",
         "bucket(0, label)",
+        "bucket(2147483648, label)",
+        "truncate(2147483648, label)",
+        "bucket(99999999999999999999, label)",
+        f"bucket({'9' * 5000}, label)",
+        "bucket(٣, label)",
         "week(at)",
         "day(at",
         "",
@@ -114,3 +119,38 @@ async def test_a_term_that_makes_no_sense_is_refused_and_no_table_is_made(
         await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=[term]))
     assert caught.value.code is ErrorCode.INVALID_ARGUMENT
     assert await lake.list_tables("default", 10) == ([], "")
+
+
+@pytest.mark.parametrize("width", [1, 2**31 - 1])
+async def test_widths_up_to_the_largest_are_taken(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder, width: int
+) -> None:
+    terms = [f"bucket({width}, label)", f"truncate({width}, n)"]
+    await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=terms))
+    await lake.append(batch(decoder, {"label": "a", "n": 5}))
+    assert duckdb_rows(catalog) == ["a"]
+
+
+async def test_a_partition_that_would_have_the_name_of_a_column_is_refused(lake: Lake) -> None:
+    columns = COLUMNS.append(pa.field("label_trunc", pa.string()))
+    with pytest.raises(LakegateError, match="label_trunc, as a column is") as caught:
+        await lake.ensure_table(ORDERS, columns, TableShape(partition_by=["truncate(2, label)"]))
+    assert caught.value.code is ErrorCode.INVALID_ARGUMENT
+    assert await lake.list_tables("default", 10) == ([], "")
+
+
+async def test_rows_may_make_a_column_of_the_name_of_a_partition(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    shape = TableShape(partition_by=["truncate(2, label)"])
+    await lake.ensure_table(ORDERS, COLUMNS, shape)
+    await lake.append(batch(decoder, {"label": "abc", "label_trunc": "x"}))
+    await lake.ensure_table(ORDERS, COLUMNS, shape)
+    assert duckdb_rows(catalog) == ["abc"]
+
+
+async def test_terms_have_an_end(lake: Lake) -> None:
+    terms = [f"bucket({width}, label)" for width in range(1, 18)]
+    with pytest.raises(LakegateError, match="up to 16") as caught:
+        await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=terms))
+    assert caught.value.code is ErrorCode.INVALID_ARGUMENT
