@@ -140,6 +140,21 @@ async def test_the_body_of_a_question_is_dropped(
     assert memory_of_envoy(gate) - before < 50 * MIB
 
 
+async def test_a_question_that_does_not_end_is_given_up(gate: RunningGate) -> None:
+    refusal = await answer_before_the_end(gate, b"GET", b"/health", CHUNKED, "", b"{")
+    assert refusal == (408, "request_timeout")
+
+
+async def test_whoever_may_makes_a_table_without_a_length(gate: RunningGate) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b'{"columns":[{"name":"a","type":"string"}]}'
+
+    async with httpx.AsyncClient(base_url=gate.url) as client:
+        path = "/v1/admin/databases/default/tables/chunked"
+        answer = await client.post(path, content=body(), headers={"X-Ryft-Token": RIGHT})
+    assert (answer.status_code, answer.json().get("table")) == (200, "chunked"), answer.text
+
+
 async def test_whoever_may_sends_events_without_a_length_and_in_their_own_time(
     gate: RunningGate,
 ) -> None:

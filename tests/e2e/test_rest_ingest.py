@@ -5,6 +5,7 @@ import json
 import uuid
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 from backports import zstd
 from tests.e2e.running_gate import RunningGate
@@ -66,6 +67,13 @@ def test_the_request_id_is_the_callers_or_a_uuid(gate: RunningGate) -> None:
     made = gate.ingest("request_ids", ORDERS)
     assert taken.headers["x-request-id"] == "ticket-42/a"
     assert uuid.UUID(made.headers["x-request-id"])
+
+
+def test_a_table_is_made_from_a_body_without_a_length(gate: RunningGate) -> None:
+    body = iter([b'{"columns":[', b'{"name":"a","type":"string"}]}'])
+    path = "/v1/admin/databases/default/tables/made_in_chunks"
+    assert httpx.post(gate.url + path, content=body).status_code == 200
+    assert gate.catalog().table_exists(("default", "made_in_chunks"))
 
 
 def test_the_log_names_the_request(gate: RunningGate) -> None:
