@@ -8,6 +8,7 @@ import time
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -259,6 +260,65 @@ def test_what_is_no_name_is_refused_in_a_path(gate: RunningGate, name: str) -> N
             status, _ = code_of(answer)
             assert status in {400, 404}, (path, answer.text)
     assert [path.name for path in (gate.home / "warehouse").iterdir()] == ["default"]
+
+
+def test_a_body_cannot_name_another_table_than_the_path(gate: RunningGate) -> None:
+    path = f"{gate.url}/v1/admin/databases/default/tables/from_path"
+    for body in ({"table": "from_body"}, {"database": "other"}):
+        answer = httpx.post(path, json=body)
+        assert code_of(answer) == (400, "invalid_argument")
+        assert next(iter(body)) in answer.json()["error"]["message"]
+    assert not gate.catalog().table_exists(("default", "from_path"))
+    assert not gate.catalog().table_exists(("default", "from_body"))
+    assert httpx.post(path, json={"database": "default", "table": "from_path"}).status_code == 200
+    for query in ("table=from_body", "database=other"):
+        assert httpx.get(f"{path}?{query}").status_code == 400
+    assert httpx.get(path).json()["table"] == "from_path"
+
+
+# Properties.
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"py-io-impl": "sys.exit"},
+        {"py-io-impl": "faulthandler._sigsegv"},
+        {"write.py-location-provider.impl": "antigravity.X"},
+        {"write.data.path": "file:///any", "write.metadata.path": "file:///any"},
+        {"write.data.path": "s3://evil/x", "s3.endpoint": "http://127.0.0.1:19555"},
+        {"lakegate.type.1": "garbage"},
+        {"format-version": "99"},
+        {"history.expire.max-snapshot-age-ms": "x"},
+    ],
+)
+def test_a_table_is_given_no_property_that_does_harm(
+    gate: RunningGate, properties: dict[str, str]
+) -> None:
+    path = f"{gate.url}/v1/admin/databases/default/tables/harmed"
+    answer = httpx.post(path, json={"properties": properties})
+    assert code_of(answer) == (400, "invalid_argument")
+    assert any(key in answer.json()["error"]["message"] for key in properties)
+    assert httpx.get(path).status_code == 404
+
+
+# Partitions.
+
+
+def test_a_row_that_storage_cannot_name_harms_nobody_else(gate: RunningGate) -> None:
+    path = f"{gate.url}/v1/admin/databases/default/tables/by_label"
+    columns = [{"name": "label", "type": "string"}]
+    answer = httpx.post(path, json={"columns": columns, "partition_by": ["label"]})
+    assert answer.status_code == 200
+    with ThreadPoolExecutor(8) as senders:
+        labels = ["z" * 300 if number % 8 == 0 else f"g{number % 8}" for number in range(64)]
+        answers = list(
+            senders.map(lambda label: gate.ingest("by_label", json.dumps({"label": label})), labels)
+        )
+    for label, answer in zip(labels, answers, strict=True):
+        assert answer.status_code == (400 if label.startswith("z") else 200), answer.text
+        assert "zzz" not in answer.text
+    assert len(gate.rows("by_label")) == 56
 
 
 # Headers.

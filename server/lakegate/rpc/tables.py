@@ -1,6 +1,8 @@
 """TableService: makes and describes tables."""
 
+import re
 from typing import Protocol
+from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -9,7 +11,7 @@ from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.tables import TableDescription, TableShape
 from lakegate.rpc.append import Append
 from lakegate.rpc.columns import arrow_schema, type_word
-from lakegate.rpc.headers import Context, identifier
+from lakegate.rpc.headers import Context, headers_of, identifier
 from lakegate.v1 import tables_pb2_grpc
 from lakegate.v1.tables_pb2 import (
     Column,
@@ -22,6 +24,10 @@ from lakegate.v1.tables_pb2 import (
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
+# The path of a REST request, as Envoy passes it on: the message alone does not tell what is
+# from the path and what from the body, where the last one counts.
+_PATH_KEY = "x-envoy-original-path"
+_PATH = re.compile(r"/v1/admin/databases/(?P<database>[^/?]+)/tables(?:/(?P<table>[^/?]+))?(\?.*)?")
 
 
 class Tables(Append, Protocol):
@@ -54,19 +60,18 @@ class TableServicer(tables_pb2_grpc.TableServiceServicer):
 
     async def EnsureTable(self, request: EnsureTableRequest, context: Context) -> Table:
         """Make the table where it is missing, widen it where it is there."""
-        del context
-        name = _name(request.database, request.table)
+        name = _name(context, request.database, request.table)
         description = await self._lake.ensure_table(name, self._default_schema, _shape(request))
         return _table(description)
 
     async def GetTable(self, request: GetTableRequest, context: Context) -> Table:
         """Describe the table."""
-        del context
-        return _table(await self._lake.describe(_name(request.database, request.table)))
+        name = _name(context, request.database, request.table)
+        return _table(await self._lake.describe(name))
 
     async def ListTables(self, request: ListTablesRequest, context: Context) -> ListTablesResponse:
         """List a page of tables."""
-        del context
+        _check_path(context, database=request.database)
         page_size = request.page_size or DEFAULT_PAGE_SIZE
         if not 1 <= page_size <= MAX_PAGE_SIZE:
             raise LakegateError(
@@ -78,8 +83,19 @@ class TableServicer(tables_pb2_grpc.TableServiceServicer):
         return ListTablesResponse(tables=tables, next_page_token=next_page_token)
 
 
-def _name(database: str, table: str) -> TableName:
+def _name(context: Context, database: str, table: str) -> TableName:
+    _check_path(context, database=database, table=table)
     return TableName(identifier(database, "database"), identifier(table, "table"))
+
+
+def _check_path(context: Context, **names: str) -> None:
+    """Refuse a request that says another name in its body or its query than in its path."""
+    path = _PATH.fullmatch(headers_of(context).get(_PATH_KEY, ""))
+    for part, name in names.items():
+        if path is not None and unquote(path[part] or name) != name:
+            raise LakegateError(
+                ErrorCode.INVALID_ARGUMENT, f"{part} is {name[:100]!r}, but not in the path"
+            )
 
 
 def _shape(request: EnsureTableRequest) -> TableShape:
