@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.e2e.running_gate import RunningGate
 
 
@@ -40,3 +41,24 @@ def test_tables_lists_what_is_there(gate: RunningGate) -> None:
     ended = lakegate(gate, "tables")
     [line] = [line for line in ended.stdout.splitlines() if "shop.listed" in line]
     assert "2" in line.split()
+
+
+@pytest.mark.parametrize("command", [["serve"], ["tables"], ["sql", "select 1"], ["maintain"]])
+def test_a_catalog_that_is_away_is_said_in_one_line(tmp_path: Path, command: list[str]) -> None:
+    refused = subprocess.run(
+        [Path(sys.executable).with_name("lakegate"), *command],
+        env={
+            **os.environ,
+            "LAKEGATE_HOME": str(tmp_path),
+            "PYICEBERG_CATALOG__LAKEGATE__TYPE": "sql",
+            "PYICEBERG_CATALOG__LAKEGATE__URI": "postgresql+psycopg://u:secret@127.0.0.1:1/db",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert "The catalog lakegate cannot be opened" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert "secret" not in refused.stderr

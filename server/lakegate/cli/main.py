@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 import click
 import duckdb
 import uvloop
+from typing_extensions import override
 
 from lakegate import gateway
 from lakegate.cli import sql
@@ -49,7 +50,18 @@ Ctrl-C stops it.
 """
 
 
-@click.group()
+class _Commands(click.Group):
+    """Says in one line what is wrong, whichever command finds it."""
+
+    @override
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except LakegateError as error:
+            raise click.ClickException(error.message) from error
+
+
+@click.group(cls=_Commands)
 @click.version_option(package_name="lakegate")
 def main() -> None:
     """Lakegate: rows over REST, NDJSON and gRPC into Apache Iceberg tables."""
@@ -62,14 +74,14 @@ main.add_command(maintain)
 @main.command()
 def up() -> None:
     """Run the server with Envoy in front, until Ctrl-C."""
-    settings = _settings()
+    settings = read_settings()
     _run(settings, gateway.up(settings, lambda gate: click.echo(_banner(settings, gate))))
 
 
 @main.command()
 def serve() -> None:
     """Run the gRPC server alone, until Ctrl-C."""
-    settings = _settings()
+    settings = read_settings()
     _run(settings, gateway.serve(settings, lambda address: click.echo(f"gRPC on {address}")))
 
 
@@ -77,7 +89,7 @@ def serve() -> None:
 @click.argument("statement")
 def sql_command(statement: str) -> None:
     """Run a SELECT over the tables, with DuckDB's Iceberg reader."""
-    settings = _settings()
+    settings = read_settings()
     try:
         sql.query(open_catalog(settings.catalog, settings.home), statement).show()
     except duckdb.Error as error:
@@ -87,7 +99,7 @@ def sql_command(statement: str) -> None:
 @main.command()
 def tables() -> None:
     """List the tables, with their rows, data files and columns."""
-    settings = _settings()
+    settings = read_settings()
     for table in describe_all(open_catalog(settings.catalog, settings.home)):
         columns = ", ".join(column.name for column in table.columns)
         click.echo(f"{table.name}  {table.rows} rows  {table.data_files} files  ({columns})")
@@ -98,13 +110,6 @@ def tune_process() -> None:
     return_large_blocks()
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.freeze()  # what is imported stays: looking through it again is a pause of 60 ms
-
-
-def _settings() -> Settings:
-    try:
-        return read_settings()
-    except LakegateError as error:
-        raise click.ClickException(error.message) from error
 
 
 def _banner(settings: Settings, gate: Gate) -> str:
@@ -119,8 +124,4 @@ def _banner(settings: Settings, gate: Gate) -> str:
 def _run(settings: Settings, command: Coroutine[None, None, None]) -> None:
     configure_logging(settings.log_level)
     tune_process()
-    try:
-        uvloop.run(command)
-    except LakegateError as error:
-        click.echo(f"lakegate: {error.message}", err=True)
-        sys.exit(1)
+    uvloop.run(command)

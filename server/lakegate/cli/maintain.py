@@ -8,7 +8,7 @@ from lakegate.lake.catalog import open_catalog
 from lakegate.lake.failures import CATALOG_FAILURES
 from lakegate.lake.maintenance.maintain import Maintenance, Progress, Summary
 from lakegate.lake.maintenance.policy import MaintenancePolicy
-from lakegate.settings import Settings
+from lakegate.settings import read_settings
 
 _STEPS = {"compact": "merging small files", "sweep": "sweeping orphans"}
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
@@ -17,7 +17,7 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 @click.command()
 def maintain() -> None:
     """Merge small files, expire snapshots and delete orphans of all tables, once."""
-    settings = Settings()
+    settings = read_settings()
     bars = _Bars()
     try:
         with open_catalog(settings.catalog, settings.home) as catalog:

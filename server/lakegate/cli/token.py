@@ -8,7 +8,6 @@ import click
 from lakegate.access.store import StoredToken, TokenStore
 from lakegate.access.tokens import DATABASE, Permission
 from lakegate.batches import DEFAULT_DATABASE
-from lakegate.errors import LakegateError
 from lakegate.settings import read_settings
 
 _COLUMNS = "{:<14}{:<20}{:<24}{:<18}{:<18}{}"
@@ -78,11 +77,8 @@ def _line(each: StoredToken) -> str:
 
 @contextmanager
 def _store() -> Iterator[TokenStore]:
+    store = TokenStore(read_settings().ledger_database)
     try:
-        store = TokenStore(read_settings().ledger_database)
-        try:
-            yield store
-        finally:
-            store.close()
-    except LakegateError as error:
-        raise click.ClickException(error.message) from error
+        yield store
+    finally:
+        store.close()

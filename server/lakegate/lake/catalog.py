@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.durable_file_io import DurableFileIO
+from lakegate.lake.failures import CATALOG_FAILURES, described
 from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
 from lakegate.lake.pyiceberg_private import pin_storage
 from lakegate.lake.sqlite import BUSY_SECONDS, prepare_connection
@@ -34,9 +35,15 @@ def open_catalog(name: str, home: Path, *, fsync: bool = True) -> Catalog:
     The embedded catalog is SQLite in `home/catalog.db`, its files in `home/warehouse`,
     each on the disk before the commit that names it, unless `fsync` is false.
     How files are reached is the catalog's to say, never a table's: see `pin_storage`.
-    Raises `LakegateError` (invalid_argument) for a home that no URI can name as it is.
+    Raises `LakegateError`: invalid_argument for a home that no URI can name as it is,
+    unavailable where the catalog does not answer.
     """
-    catalog = _open(name, home, fsync=fsync)
+    try:
+        catalog = _open(name, home, fsync=fsync)
+    except CATALOG_FAILURES as error:
+        raise LakegateError(
+            ErrorCode.UNAVAILABLE, f"The catalog {name} cannot be opened: {described(error)}"
+        ) from error
     pin_storage(catalog)
     return catalog
 
