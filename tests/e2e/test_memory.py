@@ -187,6 +187,7 @@ def test_idle_streams_keep_nothing_of_what_they_sent(gate: RunningGate) -> None:
             streams = [stub.IngestStream(requests()) for _ in range(IDLE_STREAMS)]
             answers = [next(each) for each in streams]
             assert {each.WhichOneof("result") for each in answers} == {"acknowledgement"}
-            memory_falls_below(gate, before + IDLE_STREAMS * MESSAGE_BYTES)
+            # Freed memory is not all given back at once. Kept messages would be 2.5 times these.
+            memory_falls_below(gate, before + 3 * IDLE_STREAMS * MESSAGE_BYTES // 2)
         finally:
             idle.set()
