@@ -38,8 +38,9 @@ MESSAGE_BYTES = 32 * MIB
 GRPC_SENDERS = 64
 BATCHES = 2
 IDLE_STREAMS = 16
-# What comes in while the server is busy ending others. Without the guard it is gigabytes.
-MARGIN = 512 * MIB
+# What comes in while the server is busy ending others: the more, the busier the machine is with
+# something else. 0.1 to 0.3 GiB were seen on an idle one; without the guard it is 3 to 5 GiB.
+MARGIN = 1024 * MIB
 
 
 @pytest.fixture
