@@ -41,11 +41,16 @@ function envoy_on_request(handle)
   local request_id = headers:get("x-request-id")
   handle:streamInfo():dynamicMetadata():set(MEMORY, "request_id", request_id)
 
+  local path = (headers:get(":path") or ""):match("^[^?]*")
   local encoding = (headers:get("content-encoding") or "identity"):lower()
   local length = tonumber(headers:get("content-length") or "")
   -- CONNECT has no route, and so no limit; nor a path.
   local max_length = handle:filterContext():get("max_body_bytes") or math.huge
-  if size_of(headers) > MAX_HEADERS_BYTES then
+  if path:find("./$") then
+    -- The transcoder would pass over the slash; the routes, and so their limits, do not.
+    refuse(handle, "404", "not_found", request_id,
+      "there is nothing at " .. path:sub(1, MAX_QUOTED))
+  elseif size_of(headers) > MAX_HEADERS_BYTES then
     refuse(handle, "431", "invalid_argument", request_id,
       string.format("the headers are larger than %d bytes", MAX_HEADERS_BYTES))
   elseif encoding == "identity" and (length or 0) > max_length then
@@ -55,7 +60,7 @@ function envoy_on_request(handle)
   elseif not ENCODINGS[encoding] then
     refuse(handle, "415", "unsupported_media_type", request_id,
       "Content-Encoding must be gzip, zstd or identity")
-  elseif (headers:get(":path") or ""):find("^/v1/ingest") then
+  elseif path == "/v1/ingest" then
     -- The transcoder makes chunks of the body and drops its length, but the
     -- server wants to know how much memory to set aside; 0: for a chunk at a time.
     headers:add("lakegate-expected-bytes", tostring(encoding == "identity" and length or 0))
@@ -140,7 +145,8 @@ local AGAIN = "the server cannot be reached or has gone away: try again"
 local BARE_STATUS = {
   [1] = {"503", "unavailable", AGAIN}, -- a server that shuts down cancels its calls
   [3] = {"400", "invalid_argument", "the request cannot be read"},
-  [4] = {"503", "unavailable", AGAIN},
+  -- Envoy's limit for the time of a request, which the server may notice first.
+  [4] = {"408", "request_timeout", "the request did not come in time"},
   [5] = {"404", "not_found", "there is nothing here"},
   [7] = {"403", "permission_denied", "the server does not allow it"},
   [8] = {"429", "overloaded", "the server has too much to do: try again"},

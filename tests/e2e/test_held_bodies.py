@@ -181,3 +181,21 @@ async def test_whoever_may_sends_events_without_a_length_and_in_their_own_time(
                 headers={"X-Ryft-Token": RIGHT, "Content-Type": "application/json"},
             )
         assert (answer.status_code, answer.json().get("rows_ingested")) == (200, 1), answer.text
+
+
+@pytest.mark.parametrize("secret", ["", RIGHT])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        (b"GET", b"/health/"),
+        (b"GET", b"/health//?a=/"),
+        (b"POST", QUERIES + b"/"),
+        (b"POST", TABLE + b"/"),
+        (b"GET", b"/v1/admin/databases/default/tables/"),
+    ],
+)
+async def test_a_path_that_ends_in_a_slash_holds_nothing_because_nothing_is_there(
+    gate: RunningGate, method: bytes, path: bytes, secret: str
+) -> None:
+    answer = await answer_before_the_end(gate, method, path, CHUNKED, secret, b'{"x":"')
+    assert answer == (404, "not_found")

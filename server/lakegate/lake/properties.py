@@ -55,7 +55,8 @@ def _number(least: int, most: int) -> _Rule:
 
 _BOOLEAN = _one_of("true", "false")
 _TEXT = _Rule(
-    lambda value: len(value) <= MAX_TEXT_CHARACTERS, f"up to {MAX_TEXT_CHARACTERS} characters"
+    lambda value: len(value) <= MAX_TEXT_CHARACTERS and value.isprintable(),
+    f"one line of up to {MAX_TEXT_CHARACTERS} characters",
 )
 _METRICS = _Rule(
     lambda value: bool(_METRICS_MODE.fullmatch(value)), "none, counts, full or truncate(N)"
@@ -119,7 +120,7 @@ def check_together(all_properties: Mapping[str, str], reserved: Collection[str])
 
 
 def _rule(key: str) -> _Rule | None:
-    if len(key) > MAX_KEY_CHARACTERS:
+    if len(key) > MAX_KEY_CHARACTERS or not key.isprintable():
         return None
     if key.startswith(_METRICS_COLUMN) and len(key) > len(_METRICS_COLUMN):
         return _METRICS

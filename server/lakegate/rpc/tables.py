@@ -90,9 +90,12 @@ def _name(context: Context, database: str, table: str) -> TableName:
 
 def _check_path(context: Context, **names: str) -> None:
     """Refuse a request that says another name in its body or its query than in its path."""
-    path = _PATH.fullmatch(headers_of(context).get(_PATH_KEY, ""))
+    sent = headers_of(context).get(_PATH_KEY)
+    if sent is None:  # over gRPC there is only the message
+        return
+    path = _PATH.fullmatch(sent)
     for part, name in names.items():
-        if path is not None and unquote(path[part] or name) != name:
+        if path is None or unquote(path[part] or name) != name:
             raise LakegateError(
                 ErrorCode.INVALID_ARGUMENT, f"{part} is {name[:100]!r}, but not in the path"
             )
