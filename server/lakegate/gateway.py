@@ -115,6 +115,7 @@ async def _auth(settings: Settings, store: TokenStore) -> AuthInterceptor:
     read = reader(store, settings.tokens_file, tokens, _development(settings))
     keyring = Keyring(read, settings.token_cache_seconds)
     reachable = settings.listens_beyond_loopback
+    open_to_anybody = not (reachable or settings.require_token or settings.tokens_file)
     try:
         locked = (await keyring.keys()).locked
     except LakegateError as error:
@@ -122,7 +123,7 @@ async def _auth(settings: Settings, store: TokenStore) -> AuthInterceptor:
             raise
         _log.warning("nobody is let in until the tokens can be read: %s", error.message)
     else:
-        if not (locked or reachable or settings.require_token or settings.tokens_file):
+        if open_to_anybody and not locked:
             _log.info("calls need no token, because only this machine can make them")
         if reachable and not locked:
             raise LakegateError(
@@ -132,7 +133,6 @@ async def _auth(settings: Settings, store: TokenStore) -> AuthInterceptor:
                 "LAKEGATE_TOKENS",
             )
     rates = Rates(settings.token_requests_per_second, settings.token_bytes_per_second)
-    open_to_anybody = not (reachable or settings.require_token or settings.tokens_file)
     return AuthInterceptor(keyring, rates, open_to_anybody=open_to_anybody)
 
 

@@ -1,6 +1,6 @@
 """Every knob: its name, its default and its unit. Read from `LAKEGATE_*`."""
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -29,7 +29,7 @@ def _address(addr: str) -> str:
         host = "127.0.0.1"
     elif ":" in host and not host.startswith("["):
         raise ValueError(f"{addr!r} is not host:port")
-    ip_address(host.removeprefix("[").removesuffix("]"))
+    _ip_of(host)
     if not (port.isdecimal() and int(port) < 2**16):
         raise ValueError(f"{port!r} is no port")
     return f"{host}:{port}"
@@ -39,7 +39,11 @@ Address = Annotated[str, AfterValidator(_address)]
 
 
 def _is_loopback(addr: str) -> bool:
-    return ip_address(addr.rpartition(":")[0].removeprefix("[").removesuffix("]")).is_loopback
+    return _ip_of(addr.rpartition(":")[0]).is_loopback
+
+
+def _ip_of(host: str) -> IPv4Address | IPv6Address:
+    return ip_address(host.removeprefix("[").removesuffix("]"))
 
 
 def read_settings() -> "Settings":

@@ -117,24 +117,15 @@ class AdmissionInterceptor(WrappingInterceptor):
         """Let the handler read on demand; the caller is known by now."""
         del method
         if not handler.request_streaming:
-            return grpc.stream_unary_rpc_method_handler(
-                self._on_demand(handler), response_serializer=handler.response_serializer
-            )
+            return _as_stream(handler, self._on_demand(handler))
         behaviour: Any = handler.stream_stream or handler.stream_unary
         parse = _parser(handler)
         guard = self._admission.guard
         # A body has room for what is read of it, a stream only for what has arrived.
         kind = Kind.FREE if handler.response_streaming else Kind.HELD
-        make_handler: Any = (
-            grpc.stream_stream_rpc_method_handler
-            if handler.response_streaming
-            else grpc.stream_unary_rpc_method_handler
+        return _as_stream(
+            handler, lambda _, context: behaviour(_Messages(context, parse, guard, kind), context)
         )
-        wrapped: Handler = make_handler(
-            lambda _, context: behaviour(_Messages(context, parse, guard, kind), context),
-            response_serializer=handler.response_serializer,
-        )
-        return wrapped
 
     def wrap_other(self, handler: Handler) -> Handler:
         """Watch the messages of health checks and reflection, which anybody may send."""
@@ -159,14 +150,8 @@ class AdmissionInterceptor(WrappingInterceptor):
                 await context.abort(grpc_status_code(error), error.message)
 
         # A handler of streams yields its answers, or writes them itself.
-        watched: Any = answer_stream if inspect.isasyncgenfunction(behaviour) else answer
-        make_handler: Any = (
-            grpc.stream_stream_rpc_method_handler
-            if handler.response_streaming
-            else grpc.stream_unary_rpc_method_handler
-        )
-        made: Handler = make_handler(watched, response_serializer=handler.response_serializer)
-        return made
+        yields = inspect.isasyncgenfunction(behaviour)
+        return _as_stream(handler, answer_stream if yields else answer)
 
     def _on_demand(
         self, handler: Handler
@@ -197,6 +182,19 @@ class AdmissionInterceptor(WrappingInterceptor):
                 return await answering
 
         return answer
+
+
+def _as_stream(
+    handler: Handler, behaviour: Callable[[AsyncIterator[bytes], Context], Any]
+) -> Handler:
+    """Serve what `handler` does by `behaviour`, which reads the messages itself."""
+    make_handler: Any = (
+        grpc.stream_stream_rpc_method_handler
+        if handler.response_streaming
+        else grpc.stream_unary_rpc_method_handler
+    )
+    made: Handler = make_handler(behaviour, response_serializer=handler.response_serializer)
+    return made
 
 
 def _reading(caller: Caller) -> str:

@@ -6,9 +6,8 @@ it short, and NDJSON that is cut short is a smaller body, not a wrong one.
 
 import sys
 import zlib
+from collections.abc import Callable
 from typing import Protocol
-
-from typing_extensions import override
 
 from lakegate.errors import ErrorCode, LakegateError
 
@@ -48,22 +47,38 @@ def inflater(content_encoding: str) -> Inflater | None:
     if encoding in {"", "identity"}:
         return None
     if encoding in {"gzip", "x-gzip"}:
-        return _Gzip()
+        return _Parts("gzip", _gzip_member, zlib.error)
     if encoding == "zstd":
-        return _Zstd()
+        return _Parts("zstd", _zstd_frame, zstd.ZstdError)
     raise LakegateError(
         ErrorCode.UNSUPPORTED_MEDIA_TYPE,
         f"Content-Encoding {encoding[:100]!r} is not taken: send gzip, zstd or none",
     )
 
 
+class _Part(Protocol):
+    """A member of gzip (RFC 1952) or a frame of zstd (RFC 8878), as their libraries have it."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes:
+        """What came after its end; empty before that."""
+        ...
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
 class _Parts:
-    """Inflates what is made of parts, one after the other: members of gzip, frames of zstd."""
+    """Inflates what is made of parts, one after the other."""
 
-    name: str
-
-    def __init__(self) -> None:
-        self._parts = 0
+    def __init__(self, name: str, new_part: Callable[[], _Part], error: type[Exception]) -> None:
+        self._name = name
+        self._new_part = new_part
+        self._error = error
+        self._part = new_part()
+        self._ended = 0
         self._inside = False
 
     def inflate(self, data: bytes, limit: int) -> bytes:
@@ -71,65 +86,29 @@ class _Parts:
         for start in range(0, len(data), _PIECE_BYTES):
             piece = data[start : start + _PIECE_BYTES]
             while piece and len(inflated) <= limit:
-                some, piece, ended = self._step(piece, limit - len(inflated) + 1)
-                inflated += some
-                self._inside = not ended
-                self._parts += ended
-                if self._parts > _MAX_PARTS:
-                    raise _broken(self.name, f"it has more than {_MAX_PARTS} parts")
+                try:
+                    inflated += self._part.decompress(piece, limit - len(inflated) + 1)
+                except self._error as error:
+                    raise _broken(self._name, str(error)) from error
+                piece = self._part.unused_data
+                self._inside = not self._part.eof
+                if self._part.eof:
+                    self._begin_another()
         return bytes(inflated)
 
     def finish(self) -> None:
         if self._inside:
-            raise _broken(self.name, "it is cut short")
+            raise _broken(self._name, "it is cut short")
 
-    def _step(self, piece: bytes, limit: int) -> tuple[bytes, bytes, bool]:
-        """Give what comes of a piece, what is left of it, and whether a part has ended."""
-        raise NotImplementedError
-
-
-class _Gzip(_Parts):
-    """RFC 1952."""
-
-    name = "gzip"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._member = zlib.decompressobj(_GZIP_WINDOW_BITS)
-
-    @override
-    def _step(self, piece: bytes, limit: int) -> tuple[bytes, bytes, bool]:
-        member = self._member
-        try:
-            some = member.decompress(piece, limit)
-        except zlib.error as error:
-            raise _broken(self.name, str(error)) from error
-        if not member.eof:
-            return some, member.unconsumed_tail, False
-        self._member = zlib.decompressobj(_GZIP_WINDOW_BITS)
-        return some, member.unused_data, True
+    def _begin_another(self) -> None:
+        self._ended += 1
+        if self._ended > _MAX_PARTS:
+            raise _broken(self._name, f"it has more than {_MAX_PARTS} parts")
+        self._part = self._new_part()
 
 
-class _Zstd(_Parts):
-    """RFC 8878."""
-
-    name = "zstd"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._frame = _zstd_frame()
-
-    @override
-    def _step(self, piece: bytes, limit: int) -> tuple[bytes, bytes, bool]:
-        frame = self._frame
-        try:
-            some = frame.decompress(piece, limit)
-        except zstd.ZstdError as error:
-            raise _broken(self.name, str(error)) from error
-        if not frame.eof:
-            return some, b"", False
-        self._frame = _zstd_frame()
-        return some, frame.unused_data, True
+def _gzip_member() -> _Part:
+    return zlib.decompressobj(_GZIP_WINDOW_BITS)
 
 
 def _zstd_frame() -> zstd.ZstdDecompressor:
