@@ -92,6 +92,20 @@ class RunningGate:
         return self.process.wait(STOP_SECONDS)
 
 
+def lakegate(
+    home: Path, *arguments: str, settings: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run the command, until it ends, as a user does."""
+    return subprocess.run(
+        [Path(sys.executable).with_name("lakegate"), *arguments],
+        env={**os.environ, "LAKEGATE_HOME": str(home), **(settings or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def read_with_duckdb(metadata_location: str) -> pa.Table:
     with open_reader() as reader:
         reader.execute("SET TimeZone = 'UTC'")

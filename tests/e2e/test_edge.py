@@ -1,9 +1,6 @@
 """Envoy as the edge: what it lets through, what it keeps to itself, what it does under pressure."""
 
 import asyncio
-import os
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.e2e.echo_gate import EchoGate, free_ports, running_echo_gate
+from tests.e2e.running_gate import lakegate
 
 from lakegate.envoy.process import running_envoy
 from lakegate.rpc.ingest import EXPECTED_SIZE_KEY
@@ -77,18 +75,7 @@ async def test_without_memory_envoy_says_so() -> None:
 
 
 def test_the_admin_interface_is_for_this_machine(tmp_path: Path) -> None:
-    ended = subprocess.run(
-        [Path(sys.executable).with_name("lakegate"), "up"],
-        env={
-            **os.environ,
-            "LAKEGATE_HOME": str(tmp_path),
-            "LAKEGATE_ENVOY_ADMIN_ADDR": "0.0.0.0:0",
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = lakegate(tmp_path, "up", settings={"LAKEGATE_ENVOY_ADMIN_ADDR": "0.0.0.0:0"})
     assert ended.returncode == 1
     assert "LAKEGATE_ENVOY_ADMIN_ADDR must be on loopback" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -1,33 +1,17 @@
 """Tokens as operators handle them: made, listed and revoked beside a running gate."""
 
-import os
 import re
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import pytest
-from tests.e2e.running_gate import RunningGate, running_gate
+from tests.e2e.running_gate import RunningGate, lakegate, running_gate
 
 from lakegate.access.tokens import new_secret
 from lakegate.v1.ingest_pb2 import IngestRequest
 from lakegate.v1.ingest_pb2_grpc import IngestServiceStub
-
-
-def lakegate(
-    home: Path, *arguments: str, settings: Mapping[str, str] | None = None
-) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [Path(sys.executable).with_name("lakegate"), *arguments],
-        env={**os.environ, "LAKEGATE_HOME": str(home), **(settings or {})},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def made(home: Path, *arguments: str) -> str:

@@ -1,7 +1,7 @@
 """Over a real socket: a message is read when there is room for it, or its call is refused."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from grpc_health.v1.health import aio as grpc_health
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 from tests.contract.test_ingest_service import ARROW, NDJSON, Lake
+from tests.unit.waiting import until
 
 from lakegate.access.keyring import Keyring
 from lakegate.access.tokens import Permission, Token, digest_of
@@ -120,11 +121,6 @@ class Slow:
     async def __aiter__(self) -> AsyncIterator[Any]:
         yield self.first
         await self.rest.wait()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - the server tells nobody
-        await asyncio.sleep(0)
 
 
 async def refusal(call: Any) -> grpc.aio.AioRpcError:
