@@ -118,7 +118,7 @@ def _without_a_name(state: TableState, decoded: DecodedGroup, placement: Placeme
     """Find the bodies whose values are too long for the name of a folder."""
     bad = [
         partition.code
-        for partition in placement.partitions()
+        for partition in placement.partitions
         if not _is_storable(state.locations.new_data_location(_FILE_NAME, partition.key))
     ]
     if not bad:

@@ -99,8 +99,10 @@ class Placement:
         """The rows sorted by partition, otherwise in their order."""
         return pc.sort_indices(self.codes)  # stable
 
-    def partitions(self) -> Iterator[Partition]:
-        """Give the partitions. Each is a step of Python: for few of them."""
+    @cached_property
+    def partitions(self) -> Sequence[Partition]:
+        """The partitions. Each is a step of Python: for few of them."""
+        partitions = []
         runs = pc.run_end_encode(self.codes.take(self.order))
         start = 0
         for code, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
@@ -109,8 +111,9 @@ class Placement:
                 PartitionFieldValue(field, column[first].as_py())
                 for field, column in zip(self.spec.fields, self.values, strict=True)
             ]
-            yield Partition(_Key(key, self.spec, self.schema), code, start, end)
+            partitions.append(Partition(_Key(key, self.spec, self.schema), code, start, end))
             start = end
+        return partitions
 
 
 class _Key(PartitionKey):
@@ -141,7 +144,7 @@ def split(
         yield None, rows
         return
     sorted_rows = rows.take(placement.order)
-    for each in placement.partitions():
+    for each in placement.partitions:
         yield each.key, sorted_rows.slice(each.start, each.end - each.start)
 
 
