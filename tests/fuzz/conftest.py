@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.e2e.running_gate import RunningGate, running_gate
 from tests.fuzz.mutations import Mutations
 
 SECONDS = float(os.environ.get("LAKEGATE_FUZZ_SECONDS", "0"))
@@ -34,3 +35,13 @@ def inputs(kind: str) -> Iterator[bytes]:
 def kind(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGate]:
+    """A gate that must not have been at fault when the tests of a file are done."""
+    home = tmp_path_factory.mktemp("fuzz") / "home"
+    with running_gate(home) as running:
+        yield running
+        log = (home / "log").read_text()
+    assert "Traceback" not in log

@@ -1,7 +1,6 @@
 """Requests made from the published OpenAPI document, right ones and wrong ones."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from schemathesis.checks import (
     status_code_conformance,
 )
 from schemathesis.core.result import Ok
-from tests.e2e.running_gate import RunningGate, running_gate
+from tests.e2e.running_gate import RunningGate
 from tests.fuzz.conftest import SECONDS
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "envoy" / "openapi.json").read_text())
@@ -33,15 +32,6 @@ CHECKS = [
     content_type_conformance,
     response_schema_conformance,
 ]
-
-
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGate]:
-    home = tmp_path_factory.mktemp("openapi") / "home"
-    with running_gate(home) as running:
-        yield running
-        log = (home / "log").read_text()
-    assert "Traceback" not in log
 
 
 def test_the_document_is_published(gate: RunningGate) -> None:

@@ -4,14 +4,13 @@ import itertools
 import json
 import random
 import string
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import httpx
 import pytest
-from tests.e2e.running_gate import RunningGate, running_gate
+from tests.e2e.running_gate import RunningGate
 from tests.e2e.test_query_events import BULK, SINGLE
 from tests.fuzz.conftest import SECONDS
 from tests.fuzz.mutations import TOKENS, Mutations
@@ -64,15 +63,6 @@ BODIES = {
 HEADERS = ["X-Table", "X-Database", "X-Auto-Create", "X-Schema-Evolve", "X-Idempotency-Key"]
 TYPES = ["application/x-ndjson", "application/json", "text/html", "a/b; c", ""]
 ENCODINGS = ["identity", "gzip", "zstd", "br"]
-
-
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGate]:
-    home = tmp_path_factory.mktemp("fuzz") / "home"
-    with running_gate(home) as running:
-        yield running
-        log = (home / "log").read_text()
-    assert "Traceback" not in log
 
 
 @pytest.fixture
