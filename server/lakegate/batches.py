@@ -79,6 +79,7 @@ class Batch:
 
     `auto_create`: whether a missing database or table is made.
     `idempotency_key`, `position`: what tells a retry from a new batch; one of the two, or none.
+    `key_binds_body`: whether the key with another body is refused, rather than replayed.
     """
 
     table: TableName
@@ -86,6 +87,7 @@ class Batch:
     decoder: Decoder
     auto_create: bool = True
     idempotency_key: str | None = None
+    key_binds_body: bool = False
     position: StreamPosition | None = None
 
 

@@ -34,12 +34,16 @@ class ErrorCode(Enum):
     REQUEST_TIMEOUT = Verdict("request_timeout", 408, "DEADLINE_EXCEEDED")
     OFFSET_OUT_OF_RANGE = Verdict("offset_out_of_range", 400, "OUT_OF_RANGE")
     SCHEMA_CONFLICT = Verdict("schema_conflict", 409, "FAILED_PRECONDITION")
+    IDEMPOTENCY_KEY_REUSED = Verdict("idempotency_key_reused", 422, "FAILED_PRECONDITION")
     BODY_TOO_LARGE = Verdict("body_too_large", 413, "RESOURCE_EXHAUSTED")
     UNSUPPORTED_MEDIA_TYPE = Verdict("unsupported_media_type", 415, "INVALID_ARGUMENT")
     OVERLOADED = Verdict("overloaded", 429, "RESOURCE_EXHAUSTED")
     INGEST_FAILED = Verdict("ingest_failed", 500, "INTERNAL")
     # The same code for the caller; gRPC tells a conflict from a broken disk.
     COMMIT_CONFLICT = Verdict("ingest_failed", 500, "ABORTED")
+    # The rows may or may not be committed. Never UNAVAILABLE in gRPC: clients retry that by
+    # themselves, and without an idempotency key the rows could be committed twice.
+    OUTCOME_UNKNOWN = Verdict("outcome_unknown", 500, "UNKNOWN")
     UNAVAILABLE = Verdict("unavailable", 503, "UNAVAILABLE")
 
 
@@ -52,7 +56,10 @@ class Violation:
 
 
 class LakegateError(Exception):
-    """A refusal that the caller is told of; nothing of the request was written."""
+    """A refusal that the caller is told of.
+
+    Nothing of the request was written, unless the code is OUTCOME_UNKNOWN.
+    """
 
     def __init__(
         self,

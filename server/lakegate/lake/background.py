@@ -5,7 +5,6 @@ import contextlib
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 from pyiceberg.catalog import Catalog
 
+from lakegate import clock
 from lakegate.batches import TableName
 from lakegate.lake.committer import TableCommitter
 from lakegate.lake.failures import TableMissingError, TableReplacedError
@@ -37,7 +37,7 @@ class _Known:
     """
 
     compacted_at: int = 0
-    swept_at: float = field(default_factory=time.monotonic)
+    swept_at: float = field(default_factory=clock.monotonic)
     small_files: SmallFiles = field(default_factory=SmallFiles)
 
 
@@ -77,8 +77,8 @@ class BackgroundMaintenance:
             if committer.commits - known.compacted_at >= FAN_IN:
                 known.compacted_at = committer.commits
                 await loop.run_in_executor(self._thread, self._compact, table, known, loop)
-            if time.monotonic() - known.swept_at > self._policy.orphan_grace_seconds:
-                known.swept_at = time.monotonic()
+            if clock.monotonic() - known.swept_at > self._policy.orphan_grace_seconds:
+                known.swept_at = clock.monotonic()
                 await loop.run_in_executor(self._thread, self._clean_up, table.name)
 
     def _compact(self, table: WarmTable, known: _Known, loop: asyncio.AbstractEventLoop) -> None:

@@ -6,7 +6,6 @@ and its data files written.
 
 import asyncio
 import logging
-import time
 import uuid
 from collections import deque
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 
 from pyiceberg.exceptions import CommitFailedException
 
+from lakegate import clock
 from lakegate.batches import Acknowledgement, Batch
 from lakegate.errors import LakegateError
 from lakegate.lake.backoff import backoff_seconds
@@ -133,10 +133,10 @@ class TableCommitter:
         """Wait until the table may commit again, if its senders share commits: then more will."""
         if self._busy:
             await asyncio.sleep(
-                self._last_commit + self._policy.interval_seconds - time.monotonic()
+                self._last_commit + self._policy.interval_seconds - clock.monotonic()
             )
             await self.table.workers.precedence.give_way()
-        self._last_commit = time.monotonic()
+        self._last_commit = clock.monotonic()
 
     async def _until_worthwhile(self, commit: asyncio.Task[None]) -> None:
         """Wait until the commit ends, or enough has gathered to be prepared beside it."""
@@ -219,7 +219,7 @@ class TableCommitter:
         self, prepared: PreparedGroup, commit: "_Commit", claims: Claims
     ) -> None:
         doubt: Exception | None = None
-        give_up_at = time.monotonic() + LONGEST_SECONDS
+        give_up_at = clock.monotonic() + LONGEST_SECONDS
         for attempt in range(self._policy.attempts):
             try:
                 async with self.table.lock:
@@ -237,7 +237,7 @@ class TableCommitter:
                 raise
             except Exception as error:
                 self.table.forget()
-                if attempt + 1 >= self._attempts(error) or time.monotonic() > give_up_at:
+                if attempt + 1 >= self._attempts(error) or clock.monotonic() > give_up_at:
                     raise
                 if not isinstance(error, CommitFailedException):
                     doubt = error
@@ -309,8 +309,8 @@ class _Commit:
             return state
         if self._append is None:
             self._append = new_append(state, self._prepared.files, self.id)
-        if time.monotonic() - self._prepared.begun_at > self._policy.uncommitted_seconds:
+        if clock.monotonic() - self._prepared.begun_at > self._policy.uncommitted_seconds:
             raise FilesTooOldError
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = clock.now_ms()
         expired = self._policy.retention.expired(state.metadata, self._own_snapshots, now_ms)
         return self._append.commit(state, self._looked_for.removable(state.metadata, expired))

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from pyiceberg.manifest import DataFile
 
+from lakegate import clock
 from lakegate.batches import Acknowledgement, Batch, Decoder
 from lakegate.errors import LakegateError
 from lakegate.lake.data_files import total_size
@@ -77,7 +77,7 @@ class PreparedGroup:
     rows: list[tuple[Member, int]] = field(default_factory=list)
     deferred: list[Member] = field(default_factory=list)
     # When the oldest file was begun, on the monotonic clock.
-    begun_at: float = field(default_factory=time.monotonic)
+    begun_at: float = field(default_factory=clock.monotonic)
 
     @property
     def members(self) -> list[Member]:

@@ -33,8 +33,10 @@ IDLE_TABLES = 256
 class Lake:
     """Takes batches into tables. Used from one event loop; every method may be awaited at once."""
 
-    def __init__(self, catalog: Catalog, settings: Settings) -> None:
-        """Serve the tables of `catalog`."""
+    def __init__(
+        self, catalog: Catalog, settings: Settings, workers: Workers | None = None
+    ) -> None:
+        """Serve the tables of `catalog`. `workers` run what blocks; by default, threads."""
         decoding_bytes = settings.memory_budget // 2
         self._catalog = catalog
         self._table_limit = TableLimit(catalog, settings.max_tables)
@@ -54,7 +56,7 @@ class Lake:
             settings.maintenance_interval_seconds,
             self._committers.values,
         )
-        self._workers = Workers(WORKER_THREADS, decoding_bytes)
+        self._workers = workers or Workers(WORKER_THREADS, decoding_bytes)
         self._ledger_sweep = LedgerSweep(
             self._ledger,
             self._workers,

@@ -1,11 +1,11 @@
 """Metadata files that fell off a table's log, deleted when no reader can want them any more."""
 
-import time
 from collections import deque
 
 from pyiceberg.catalog import MetastoreCatalog
 from pyiceberg.table import TableProperties
 
+from lakegate import clock
 from lakegate.lake.table_state import TableState
 
 # A reader that has just asked the catalog opens the metadata file within this time.
@@ -35,14 +35,14 @@ class OldMetadata:
         if enabled != "true" or not isinstance(after.table.catalog, MetastoreCatalog):
             return
         named = {entry.metadata_file for entry in after.metadata.metadata_log}
-        now = time.monotonic()
+        now = clock.monotonic()
         for entry in before.metadata.metadata_log:
             if entry.metadata_file not in named:
                 self._waiting.append((now, entry.metadata_file))
 
     def due(self) -> list[str]:
         """Take the files whose time has come, once there are enough to be worth it."""
-        newest = time.monotonic() - GRACE_SECONDS
+        newest = clock.monotonic() - GRACE_SECONDS
         if len(self._waiting) < BATCH or self._waiting[BATCH - 1][0] > newest:
             return []
         due = []

@@ -5,7 +5,6 @@ written once (data files, the manifest of what is added) is kept over all
 attempts; what depends on the parent (manifest list, totals) is made anew.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -33,6 +32,7 @@ from pyiceberg.table.update import (
     TableUpdate,
 )
 
+from lakegate import clock
 from lakegate.lake.manifests import merged
 from lakegate.lake.table_state import TableState
 
@@ -167,7 +167,7 @@ def new_snapshot(
         snapshot_id=snapshot_id,
         parent_snapshot_id=metadata.current_snapshot_id,
         sequence_number=sequence_number,
-        timestamp_ms=max(time.time_ns() // 1_000_000, metadata.last_updated_ms),
+        timestamp_ms=max(clock.now_ms(), metadata.last_updated_ms),
         manifest_list=location,
         summary=summary,
         schema_id=metadata.current_schema_id,

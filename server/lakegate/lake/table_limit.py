@@ -1,10 +1,9 @@
 """How many tables rows may make: a sender that makes up names must not fill the catalog."""
 
-import time
-
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError
 
+from lakegate import clock
 from lakegate.batches import TableName
 from lakegate.errors import ErrorCode, LakegateError
 
@@ -32,12 +31,12 @@ class TableLimit:
 
     def _is_full(self, database: str) -> bool:
         since = self._full_since.get(database)
-        if since is not None and time.monotonic() - since < REMEMBERED_SECONDS:
+        if since is not None and clock.monotonic() - since < REMEMBERED_SECONDS:
             return True
         self._full_since.pop(database, None)
         if self._count(database) < self._most:
             return False
-        self._full_since[database] = time.monotonic()
+        self._full_since[database] = clock.monotonic()
         return True
 
     def _count(self, database: str) -> int:

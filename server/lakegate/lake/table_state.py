@@ -4,7 +4,6 @@ A state is a value and never changes; a commit makes the next one. It is kept
 warm between commits and thrown away when the catalog says that it is stale.
 """
 
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from pyiceberg.table import CommitTableResponse, Table
 from pyiceberg.table.locations import LocationProvider, load_location_provider
 from pyiceberg.table.metadata import TableMetadata
 
+from lakegate import clock
 from lakegate.batches import TableName
 from lakegate.lake.failures import TableMissingError, TableReplacedError
 from lakegate.lake.schema import arrow_schema
@@ -36,7 +36,7 @@ class TableState:
     manifests: tuple[ManifestFile, ...]
     # When this was read from the catalog, on the monotonic clock: credentials
     # that the catalog hands out with a table end some day.
-    loaded_at: float = field(default_factory=time.monotonic)
+    loaded_at: float = field(default_factory=clock.monotonic)
     # What is in small manifests that were written here, by path: merging them reads no file.
     entries: Mapping[str, Sequence[ManifestEntry]] = field(default_factory=dict)
 

@@ -1,7 +1,6 @@
 """Tables: made, widened and described. Changes of a schema are commits of their own."""
 
 import logging
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from pyiceberg.table.update import (
     TableUpdate,
 )
 
+from lakegate import clock
 from lakegate.batches import TableName
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.backoff import backoff_seconds
@@ -237,7 +237,7 @@ def _evolve(
         try:
             return _commit_schema(state, missing, narrow)
         except CommitFailedException:
-            time.sleep(backoff_seconds(attempt))
+            clock.sleep(backoff_seconds(attempt))
             state = reload(catalog, name, state.uuid)
     raise CommitFailedException(f"The schema of {name} keeps changing.")
 

@@ -1,11 +1,11 @@
 """A table of this process: its state kept warm, its changes made one at a time."""
 
 import asyncio
-import time
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
+from lakegate import clock
 from lakegate.batches import TableName
 from lakegate.lake.failures import ColumnConflictError, TableMissingError
 from lakegate.lake.old_metadata import OldMetadata
@@ -71,7 +71,7 @@ class WarmTable:
     @property
     def _warm(self) -> bool:
         state = self._state
-        return state is not None and time.monotonic() - state.loaded_at < WARM_SECONDS
+        return state is not None and clock.monotonic() - state.loaded_at < WARM_SECONDS
 
     def remember(self, state: TableState) -> None:
         """Keep the state that a change led to; for holders of the lock."""

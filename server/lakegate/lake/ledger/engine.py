@@ -10,6 +10,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from lakegate import clock
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.sqlite import BUSY_SECONDS, prepare_connection
 
@@ -79,6 +80,7 @@ def _useless() -> LakegateError:
 
 def _connect_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # `_begin_sqlite` begins transactions
+    connection.create_function("lakegate_now_ms", 0, clock.now_ms)
     # On the disk: a claim that a power failure takes back would let a batch in twice.
     prepare_connection(connection)
 
@@ -97,7 +99,7 @@ class now_ms(FunctionElement[int]):  # noqa: N801 - a SQL function
 
 @compiles(now_ms, "sqlite")
 def _now_sqlite(_element: now_ms, _compiler: object, **_: object) -> str:
-    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+    return "lakegate_now_ms()"  # an SQLite database belongs to one machine, and so to one clock
 
 
 @compiles(now_ms, "postgresql")

@@ -7,7 +7,6 @@ when it is over too early (see `once`).
 
 import json
 import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
+from lakegate import clock
 from lakegate.batches import StreamPosition
 from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.ledger.engine import now_ms, open_engine, transaction
@@ -213,7 +213,7 @@ class Ledger:
 
     @contextmanager
     def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
-        began = time.monotonic()
+        began = clock.monotonic()
         if began < self._silent_until:
             raise LedgerUnavailableError("it did not answer a moment ago")
         try:
@@ -222,7 +222,7 @@ class Ledger:
                 yield connection
         except SQLAlchemyError as error:
             # A database that is silent is not asked by every group: those without keys wait too.
-            self._silent_until = 2 * time.monotonic() - began
+            self._silent_until = 2 * clock.monotonic() - began
             raise LedgerUnavailableError(_cause(error)) from error
         except LedgerTooNewError as error:
             raise LedgerUnavailableError(str(error)) from error

@@ -6,7 +6,6 @@ made meanwhile are kept, and only what is merged must still be there at the end
 """
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table.sorting import SortDirection
 from pyiceberg.transforms import IdentityTransform
 
+from lakegate import clock
 from lakegate.batches import TableName
 from lakegate.lake.backoff import backoff_seconds
 from lakegate.lake.data_files import total_size, write_data_files
@@ -80,17 +80,17 @@ class Compaction:
     def _replace(self, state: TableState, files: Sequence[DataFile], rows: pa.Table) -> Compacted:
         """Replace `files` by one with their `rows`, unless somebody is faster."""
         name = TableName(*state.table.name())
-        began = time.monotonic()
+        began = clock.monotonic()
         added = write_data_files(state, _sorted(rows, state, self.policy.sort_column))
         rewrite = new_rewrite(state, files, added)
         for attempt in range(ATTEMPTS):
-            if time.monotonic() - began > self.policy.uncommitted_seconds:
+            if clock.monotonic() - began > self.policy.uncommitted_seconds:
                 break  # a sweep may soon take the new files for orphans
             rewrite.prepare(reload(self.catalog, name, state.uuid))
             with self.alone():
                 if _try(rewrite, reload(self.catalog, name, state.uuid)):
                     return _compacted(rewrite)
-            time.sleep(backoff_seconds(attempt))
+            clock.sleep(backoff_seconds(attempt))
         log.info("%s: %d files are left unmerged, ingest was faster", name, len(files))
         return Compacted()
 

@@ -1,12 +1,12 @@
 """Expiry: snapshots past their retention leave the metadata of a table nobody writes to."""
 
-import time
 from collections.abc import Callable, Sequence
 
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, RemoveSnapshotsUpdate
 
+from lakegate import clock
 from lakegate.lake.retention import Retention
 from lakegate.lake.table_state import TableState
 
@@ -21,7 +21,7 @@ def expire(state: TableState, retention: Retention, removable: Removable) -> int
     A busy table needs none of this: each commit does it too.
     """
     metadata = state.metadata
-    past = retention.expired(metadata, (), time.time_ns() // 1_000_000)
+    past = retention.expired(metadata, (), clock.now_ms())
     expired = removable(metadata, past)
     if expired:
         state.table.catalog.commit_table(

@@ -6,7 +6,6 @@ than that which no metadata names will never be named. The files are listed
 first and the metadata read after, so what was committed in between counts.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from pyiceberg.io import FileIO
 from pyiceberg.io.fsspec import FsspecFileIO
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
+from lakegate import clock
 from lakegate.batches import TableName
 from lakegate.lake.files import delete_files
 from lakegate.lake.table_state import TableState, reload
@@ -32,7 +32,7 @@ class Swept:
 def sweep(catalog: Catalog, name: TableName, state: TableState, grace_seconds: float) -> Swept:
     """Delete the orphans under the table's location. Blocks."""
     location = state.metadata.location
-    oldest = time.time() - grace_seconds
+    oldest = clock.now_ms() / 1000 - grace_seconds
     old = {info.path: info for info in _listed(state.io, location) if info.mtime_ns < oldest * 1e9}
     if not old:
         return Swept(0, 0)
