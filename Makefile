@@ -44,6 +44,7 @@ build/contract.binpb: $(PROTOS) | install
 	$(PROTOC) --include_imports --include_source_info --descriptor_set_out=$@ $(PROTOS)
 
 generate: install  ## The Python code of the contract
+	@mkdir -p build
 	$(PROTOC) --python_out=server --pyi_out=server --grpc_python_out=server $(PROTOS)
 	$(PROTOC) --include_imports --include_source_info --descriptor_set_out=build/contract.binpb $(PROTOS)
 	$(BIN)/python -m lakegate.openapi build/contract.binpb > envoy/openapi.json

@@ -20,7 +20,7 @@ from pyiceberg.serializers import ToOutputFile
 from tests.unit.lake.lines import LinesDecoder, batch
 
 from lakegate.errors import LakegateError
-from lakegate.lake import committer, group, lean_sql_catalog, preparation, snapshot
+from lakegate.lake import group, group_commit, lean_sql_catalog, preparation, snapshot
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.lake.ledger.ledger import Ledger
@@ -33,7 +33,7 @@ from lakegate.settings import Settings
 STEPS: dict[str, tuple[Any, str]] = {
     "decode": (LinesDecoder, "decode"),
     "data files": (preparation, "write_data_files"),
-    "manifest": (committer, "new_append"),
+    "manifest": (group_commit, "new_append"),
     "manifest list": (snapshot, "new_snapshot"),
     "metadata": (ToOutputFile, "table_metadata"),
     "catalog": (lean_sql_catalog.LeanSqlCatalog, "_swap"),

@@ -13,6 +13,7 @@ from pyiceberg.exceptions import (
     CommitStateUnknownException,
     ServerError,
     ServiceUnavailableError,
+    TooManyRequestsError,
 )
 from requests.exceptions import RequestException
 from sqlalchemy.exc import DBAPIError
@@ -23,21 +24,6 @@ from lakegate.errors import ErrorCode, LakegateError
 
 log = logging.getLogger(__name__)
 
-# The catalog did not answer, or did not say what became of a commit.
-CATALOG_FAILURES = (
-    CommitStateUnknownException,
-    DBAPIError,
-    PoolTimeoutError,
-    RequestException,
-    ServerError,
-    ServiceUnavailableError,
-)
-# What another attempt may well cure: somebody was faster, or the catalog was away.
-RETRYABLE = (CommitFailedException, *CATALOG_FAILURES)
-# A partition in a path, `column=value`, its value quoted as in a URL.
-_PARTITION = re.compile(r"(?<=/)([^/=\s]+)=[^/\s'\"]*")
-MAX_DESCRIBED_CHARACTERS = 1000
-
 
 class TableMissingError(Exception):
     """The catalog has no such table."""
@@ -45,6 +31,14 @@ class TableMissingError(Exception):
 
 class TableReplacedError(Exception):
     """The table was dropped and made anew: its files and field ids mean nothing now."""
+
+
+class TableChangedError(Exception):
+    """Data files were written for columns or for a partitioning that the table has no more."""
+
+
+class CommitOutcomeUnknownError(Exception):
+    """The catalog did not report whether it made a change; the cause says what it did report."""
 
 
 class FilesTooOldError(Exception):
@@ -57,6 +51,24 @@ class ColumnConflictError(Exception):
 
 class LedgerUnavailableError(Exception):
     """The ledger did not answer, or did not say what became of a transaction."""
+
+
+# The catalog did not answer, or did not report what became of a commit.
+CATALOG_FAILURES = (
+    CommitOutcomeUnknownError,
+    CommitStateUnknownException,
+    DBAPIError,
+    PoolTimeoutError,
+    RequestException,
+    ServerError,
+    ServiceUnavailableError,
+    TooManyRequestsError,
+)
+# What another attempt may well cure: somebody was faster, or the catalog was away.
+RETRYABLE = (CommitFailedException, *CATALOG_FAILURES)
+# A partition in a path, `column=value`, its value quoted as in a URL.
+_PARTITION = re.compile(r"(?<=/)([^/=\s]+)=[^/\s'\"]*")
+MAX_DESCRIBED_CHARACTERS = 1000
 
 
 def table_not_found(table: TableName) -> LakegateError:
@@ -80,14 +92,11 @@ def conflict(table: TableName, attempts: int) -> LakegateError:
     )
 
 
-def outcome_unknown(error: BaseException) -> LakegateError:
-    """Say honestly that the rows may be in the table: the last attempt was not answered."""
-    log.warning("The catalog did not say whether a commit came through: %s", described(error))
+def outcome_unknown() -> LakegateError:
+    """Return the refusal of a request whose rows may or may not be committed."""
     return LakegateError(
-        ErrorCode.UNAVAILABLE,
-        "The catalog did not say whether the commit came through."
-        " A retry with an idempotency key is safe.",
-        retry_after_seconds=1,
+        ErrorCode.OUTCOME_UNKNOWN,
+        "The rows may or may not be committed. A retry with the same idempotency key is safe.",
     )
 
 
@@ -101,7 +110,12 @@ def as_lakegate_error(error: BaseException, table: TableName, attempts: int = 1)
             return error
         case TableMissingError():
             return table_not_found(table)
-        case CommitFailedException() | TableReplacedError() | ColumnConflictError():
+        case (
+            CommitFailedException()
+            | TableChangedError()
+            | TableReplacedError()
+            | ColumnConflictError()
+        ):
             return conflict(table, attempts)
         case _ if isinstance(error, (LedgerUnavailableError, *CATALOG_FAILURES)):
             what = "ledger" if isinstance(error, LedgerUnavailableError) else "catalog"
@@ -122,7 +136,9 @@ def as_lakegate_error(error: BaseException, table: TableName, attempts: int = 1)
 
 
 def described(error: BaseException) -> str:
-    """Give an error's type and its first line for the log, without the values of partitions."""
+    """Return an error's type and its first line for the log, without the values of partitions."""
+    if isinstance(error, CommitOutcomeUnknownError) and error.__cause__ is not None:
+        error = error.__cause__
     first = next(iter(str(error).splitlines()), "")[:MAX_DESCRIBED_CHARACTERS]
     without_values = _PARTITION.sub(r"\1=…", first)
     return f"{type(error).__name__}: {without_values}"

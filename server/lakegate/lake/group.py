@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from pyiceberg.manifest import DataFile
+from pyiceberg.table.metadata import TableMetadata
 
 from lakegate import clock
 from lakegate.batches import Acknowledgement, Batch, Decoder
-from lakegate.errors import LakegateError
+from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.data_files import total_size
+from lakegate.lake.failures import TableChangedError, TableReplacedError
 from lakegate.lake.ledger.candidate import Candidate
 from lakegate.lake.ledger.entries import Committed
 from lakegate.lake.table_state import TableState
@@ -23,11 +25,13 @@ class Member:
     """A batch and the future that its sender waits for.
 
     `candidate`: where the batch is to be applied once, what is known of that.
+    `sent`: whether a commit with its rows may have reached the catalog.
     """
 
     batch: Batch
     answer: asyncio.Future[Acknowledgement]
     candidate: Candidate | None = None
+    sent: bool = False
 
     @property
     def size(self) -> int:
@@ -55,6 +59,8 @@ class Member:
 
     def refuse(self, error: LakegateError) -> None:
         """Answer with an error of its own, unless the sender is gone."""
+        if self.candidate and error.code is ErrorCode.OUTCOME_UNKNOWN:
+            self.candidate.in_doubt = True
         self.leave()
         if self.waiting:
             self.answer.set_exception(_copy(error))
@@ -85,9 +91,29 @@ class PreparedGroup:
         return [member for member, _ in self.rows]
 
     def add_files(self, table: TableState, files: Sequence[DataFile]) -> None:
-        """Take files that were written for `table`."""
-        self.table = table
-        self.files.extend(files)
+        """Take files that were written for `table`. Raises as `check_fits`."""
+        if files:
+            self.check_fits(table)
+            self.table = table
+            self.files.extend(files)
+
+    def check_fits(self, table: TableState) -> None:
+        """Check that the files are what the rows would be written to now.
+
+        Columns that were added since do not matter. Raises `TableReplacedError` and
+        `TableChangedError`.
+        """
+        written_for = self.table
+        if written_for is None:
+            return
+        if table.uuid != written_for.uuid:
+            raise TableReplacedError(str(table.uuid))
+        before, now = written_for.metadata, table.metadata
+        if before.default_spec_id != now.default_spec_id or (
+            before.current_schema_id != now.current_schema_id
+            and not _columns(before) <= _columns(now)
+        ):
+            raise TableChangedError(str(table.uuid))
 
     def add_outcomes(
         self, members: Sequence[Member], outcomes: Sequence[int | LakegateError]
@@ -107,6 +133,14 @@ class PreparedGroup:
         """Tell every member that its rows are in the snapshot."""
         for member, rows in self.rows:
             member.acknowledge(committed.acknowledgement(rows))
+
+
+def _columns(metadata: TableMetadata) -> set[tuple[int, str, str]]:
+    """Return id, name and type of each column."""
+    return {
+        (column.field_id, column.name, str(column.field_type))
+        for column in metadata.schema().fields
+    }
 
 
 def by_decoder(members: Iterable[Member]) -> list[tuple[Decoder, list[Member]]]:

@@ -9,9 +9,10 @@ from pyiceberg.exceptions import NoSuchNamespaceError
 
 from lakegate.batches import Acknowledgement, Batch, TableName
 from lakegate.lake.background import BackgroundMaintenance
-from lakegate.lake.committer import CommitPolicy, TableCommitter
-from lakegate.lake.failures import as_lakegate_error, draining
-from lakegate.lake.ledger.entries import is_named
+from lakegate.lake.committer import TableCommitter
+from lakegate.lake.failures import as_lakegate_error, draining, outcome_unknown
+from lakegate.lake.group_commit import CommitPolicy
+from lakegate.lake.ledger.entries import Entry, entry_of, is_named
 from lakegate.lake.ledger.ledger import Ledger
 from lakegate.lake.ledger.once import replayed
 from lakegate.lake.ledger.sweep import LedgerSweep, TimeToLive
@@ -28,6 +29,8 @@ WORKER_THREADS = 32
 HOUR_MS = 3_600_000
 # How many tables are kept warm while nothing is written to them; each is some hundred kilobytes.
 IDLE_TABLES = 256
+# The digest of a larger body is computed in a thread.
+DIGESTED_AT_ONCE_BYTES = 64 * 1024
 
 
 class Lake:
@@ -75,14 +78,32 @@ class Lake:
         if self._closed:
             raise draining()
         self._maintenance.start()
-        if is_named(batch):
-            self._ledger_sweep.periodic.start()
-        while (first := self._committer(batch.table).once.first_of(batch)) is not None:
-            if (acknowledgement := await replayed(first)) is not None:
+        entry = await self._entry_of(batch)
+        while entry and (first := self._committer(batch.table).once.first_of(entry)):
+            if (acknowledgement := await replayed(first, batch, entry)) is not None:
                 return acknowledgement
             if self._closed:
-                raise draining()
-        return await self._committer(batch.table).append(batch)
+                raise outcome_unknown() if first.in_doubt else draining()
+        return await self._committer(batch.table).append(batch, entry)
+
+    def give_up(self) -> None:
+        """Refuse new batches, and at once every batch that is not answered.
+
+        The code is `outcome_unknown` where the commit of the batch may have reached the catalog,
+        and `unavailable` where it never will.
+        """
+        self._closed = True
+        for committer in self._committers.values():
+            committer.give_up()
+
+    async def _entry_of(self, batch: Batch) -> Entry | None:
+        """Return what the ledger knows the batch by."""
+        if not is_named(batch):
+            return None
+        self._ledger_sweep.periodic.start()
+        if batch.idempotency_key is None or len(batch.body.data) < DIGESTED_AT_ONCE_BYTES:
+            return entry_of(batch)  # batches of a stream must keep their order
+        return await self._workers.run(entry_of, batch)
 
     async def next_offset(self, name: TableName, stream_id: str) -> int:
         """Give the offset that a stream of batches goes on with: 0 for an unknown one."""

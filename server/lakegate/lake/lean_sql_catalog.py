@@ -1,12 +1,13 @@
 """A SQL catalog whose commits cost what they must: one metadata file, one UPDATE."""
 
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
-from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
 from pyiceberg.serializers import ToOutputFile
 from pyiceberg.table import CommitTableResponse, Table
 from pyiceberg.table.locations import load_location_provider
 from pyiceberg.table.update import TableRequirement, TableUpdate
 from sqlalchemy import update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from typing_extensions import override
 
@@ -28,9 +29,13 @@ class LeanSqlCatalog(SqlCatalog):
         requirements: tuple[TableRequirement, ...],
         updates: tuple[TableUpdate, ...],
     ) -> CommitTableResponse:
-        """Commit on top of `table`. Raises `CommitFailedException` where it is stale."""
+        """Commit on top of `table`.
+
+        Raises `CommitFailedException` where it is stale, and `CommitStateUnknownException` where
+        the database did not answer the last step. After any other error nothing is committed.
+        """
         if not self.engine.dialect.supports_sane_rowcount:
-            return super().commit_table(table, requirements, updates)
+            return self._commit_after_reading(table, requirements, updates)
         for requirement in requirements:
             requirement.validate(table.metadata)
         metadata = updated_metadata(table, updates)
@@ -40,8 +45,20 @@ class LeanSqlCatalog(SqlCatalog):
         self._swap(table, location)
         return CommitTableResponse(metadata=metadata, metadata_location=location)
 
+    def _commit_after_reading(
+        self,
+        table: Table,
+        requirements: tuple[TableRequirement, ...],
+        updates: tuple[TableUpdate, ...],
+    ) -> CommitTableResponse:
+        """Commit in PyIceberg's way, for databases that do not count the rows of an UPDATE."""
+        try:
+            return super().commit_table(table, requirements, updates)
+        except DBAPIError as error:
+            raise CommitStateUnknownException(str(error)) from error
+
     def _swap(self, table: Table, location: str) -> None:
-        """Let the catalog point to the metadata at `location`, if nobody was faster."""
+        """Point the catalog to the metadata at `location`, if nobody was faster."""
         *namespace, name = table.name()
         statement = (
             update(IcebergTables)
@@ -55,8 +72,11 @@ class LeanSqlCatalog(SqlCatalog):
         )
         with Session(self.engine) as session:
             result = session.connection().execute(statement)
-            session.commit()
-        if result.rowcount < 1:
-            raise CommitFailedException(
-                f"{'.'.join(table.name())} has been updated by another writer"
-            )
+            if result.rowcount < 1:
+                raise CommitFailedException(
+                    f"{'.'.join(table.name())} has been updated by another writer"
+                )
+            try:
+                session.commit()
+            except DBAPIError as error:
+                raise CommitStateUnknownException(str(error)) from error

@@ -17,6 +17,7 @@ from lakegate.lake.data_files import write_data_files
 from lakegate.lake.failures import (
     CATALOG_FAILURES,
     ColumnConflictError,
+    TableChangedError,
     TableMissingError,
     TableReplacedError,
     as_lakegate_error,
@@ -118,7 +119,12 @@ async def _prepare(
                 continue  # decode again, for the table as it is now
             decoded, files = await table.workers.run(_write, state, decoded)
         if files and state is not None:
-            prepared.add_files(state, files)
+            try:
+                prepared.add_files(state, files)
+            except (TableChangedError, TableReplacedError):
+                # Another writer changed the table since the bodies of another format were written.
+                prepared.deferred.extend(admitted)
+                return
         prepared.add_outcomes(admitted[: len(decoded.outcomes)], decoded.outcomes)
         prepared.deferred.extend(admitted[len(decoded.outcomes) :])
         return

@@ -20,21 +20,23 @@ from pyiceberg.manifest import (
     write_manifest,
     write_manifest_list,
 )
-from pyiceberg.table import CommitTableResponse, TableProperties
+from pyiceberg.table import TableProperties
 from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 from pyiceberg.table.snapshots import Operation, Snapshot, SnapshotSummaryCollector, Summary
 from pyiceberg.table.update import (
     AddSnapshotUpdate,
+    AssertCurrentSchemaId,
+    AssertDefaultSpecId,
     AssertRefSnapshotId,
-    AssertTableUUID,
     RemoveSnapshotsUpdate,
     SetSnapshotRefUpdate,
     TableUpdate,
 )
 
 from lakegate import clock
+from lakegate.lake.catalog_commit import change_table
 from lakegate.lake.manifests import merged
-from lakegate.lake.table_state import TableState
+from lakegate.lake.table_state import SnapshotManifests, TableState
 
 COMMIT_ID = "lakegate.commit-id"
 # Totals of the table in a snapshot's summary, with what adds to them and what takes away.
@@ -60,7 +62,7 @@ class Append:
     def commit(self, state: TableState, expired: Sequence[int]) -> TableState:
         """Try once to add the files on top of `state`, and remove the snapshots `expired`.
 
-        Raises PyIceberg's `CommitFailedException` where `state` is stale.
+        Raises as `change_table`.
         """
         written = {manifest.manifest_path: self._existing(state) for manifest in self.manifests}
 
@@ -181,9 +183,11 @@ def commit_snapshot(
     expired: Sequence[int],
     written: Mapping[str, Sequence[ManifestEntry]] = MappingProxyType({}),
 ) -> TableState:
-    """Make `snapshot` the current one of `main`, if `state` is still how things are.
+    """Make `snapshot` the current one of `main`, if the table is still as `state` has it.
 
-    `written`: what is in the manifests that were written for it, by path.
+    That is: its snapshot, and the schema and the partition spec that the data files were
+    written for. `written`: what is in the manifests that were written for it, by path.
+    Raises as `change_table`.
     """
     metadata = state.metadata
     main = metadata.refs.get(MAIN_BRANCH)
@@ -200,15 +204,16 @@ def commit_snapshot(
     ]
     if expired:
         updates.append(RemoveSnapshotsUpdate(snapshot_ids=list(expired)))
-    response: CommitTableResponse = state.table.catalog.commit_table(
-        state.table,
+    return change_table(
+        state,
         (
-            AssertTableUUID(uuid=metadata.table_uuid),
             AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=metadata.current_snapshot_id),
+            AssertCurrentSchemaId(current_schema_id=metadata.current_schema_id),
+            AssertDefaultSpecId(default_spec_id=metadata.default_spec_id),
         ),
         tuple(updates),
+        SnapshotManifests(snapshot.snapshot_id, manifests, {**state.entries, **written}),
     )
-    return state.after(response, manifests, written)
 
 
 def summary(

@@ -1,14 +1,13 @@
 """What a server knows of a table: its metadata and the manifests of its current snapshot.
 
-A state is a value and never changes; a commit makes the next one. It is kept
-warm between commits and thrown away when the catalog says that it is stale.
+A state is a value and never changes; a commit leads to the next one. It is kept
+warm between commits and thrown away when the catalog reports that it is stale.
 """
 
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
@@ -28,22 +27,69 @@ from lakegate.lake.schema import arrow_schema
 KEPT_VALUES = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class SnapshotManifests:
+    """The manifests of the snapshot `snapshot_id`.
+
+    `entries`: what is in small manifests that were written here, by path: merging them
+    reads no file.
+    """
+
+    snapshot_id: int
+    manifests: tuple[ManifestFile, ...]
+    entries: Mapping[str, Sequence[ManifestEntry]] = field(default_factory=dict)
+
+    def bounded(self, columns: int) -> "SnapshotManifests":
+        """Return the same manifests with as many of the entries as memory allows."""
+        room = KEPT_VALUES // max(columns, 1)
+        kept = {}
+        for manifest in self.manifests:
+            known = self.entries.get(manifest.manifest_path, ())
+            if 0 < len(known) <= room:
+                kept[manifest.manifest_path] = known
+                room -= len(known)
+        return SnapshotManifests(self.snapshot_id, self.manifests, kept)
+
+
 @dataclass(frozen=True)
 class TableState:
-    """A table at one version of its metadata."""
+    """A table at one version of its metadata.
+
+    `known`: the manifests of a snapshot that this process has read or written. They count only
+    while that snapshot is the current one: a catalog may answer a commit with metadata that
+    has a later snapshot, of somebody else.
+    """
 
     table: Table
-    manifests: tuple[ManifestFile, ...]
+    known: SnapshotManifests | None = None
     # When this was read from the catalog, on the monotonic clock: credentials
-    # that the catalog hands out with a table end some day.
+    # that the catalog hands out with a table expire.
     loaded_at: float = field(default_factory=clock.monotonic)
-    # What is in small manifests that were written here, by path: merging them reads no file.
-    entries: Mapping[str, Sequence[ManifestEntry]] = field(default_factory=dict)
 
     @property
     def metadata(self) -> TableMetadata:
         """The table's metadata (Iceberg table spec, "Table Metadata")."""
         return self.table.metadata
+
+    @cached_property
+    def _current(self) -> SnapshotManifests | None:
+        """The manifests of the current snapshot. The first access may block."""
+        snapshot = self.metadata.current_snapshot()
+        if snapshot is None:
+            return None
+        if self.known is not None and self.known.snapshot_id == snapshot.snapshot_id:
+            return self.known
+        return SnapshotManifests(snapshot.snapshot_id, tuple(snapshot.manifests(self.io)))
+
+    @property
+    def manifests(self) -> tuple[ManifestFile, ...]:
+        """The manifests of the current snapshot. The first access may block."""
+        return self._current.manifests if self._current is not None else ()
+
+    @property
+    def entries(self) -> Mapping[str, Sequence[ManifestEntry]]:
+        """The entries of those manifests that were written here, by path."""
+        return self._current.entries if self._current is not None else {}
 
     @property
     def uuid(self) -> uuid.UUID:
@@ -72,12 +118,9 @@ class TableState:
         return str(current) if current is not None else ""
 
     def after(
-        self,
-        response: CommitTableResponse,
-        manifests: tuple[ManifestFile, ...],
-        written: Mapping[str, Sequence[ManifestEntry]] = MappingProxyType({}),
+        self, response: CommitTableResponse, known: SnapshotManifests | None = None
     ) -> "TableState":
-        """Give the state that a commit led to; `written`: what is in the manifests it wrote."""
+        """Return the state that a commit led to; `known`: the manifests that it wrote."""
         table = Table(
             self.table.name(),
             response.metadata,
@@ -86,31 +129,18 @@ class TableState:
             self.table.catalog,
             self.table.config,
         )
-        entries = _kept({**self.entries, **written}, manifests, table)
-        return TableState(table, manifests, self.loaded_at, entries)
-
-
-def _kept(
-    entries: Mapping[str, Sequence[ManifestEntry]], manifests: Sequence[ManifestFile], table: Table
-) -> dict[str, Sequence[ManifestEntry]]:
-    """Keep the entries of manifests that are still there, as far as memory allows."""
-    room = KEPT_VALUES // max(len(table.metadata.schema().fields), 1)
-    kept = {}
-    for manifest in manifests:
-        known = entries.get(manifest.manifest_path, ())
-        if 0 < len(known) <= room:
-            kept[manifest.manifest_path] = known
-            room -= len(known)
-    return kept
+        columns = len(response.metadata.schema().fields)
+        known = known.bounded(columns) if known is not None else self.known
+        return TableState(table, known, self.loaded_at)
 
 
 def load_state(catalog: Catalog, name: TableName) -> TableState:
-    """Read a table from the catalog. Raises `TableMissingError`."""
+    """Read a table from the catalog. Blocks. Raises `TableMissingError`."""
     try:
         table = catalog.load_table((name.database, name.table))
     except (NoSuchTableError, NoSuchNamespaceError) as error:
         raise TableMissingError(str(name)) from error
-    return state_of(table)
+    return TableState(table)
 
 
 def current_uuid(catalog: Catalog, name: TableName) -> uuid.UUID | None:
@@ -127,10 +157,3 @@ def reload(catalog: Catalog, name: TableName, table_uuid: uuid.UUID) -> TableSta
     if state.uuid != table_uuid:
         raise TableReplacedError(str(name))
     return state
-
-
-def state_of(table: Table) -> TableState:
-    """Read the manifests of a table's current snapshot."""
-    snapshot = table.metadata.current_snapshot()
-    manifests = snapshot.manifests(table.io) if snapshot is not None else ()
-    return TableState(table, tuple(manifests))

@@ -16,7 +16,6 @@ from pyiceberg.table.update import (
     AddSchemaUpdate,
     AssertCurrentSchemaId,
     AssertLastAssignedFieldId,
-    AssertTableUUID,
     SetCurrentSchemaUpdate,
     SetPropertiesUpdate,
     TableUpdate,
@@ -27,7 +26,12 @@ from lakegate.batches import TableName
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.backoff import backoff_seconds
 from lakegate.lake.catalog import ensure_namespace
-from lakegate.lake.failures import ColumnConflictError, TableMissingError
+from lakegate.lake.catalog_commit import change_table
+from lakegate.lake.failures import (
+    ColumnConflictError,
+    CommitOutcomeUnknownError,
+    TableMissingError,
+)
 from lakegate.lake.maintenance.policy import MANAGED
 from lakegate.lake.partitions import check_names, partition_spec, partition_terms
 from lakegate.lake.properties import FORMAT_VERSION, check_properties, check_together
@@ -41,7 +45,7 @@ from lakegate.lake.schema import (
     new_columns,
     widened,
 )
-from lakegate.lake.table_state import TableState, load_state, reload, state_of
+from lakegate.lake.table_state import TableState, load_state, reload
 
 _audit = logging.getLogger("lakegate.audit")
 
@@ -125,7 +129,7 @@ def create_table(
     except TableAlreadyExistsError:
         return load_state(catalog, name)
     _audit.info("made table %s", name)
-    return state_of(table)
+    return TableState(table)
 
 
 def widen(catalog: Catalog, state: TableState, name: TableName, rows: pa.Schema) -> TableState:
@@ -195,12 +199,7 @@ def _set_properties(state: TableState, properties: Mapping[str, str]) -> TableSt
     if not changed:
         return state
     check_together({**current, **changed}, reserved=(LOGICAL_TYPE_PROPERTY,))
-    response = state.table.catalog.commit_table(
-        state.table,
-        (AssertTableUUID(uuid=state.uuid),),
-        (SetPropertiesUpdate(updates=changed),),
-    )
-    return state.after(response, state.manifests)
+    return change_table(state, (), (SetPropertiesUpdate(updates=changed),))
 
 
 def describe(state: TableState, name: TableName) -> TableDescription:
@@ -236,7 +235,7 @@ def _evolve(
             return state
         try:
             return _commit_schema(state, missing, narrow)
-        except CommitFailedException:
+        except (CommitFailedException, CommitOutcomeUnknownError):
             clock.sleep(backoff_seconds(attempt))
             state = reload(catalog, name, state.uuid)
     raise CommitFailedException(f"The schema of {name} keeps changing.")
@@ -257,16 +256,14 @@ def _commit_schema(state: TableState, missing: pa.Schema, longer: Sequence[str])
     ]
     if logical := logical_properties(added, missing):
         updates.append(SetPropertiesUpdate(updates=logical))
-    response = state.table.catalog.commit_table(
-        state.table,
+    return change_table(
+        state,
         (
-            AssertTableUUID(uuid=state.uuid),
             AssertCurrentSchemaId(current_schema_id=metadata.current_schema_id),
             AssertLastAssignedFieldId(last_assigned_field_id=metadata.last_column_id),
         ),
         tuple(updates),
     )
-    return state.after(response, state.manifests)
 
 
 def _new_location(catalog: Catalog, name: TableName) -> str | None:

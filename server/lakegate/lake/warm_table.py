@@ -69,6 +69,11 @@ class WarmTable:
         return self._state
 
     @property
+    def warm_state(self) -> TableState | None:
+        """The state, where one is warm."""
+        return self._state if self._warm else None
+
+    @property
     def _warm(self) -> bool:
         state = self._state
         return state is not None and clock.monotonic() - state.loaded_at < WARM_SECONDS

@@ -9,7 +9,12 @@ from sqlalchemy.exc import OperationalError
 from tests.unit.lake.lines import ORDERS
 
 from lakegate.errors import ErrorCode
-from lakegate.lake.failures import LedgerUnavailableError, as_lakegate_error, outcome_unknown
+from lakegate.lake.failures import (
+    CommitOutcomeUnknownError,
+    LedgerUnavailableError,
+    as_lakegate_error,
+    described,
+)
 
 HOST = "HTTPConnectionPool(host='10.1.2.3', port=19777): Max retries exceeded"
 PATH = "/var/lake/default/orders/data/label=hush%2Fhush/00000.parquet"
@@ -52,11 +57,7 @@ def test_a_fault_of_ours_is_told_without_its_words() -> None:
     assert "hush" not in told.message
 
 
-def test_an_outcome_that_is_unknown_is_told_without_the_words_of_the_catalog(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    told = outcome_unknown(CommitStateUnknownException("oops at node-7"))
-    assert told.code is ErrorCode.UNAVAILABLE
-    assert "did not say" in told.message
-    assert "node-7" not in told.message
-    assert "node-7" in caplog.text
+def test_the_log_has_the_cause_of_a_change_of_unknown_outcome() -> None:
+    error = CommitOutcomeUnknownError()
+    error.__cause__ = CommitStateUnknownException("oops at node-7")
+    assert described(error) == "CommitStateUnknownException: oops at node-7"

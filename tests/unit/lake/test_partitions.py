@@ -82,16 +82,16 @@ async def test_rows_without_the_partition_column_are_in_the_null_partition(
     assert file_rows(catalog)["partition"].to_pylist() == [{"n_bucket": None}]
 
 
-async def test_files_written_before_the_partitioning_changed_are_committed_as_they_were(
+async def test_rows_prepared_before_the_partitioning_changed_are_written_for_the_new_one(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     await lake.append(batch(decoder, {"label": "a"}))
     with load(catalog).update_spec() as update:
         update.add_identity("label")
-    await lake.append(batch(decoder, {"label": "b"}))  # written unpartitioned
+    await lake.append(batch(decoder, {"label": "b"}))  # prepared unpartitioned
     await lake.append(batch(decoder, {"label": "c"}))
     assert labels(catalog) == duckdb_rows(catalog) == ["a", "b", "c"]
-    assert sorted(file_rows(catalog)["spec_id"].to_pylist()) == [0, 0, 1]
+    assert sorted(file_rows(catalog)["spec_id"].to_pylist()) == [0, 1, 1]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from lakegate.batches import TableName
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.lake import Lake
 from lakegate.lake.schema import arrow_schema, iceberg_schema, round_trip
-from lakegate.lake.table_state import state_of
+from lakegate.lake.table_state import TableState
 from lakegate.lake.tables import TableShape
 
 DYNAMIC = pa.field("props", pa.string(), metadata={b"lakegate:type": b"dynamic"})
@@ -83,7 +83,7 @@ async def test_logical_types_are_kept_over_a_rename_by_another_engine(
     await lake.ensure_table(ORDERS, pa.schema([*COLUMNS, DYNAMIC, VECTOR]))
     with load(catalog).update_schema() as update:
         update.rename_column("props", "extra")
-    schema = state_of(load(catalog)).arrow_schema
+    schema = TableState(load(catalog)).arrow_schema
     assert schema.field("extra").metadata == {b"lakegate:type": b"dynamic"}
     assert schema.field("v").metadata == {b"lakegate:type": b"vector(3)"}
     assert not schema.field("label").metadata

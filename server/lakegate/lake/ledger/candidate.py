@@ -16,6 +16,7 @@ class Candidate:
     acknowledgement, or None where it is refused or given up.
     `after`: the batch before it in its stream, where that is on its way too.
     `displaces`: the ledger's record of a claimant that may be gone.
+    `in_doubt`: it has ended, and may or may not have been applied.
     `aside`: while it waits for another server, the end of that; it has waited `waits` times.
     """
 
@@ -27,6 +28,7 @@ class Candidate:
     displaces: Record | None = None
     aside: asyncio.Future[None] | None = None
     waits: int = 0
+    in_doubt: bool = False
 
     @property
     def failed(self) -> bool:

@@ -1,7 +1,8 @@
 """What the ledger knows a batch by, and what it knows of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
@@ -27,18 +28,23 @@ class TableIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A batch's name in the ledger, one of its kind in a table."""
+    """A batch's name in the ledger, one of its kind in a table.
+
+    `body_digest`: SHA-256 of the body of a batch with a key; empty where it is not known.
+    """
 
     name: str
     position: StreamPosition | None = None
+    body_digest: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A commit that has, or would have, `rows` rows of a batch."""
+    """A commit that has, or would have, `rows` rows of a batch; `body_digest` as in `Entry`."""
 
     commit_id: str
     rows: int
+    body_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +89,15 @@ class Record:
 
 
 def entry_of(batch: Batch) -> Entry | None:
-    """Name a batch by its key or by its place in a stream; one without either has no entry."""
+    """Name a batch by its key or by its place in a stream; one without either has no entry.
+
+    Blocks for as long as it takes to digest the body of a batch with a key.
+    """
     if batch.position is not None:
         return stream_entry(batch.position)
     if batch.idempotency_key is not None:
-        return Entry(f"key/{batch.idempotency_key}")
+        digest = sha256(batch.body.data).hexdigest()
+        return Entry(f"key/{batch.idempotency_key}", body_digest=digest)
     return None
 
 

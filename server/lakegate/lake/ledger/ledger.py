@@ -9,7 +9,7 @@ import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -166,7 +166,10 @@ class Ledger:
                     update(ENTRIES)
                     .where(_of(table), _E.name == record.entry.name, _PENDING)
                     .values(
-                        commit_id=attempt.commit_id, row_count=attempt.rows, **_applied(committed)
+                        commit_id=attempt.commit_id,
+                        row_count=attempt.rows,
+                        body_digest=attempt.body_digest,
+                        **_applied(committed),
                     )
                 )
 
@@ -179,7 +182,7 @@ class Ledger:
         return {
             commit_id
             for row in rows
-            for commit_id in (row.commit_id, *(earlier for earlier, _ in json.loads(row.displaced)))
+            for commit_id in (row.commit_id, *(each[0] for each in json.loads(row.displaced)))
         }
 
     def sweep(self, key_ttl_ms: int, stream_ttl_ms: int, limit: int) -> int:
@@ -256,6 +259,7 @@ class Ledger:
             "snapshot_id": literal(""),
             "extent_count": literal(0),
             "bytes_written": literal(0),
+            "body_digest": value[4].as_string(),
         }
         # SQLite takes ON CONFLICT for a join where no WHERE is before it.
         chosen = select(*columns.values()).where(true())
@@ -283,7 +287,8 @@ class Ledger:
             .values(
                 commit_id=commit_id,
                 row_count=claim.rows,
-                displaced=json.dumps([[a.commit_id, a.rows] for a in record.attempts]),
+                body_digest=claim.entry.body_digest,
+                displaced=json.dumps([astuple(attempt) for attempt in record.attempts]),
                 claimed_ms=now_ms(),
                 lease_until_ms=now_ms() + self._lease_ms,
             )
@@ -295,7 +300,7 @@ class Ledger:
 def _row(claim: Claim) -> list[Any]:
     position = claim.entry.position
     place = [position.stream_id, position.offset] if position else [None, None]
-    return [claim.entry.name, *place, claim.rows]
+    return [claim.entry.name, *place, claim.rows, claim.entry.body_digest]
 
 
 def _check_streams(
@@ -343,6 +348,7 @@ def _select_records() -> Any:  # noqa: ANN401 - a Select of many columns
         _E.snapshot_id,
         _E.extent_count,
         _E.bytes_written,
+        _E.body_digest,
     )
 
 
@@ -355,7 +361,7 @@ def _record(row: Row[Any]) -> Record:
     earlier = (Attempt(*attempt) for attempt in json.loads(row.displaced))
     return Record(
         entry=Entry(row.name, position),
-        attempts=(*earlier, Attempt(row.commit_id, row.row_count)),
+        attempts=(*earlier, Attempt(row.commit_id, row.row_count, row.body_digest)),
         committed=Committed(row.snapshot_id, row.extent_count, row.bytes_written)
         if row.applied
         else None,

@@ -20,7 +20,6 @@ from lakegate.lake.ledger.entries import (
     TableIdentity,
     commits_of,
     committed_by,
-    entry_of,
     stream_entry,
 )
 from lakegate.lake.ledger.ledger import Ledger
@@ -53,17 +52,12 @@ class ExactlyOnce:
         # The tasks of batches that wait for another server.
         self.waiting: set[asyncio.Task[None]] = set()
 
-    def first_of(self, batch: Batch) -> asyncio.Future[Acknowledgement | None] | None:
-        """Give the fate of the same batch that is on its way in this process already."""
-        entry = entry_of(batch)
-        first = self._under_way.get(entry.name) if entry else None
-        return first.fate if first else None
+    def first_of(self, entry: Entry) -> Candidate | None:
+        """Return the same batch where it is on its way in this process already."""
+        return self._under_way.get(entry.name)
 
-    def enter(self, batch: Batch) -> Candidate | None:
-        """Take note of a batch that begins its way; None for one that may be applied twice."""
-        entry = entry_of(batch)
-        if entry is None:
-            return None
+    def enter(self, entry: Entry) -> Candidate:
+        """Take note of a batch that begins its way."""
         candidate = Candidate(entry, after=self._before(entry))
         self._under_way[entry.name] = candidate
         candidate.fate.add_done_callback(lambda _: self._under_way.pop(entry.name))
@@ -124,13 +118,23 @@ class ExactlyOnce:
     async def _look_up(self, entries: Sequence[Entry]) -> _Known:
         known = await self._ask(entries)
         replays = any(record.replay for record in known.records.values())
-        if replays and await self._table.was_replaced():  # their rows went with the former table
+        # Before a batch is replayed or refused: the rows of a former table went with it.
+        if (replays or self._leaves_gap(entries, known)) and await self._table.was_replaced():
             known = await self._ask(entries)
         pending = [record for record in known.records.values() if record.committed is None]
         if known.table is None or not pending:
             return known
         found = await self._find(known.table, pending)
         return replace(known, records={**known.records, **found})
+
+    def _leaves_gap(self, entries: Sequence[Entry], known: _Known) -> bool:
+        """Whether a batch is ahead of its stream, and none before it is on its way."""
+        return any(
+            entry.position is not None
+            and entry.position.offset > known.expected[entry.position.stream_id]
+            and self._before(entry) is None
+            for entry in entries
+        )
 
     async def _ask(self, entries: Sequence[Entry]) -> _Known:
         return await self._table.workers.run(self._read, await self._identity(), entries)
@@ -200,7 +204,7 @@ class ExactlyOnce:
         """Say whether the member may be prepared; else it is answered, or waits."""
         record = known.records.get(candidate.entry.name)
         if record is not None and record.replay is not None:
-            member.acknowledge(record.replay)
+            self._replay(member, record.replay, record.attempts[-1].body_digest)
             return False
         if record is not None and record.lease_left_ms > 0:
             self._set_aside(member, candidate, _a_while(candidate, record.lease_left_ms))
@@ -209,6 +213,15 @@ class ExactlyOnce:
         return candidate.entry.position is None or self._in_order(
             member, candidate, candidate.entry.position, known
         )
+
+    def _replay(self, member: Member, replay: Acknowledgement, body_digest: str) -> None:
+        entry = member.candidate.entry if member.candidate else None
+        try:
+            check_same_body(member.batch, entry, body_digest)
+        except LakegateError as error:
+            member.refuse(error)
+        else:
+            member.acknowledge(replay)
 
     def _in_order(
         self, member: Member, candidate: Candidate, position: StreamPosition, known: _Known
@@ -272,10 +285,36 @@ def _offset(candidate: Candidate) -> int:
     return candidate.entry.position.offset if candidate.entry.position else -1
 
 
-async def replayed(
-    fate: asyncio.Future[Acknowledgement | None],
-) -> Acknowledgement | None:
-    """Wait for the fate of a batch and give it as its retry gets it; None where it failed."""
-    await asyncio.wait({fate})
-    acknowledgement = fate.result()
-    return replace(acknowledgement, replayed=True) if acknowledgement else None
+async def replayed(first: Candidate, batch: Batch, entry: Entry) -> Acknowledgement | None:
+    """Wait for the first try of a batch and return what its retry gets; None where it failed.
+
+    Raises as `check_same_body`.
+    """
+    await asyncio.wait({first.fate})
+    acknowledgement = first.fate.result()
+    if acknowledgement is None:
+        return None
+    check_same_body(batch, entry, first.entry.body_digest)
+    return replace(acknowledgement, replayed=True)
+
+
+def check_same_body(batch: Batch, entry: Entry | None, applied_digest: str) -> None:
+    """Compare the body of a retry with the body that was applied under its key.
+
+    Raises `LakegateError` (idempotency_key_reused) where they differ and the key binds the body;
+    otherwise the body of the retry is ignored, and a warning is logged.
+    """
+    if entry is None or not (entry.body_digest and applied_digest):
+        return
+    if entry.body_digest == applied_digest:
+        return
+    if batch.key_binds_body:
+        raise LakegateError(
+            ErrorCode.IDEMPOTENCY_KEY_REUSED,
+            "The idempotency key was used before with another body.",
+        )
+    log.warning(
+        "%s: idempotency key %s was sent again with another body, which is ignored",
+        batch.table,
+        batch.idempotency_key,
+    )

@@ -21,7 +21,8 @@ from lakegate.lake.ledger.engine import alone
 _METADATA = MetaData()
 
 # A batch that is pending or applied. While it is pending `commit_id` and `displaced` name
-# the commits that may have applied it: JSON, `[[commit id, rows], …]`, the oldest first.
+# the commits that may have applied it: JSON, `[[commit id, rows, body digest], …]`, the oldest
+# first; those of older servers have no digest.
 ENTRIES = Table(
     "lakegate_ledger",
     _METADATA,
@@ -39,6 +40,7 @@ ENTRIES = Table(
     Column("snapshot_id", Text, nullable=False),
     Column("extent_count", BigInteger, nullable=False),
     Column("bytes_written", BigInteger, nullable=False),
+    Column("body_digest", Text, nullable=False),
 )
 
 VERSION = Table("lakegate_ledger_version", _METADATA, Column("version", Integer, nullable=False))
@@ -81,6 +83,8 @@ MIGRATIONS: Sequence[Sequence[str]] = (
     ),
     # A name may mean another table later. What was noted by name is forgotten.
     ("ALTER TABLE lakegate_ledger RENAME COLUMN table_name TO table_uuid",),
+    # A key that is used for another body can be told.
+    ("ALTER TABLE lakegate_ledger ADD COLUMN body_digest TEXT NOT NULL DEFAULT ''",),
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+from pyiceberg.table import CommitTableResponse
 from tests.unit.lake.ledger.named import keyed
 from tests.unit.lake.lines import ORDERS, LinesDecoder, batch, raw_batch
 from tests.unit.lake.reading import labels, load
@@ -19,6 +20,7 @@ from lakegate.lake import snapshot as snapshot_module
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.lake import Lake
+from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
 from lakegate.lake.ledger import sweep
 from lakegate.lake.ledger.entries import TableIdentity
 from lakegate.lake.ledger.ledger import Ledger
@@ -328,21 +330,21 @@ async def test_a_commit_whose_outcome_is_unknown_is_not_made_twice_by_its_retry(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await lake.append(batch(decoder, {"label": "first"}))
-    commit = snapshot_module.commit_snapshot
+    commit = LeanSqlCatalog.commit_table
 
-    def come_through_and_fail(*args: Any) -> TableState:
+    def come_through_and_fail(*args: Any) -> CommitTableResponse:
         commit(*args)
-        monkeypatch.setattr(snapshot_module, "commit_snapshot", fail)
+        monkeypatch.setattr(LeanSqlCatalog, "commit_table", fail)
         raise CommitStateUnknownException("the connection broke")
 
-    def fail(*_args: Any) -> TableState:
+    def fail(*_args: Any) -> CommitTableResponse:
         raise CommitStateUnknownException("the connection is broken")
 
-    monkeypatch.setattr(snapshot_module, "commit_snapshot", come_through_and_fail)
+    monkeypatch.setattr(LeanSqlCatalog, "commit_table", come_through_and_fail)
     monkeypatch.setattr(lake._committer(ORDERS), "_policy", _one_attempt(lake))
     refused = await refusal(lake.append(keyed(decoder, "k", {"label": "a"})))
     monkeypatch.undo()
-    assert refused.code is ErrorCode.UNAVAILABLE
+    assert refused.code is ErrorCode.OUTCOME_UNKNOWN
     again = await lake.append(keyed(decoder, "k", {"label": "a"}))
     assert (again.rows_ingested, again.replayed) == (1, True)
     assert labels(catalog) == ["a", "first"]
@@ -430,7 +432,7 @@ def _pause_before_commit(lake: Lake, claimed: asyncio.Event, hold: asyncio.Event
     patch = pytest.MonkeyPatch()
 
     async def slow(function: Callable[..., Any], *args: Any) -> Any:
-        if getattr(function, "__name__", "") == "attempt":
+        if getattr(function, "__name__", "") == "_commit_on":
             patch.undo()
             claimed.set()
             await hold.wait()

@@ -1,0 +1,28 @@
+"""Which snapshots the next commit to a table removes from its metadata."""
+
+from collections import deque
+
+from pyiceberg.table.metadata import TableMetadata
+
+from lakegate import clock
+from lakegate.lake.ledger.looked_for import LookedFor
+from lakegate.lake.retention import Retention
+
+
+class RemovableSnapshots:
+    """The snapshots of one table that are past retention and that no retry looks for."""
+
+    def __init__(self, retention: Retention, looked_for: LookedFor) -> None:
+        """Go by `retention`, and by what `looked_for` knows of the ledger."""
+        self._retention = retention
+        self._looked_for = looked_for
+        self._own: deque[int] = deque(maxlen=2 * retention.count)
+
+    def add_own(self, snapshot_id: int) -> None:
+        """Note a snapshot that this process has made."""
+        self._own.append(snapshot_id)
+
+    def of(self, metadata: TableMetadata) -> list[int]:
+        """Return the snapshots to remove. Blocks."""
+        expired = self._retention.expired(metadata, self._own, clock.now_ms())
+        return self._looked_for.removable(metadata, expired)
