@@ -11,6 +11,7 @@ from pyiceberg.exceptions import (
     TableAlreadyExistsError,
     ValidationException,
 )
+from pyiceberg.io.pyarrow import _dataframe_to_data_files
 from pyiceberg.table import Table
 from pyiceberg.transforms import BucketTransform
 from pyiceberg.types import StringType
@@ -24,9 +25,7 @@ from tests.unit.lake.lines import COLUMNS as LINES
 from lakegate import clock
 from lakegate.batches import TableName
 from lakegate.lake.catalog import ensure_namespace
-from lakegate.lake.data_files import write_data_files
 from lakegate.lake.schema import iceberg_schema
-from lakegate.lake.table_state import state_of
 
 # Retries have come by then.
 SNAPSHOTS_LOOKED_FOR_MS = 1_200_000
@@ -53,6 +52,7 @@ class Engines:
             CommitFailedException,
             NoSuchTableError,
             TableAlreadyExistsError,
+            UserWarning,  # that there is nothing to delete
             ValidationException,
             ValueError,
         ) as error:
@@ -108,7 +108,7 @@ class Engines:
         """Write a file, and commit it much later. Who keeps the table waits for that."""
         table = self._table(name)
         sent = self._rows()
-        [file] = write_data_files(state_of(table), _arrow(sent))
+        [file] = _dataframe_to_data_files(table.metadata, _arrow(sent), table.io)
         managed = table.metadata.properties.get("lakegate.managed") == "true"
         clock.sleep(GRACE_SECONDS * (0.4 if managed else 4))
         with (

@@ -67,15 +67,17 @@ class Server:
     async def close(self) -> None:
         """Stop the process as SIGTERM does: what takes too long is given up."""
         self._world.say(f"{self.name} is stopped")
-        give_up = getattr(self.lake, "give_up", None)
-        closing = self._task(self.lake.close())
-        patience = self._world.chance.choice([0.0, 0.01, 0.5, 1000.0]) if give_up else None
-        done, _ = await asyncio.wait({closing, self._died}, timeout=patience)
-        if not done and give_up is not None:
+        patience = self._world.chance.choice([0.0, 0.005, 0.05, 0.5, 1000.0])
+        ended: set[asyncio.Future[Any]] = {self._task(self.lake.close()), self._died}
+        done, _ = await asyncio.wait(ended, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
             self._world.say(f"{self.name} gives up")
-            self._context.copy().run(give_up)
-            await asyncio.wait({closing, self._died}, timeout=self._world.chance.uniform(0, 1))
+            await self._task(self._give_up())
+            await asyncio.sleep(self._world.chance.choice([0.0, 0.01, 1.0]))
         self._die()
+
+    async def _give_up(self) -> None:
+        self.lake.give_up()
 
     async def end(self) -> None:
         """Stop the process and wait for it, however long that takes."""

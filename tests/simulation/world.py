@@ -6,11 +6,13 @@ import random
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from unittest import mock
 
+from pyiceberg import manifest
 from pyiceberg.io import FileIO
 from pyiceberg.utils.concurrent import ExecutorFactory
 from sqlalchemy.exc import OperationalError
@@ -24,6 +26,7 @@ from tests.simulation.loop import (
 
 from lakegate import clock
 from lakegate.lake.ledger.engine import transaction
+from lakegate.lake.table_state import TableState
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,15 @@ class _Datetime:
         return mock.Mock(timestamp=lambda: clock.now_ms() / 1000)
 
 
+def _locks_held_during_io() -> list[Any]:
+    """Find cached properties of states: before Python 3.12 each has a lock for all objects.
+
+    A thread that pauses with it would stop the others, and with them the world.
+    """
+    cached = (each for each in vars(TableState).values() if isinstance(each, cached_property))
+    return [each for each in cached if hasattr(each, "lock")]
+
+
 @contextmanager
 def the_only(world: World) -> Iterator[None]:
     """Make the world the only source of time, chance and threads in this process."""
@@ -164,6 +176,9 @@ def the_only(world: World) -> Iterator[None]:
         for name, replacement in replaced.items():
             stack.enter_context(mock.patch(name, replacement))
         stack.enter_context(mock.patch.object(ExecutorFactory, "get_or_create", _Inline))
+        stack.enter_context(mock.patch.object(manifest._manifest_cache, "_cache", None))
+        for held in _locks_held_during_io():
+            stack.enter_context(mock.patch.object(held, "lock", nullcontext()))
         try:
             yield
         finally:
