@@ -185,7 +185,7 @@ async def test_a_busy_table_lets_batches_gather_for_the_interval(
     lake = Lake(open_catalog(settings.catalog, settings.home), slow)
     answers = [asyncio.ensure_future(lake.append(batch(decoder, {}))) for _ in range(2)]
     for number in range(20):
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         answers.append(asyncio.ensure_future(lake.append(batch(decoder, {"label": str(number)}))))
     snapshots = {(await answer).snapshot_id for answer in answers}
     await lake.close()
