@@ -203,6 +203,15 @@ async def test_tables_that_are_idle_are_forgotten(
     assert labels(catalog, TableName("default", "t0")) == ["a", "b"]
 
 
+async def test_more_busy_tables_than_are_kept_warm_are_all_served(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lake_module, "IDLE_TABLES", 2)
+    names = [TableName("default", f"t{number}") for number in range(6)]
+    await asyncio.gather(*(lake.append(batch(decoder, {"label": "a"}, table=n)) for n in names))
+    assert [labels(catalog, name) for name in names] == [["a"]] * 6
+
+
 async def test_a_large_group_is_decoded_while_another_commits(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
