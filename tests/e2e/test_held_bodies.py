@@ -13,7 +13,6 @@ from lakegate.access.tokens import new_secret
 
 QUERIES = b"/ingest/push/queries"
 TABLE = b"/v1/admin/databases/default/tables/t"
-READ_SECONDS = 1
 MIB = 1024 * 1024
 MAX_BYTES = 4 * MIB
 RIGHT = new_secret()
@@ -22,15 +21,24 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 GZIP = b"Content-Encoding: gzip\r\nContent-Length: 1000\r\n"
 
 
+SETTINGS = {
+    "LAKEGATE_REQUIRE_TOKEN": "true",
+    "LAKEGATE_TOKENS": f"{RIGHT} default ingest,provision\n{READER} default read",
+    "LAKEGATE_MAX_BODY_BYTES": str(MAX_BYTES),
+}
+
+
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGate]:
-    settings = {
-        "LAKEGATE_REQUIRE_TOKEN": "true",
-        "LAKEGATE_TOKENS": f"{RIGHT} default ingest,provision\n{READER} default read",
-        "LAKEGATE_MAX_BODY_BYTES": str(MAX_BYTES),
-        "LAKEGATE_READ_TIMEOUT_SECONDS": str(READ_SECONDS),
-    }
-    with running_gate(tmp_path_factory.mktemp("held") / "home", settings) as running:
+    with running_gate(tmp_path_factory.mktemp("held") / "home", SETTINGS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def impatient_gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGate]:
+    """A gate that waits a second for a body: for tests in which none comes."""
+    settings = {**SETTINGS, "LAKEGATE_READ_TIMEOUT_SECONDS": "1"}
+    with running_gate(tmp_path_factory.mktemp("impatient") / "home", settings) as running:
         yield running
 
 
@@ -99,9 +107,11 @@ async def test_without_a_token_the_refusal_says_what_to_send(gate: RunningGate) 
 
 @pytest.mark.parametrize("path", [QUERIES, TABLE])
 async def test_a_body_without_a_length_that_stops_coming_is_given_up(
-    gate: RunningGate, path: bytes
+    impatient_gate: RunningGate, path: bytes
 ) -> None:
-    refusal = await answer_before_the_end(gate, b"POST", path, CHUNKED, RIGHT, b'{"query":"')
+    refusal = await answer_before_the_end(
+        impatient_gate, b"POST", path, CHUNKED, RIGHT, b'{"query":"'
+    )
     assert refusal == (408, "request_timeout")
 
 
@@ -140,8 +150,8 @@ async def test_the_body_of_a_question_is_dropped(
     assert memory_of_envoy(gate) - before < 50 * MIB
 
 
-async def test_a_question_that_does_not_end_is_given_up(gate: RunningGate) -> None:
-    refusal = await answer_before_the_end(gate, b"GET", b"/health", CHUNKED, "", b"{")
+async def test_a_question_that_does_not_end_is_given_up(impatient_gate: RunningGate) -> None:
+    refusal = await answer_before_the_end(impatient_gate, b"GET", b"/health", CHUNKED, "", b"{")
     assert refusal == (408, "request_timeout")
 
 

@@ -7,8 +7,9 @@ import sys
 import time
 import uuid
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -31,7 +32,6 @@ else:
 
 MIB = 1024 * 1024
 QUERIES = "/ingest/push/queries"
-READ_SECONDS = 1
 HOSTILE_NAMES = [
     "a.b",
     "a/b",
@@ -61,8 +61,21 @@ HOSTILE_NAMES = [
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGate]:
-    home = tmp_path_factory.mktemp("hostile") / "home"
-    settings = {"LAKEGATE_READ_TIMEOUT_SECONDS": str(READ_SECONDS)}
+    with quiet_gate(tmp_path_factory.mktemp("hostile") / "home") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def impatient_gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGate]:
+    """A gate that waits a second for a body: for tests in which none comes."""
+    settings = {"LAKEGATE_READ_TIMEOUT_SECONDS": "1"}
+    with quiet_gate(tmp_path_factory.mktemp("impatient") / "home", settings) as running:
+        yield running
+
+
+@contextmanager
+def quiet_gate(home: Path, settings: Mapping[str, str] | None = None) -> Iterator[RunningGate]:
+    """Run a gate that must log no fault of its own."""
     with running_gate(home, settings) as running:
         running.ingest("before", "{}")
         yield running
@@ -151,7 +164,10 @@ def test_a_bomb_is_refused_within_the_memory_that_a_body_may_have(
 
 
 @pytest.mark.parametrize("path", ["/v1/ingest", QUERIES])
-async def test_a_body_that_stops_halfway_is_given_up(gate: RunningGate, path: str) -> None:
+async def test_a_body_that_stops_halfway_is_given_up(
+    impatient_gate: RunningGate, path: str
+) -> None:
+    gate = impatient_gate
     headers = b"X-Table: slow\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n"
     headers += f"X-Ryft-Token: {gate.token}\r\n".encode()
     status, body = await raw(gate, post(headers, path.encode()), b'{"query":"')
@@ -160,7 +176,10 @@ async def test_a_body_that_stops_halfway_is_given_up(gate: RunningGate, path: st
 
 
 @pytest.mark.parametrize("path", [b"/v1/ingest", QUERIES.encode()])
-async def test_a_body_that_trickles_is_given_up_too(gate: RunningGate, path: bytes) -> None:
+async def test_a_body_that_trickles_is_given_up_too(
+    impatient_gate: RunningGate, path: bytes
+) -> None:
+    gate = impatient_gate
     host, _, port = gate.http_addr.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     token = f"X-Ryft-Token: {gate.token}\r\nContent-Type: application/json\r\n".encode()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NamespaceAlreadyExistsError
 from pyiceberg.io import PY_IO_IMPL
@@ -18,7 +19,8 @@ from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.durable_file_io import DurableFileIO
 from lakegate.lake.failures import CATALOG_FAILURES, described
 from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
-from lakegate.lake.pyiceberg_private import pin_storage
+from lakegate.lake.postgres import CONNECT_ARGUMENTS
+from lakegate.lake.pyiceberg_private import bound_requests, pin_storage
 from lakegate.lake.sqlite import BUSY_SECONDS, prepare_connection
 
 OPEN_ATTEMPTS = 10
@@ -51,11 +53,29 @@ def open_catalog(name: str, home: Path, *, fsync: bool = True) -> Catalog:
 def _open(name: str, home: Path, *, fsync: bool) -> Catalog:
     if properties := Config().get_catalog_config(name):
         catalog = _opened_together(lambda: load_catalog(name, **_flat(properties)))
+        if isinstance(catalog, RestCatalog):
+            bound_requests(catalog)
         if type(catalog) is not SqlCatalog:
             return catalog
         catalog.close()
-        return LeanSqlCatalog(name, **{"pool_pre_ping": "true", **catalog.properties})
+        return _open_sql(name, {"pool_pre_ping": "true", **catalog.properties})
     return _open_embedded(name, home.absolute(), fsync=fsync)
+
+
+def _open_sql(name: str, properties: dict[str, str]) -> LeanSqlCatalog:
+    catalog = LeanSqlCatalog(name, **properties)
+    if catalog.engine.dialect.name == "postgresql":
+        event.listen(catalog.engine, "do_connect", _bound_waits)
+        catalog.engine.dispose()  # so that every connection in use has met the listener
+    return catalog
+
+
+def _bound_waits(
+    _dialect: object, _record: object, _arguments: object, keywords: dict[str, Any]
+) -> None:
+    """Add what the catalog's URI does not set itself."""
+    for name, value in CONNECT_ARGUMENTS.items():
+        keywords.setdefault(name, value)
 
 
 def ensure_namespace(catalog: Catalog, database: str) -> None:

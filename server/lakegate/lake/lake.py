@@ -168,15 +168,15 @@ class Lake:
     def _committer(self, name: TableName) -> TableCommitter:
         committer = self._committers.get(name)
         if committer is None:
+            self._drop_idle()
             table = WarmTable(self._catalog, name, self._workers, self._table_limit)
             committer = self._committers[name] = TableCommitter(table, self._policy, self._ledger)
-            self._drop_idle()
         self._committers.move_to_end(name)
         return committer
 
     def _drop_idle(self) -> None:
-        """Forget the table that was idle for the longest time."""
-        if len(self._committers) <= IDLE_TABLES:
+        """Forget the table that was idle for the longest time, if there are many."""
+        if len(self._committers) < IDLE_TABLES:
             return
         longest = next((n for n, committer in self._committers.items() if committer.idle), None)
         if longest is not None:

@@ -13,6 +13,7 @@ PyIceberg changes what is used here.
 """
 
 from datetime import UTC, datetime
+from functools import partial
 
 from pyiceberg.catalog import Catalog, MetastoreCatalog
 from pyiceberg.catalog.rest import RestCatalog, TableResponse
@@ -27,6 +28,9 @@ from pyiceberg.table.update import (
     _update_table_metadata_log,
 )
 from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
+
+# To connect, and to wait for the next bytes of an answer.
+REQUEST_SECONDS = (5.0, 60.0)
 
 
 def updated_metadata(table: Table, updates: tuple[TableUpdate, ...]) -> TableMetadata:
@@ -65,6 +69,12 @@ def pin_storage(catalog: Catalog) -> None:
         _pin_rest(catalog)
     else:
         _pin(catalog)
+
+
+def bound_requests(catalog: RestCatalog) -> None:
+    """Wait for no answer of a REST catalog endlessly, which PyIceberg does."""
+    session = catalog._session  # noqa: SLF001 - as said above
+    session.request = partial(session.request, timeout=REQUEST_SECONDS)  # type: ignore[method-assign] # there is no other hook for all requests
 
 
 def _pin(catalog: Catalog) -> None:

@@ -1,23 +1,32 @@
 """The same commits on every kind of catalog: SQLite, PostgreSQL, REST over HTTP."""
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog
+from pyiceberg.table import CommitTableResponse
+from pyiceberg.types import StringType
 from tests.postgres import new_database, running_postgres
-from tests.unit.lake.lines import ORDERS, LinesDecoder, batch
+from tests.unit.lake.lines import COLUMNS, ORDERS, LinesDecoder, batch
 from tests.unit.lake.reading import duckdb_rows, file_rows, labels, load
 from tests.unit.lake.rest_catalog import rest_catalog
 
+from lakegate.batches import Body, DecodedGroup
+from lakegate.errors import LakegateError
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
 from lakegate.lake.maintenance.maintain import Maintenance
 from lakegate.lake.maintenance.policy import MaintenancePolicy
 from lakegate.lake.retention import Retention
+from lakegate.lake.table_state import TableState, load_state
+from lakegate.lake.tables import TableShape
 from lakegate.settings import Settings
 
 NUMBERS = itertools.count()
@@ -80,6 +89,99 @@ async def test_two_servers_at_once_lose_and_double_nothing(
     await asyncio.gather(send(lake, "a"), send(other, "b"))
     await other.close()
     assert labels(catalog) == [f"{p}{n:02d}" for p in "ab" for n in range(15)]
+
+
+async def test_a_new_column_from_a_server_that_is_behind_keeps_the_rows_of_the_others(
+    lake: Lake, settings: Settings, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+    other = Lake(open_catalog(settings.catalog, settings.home), settings)
+    for number in range(5):
+        await other.append(batch(LinesDecoder(), {"label": f"b{number}"}))
+    await other.close()
+    await lake.append(batch(decoder, {"label": "c", "new": "x"}))
+    expected = ["a", "b0", "b1", "b2", "b3", "b4", "c"]
+    assert labels(catalog) == duckdb_rows(catalog) == expected
+
+
+async def test_new_properties_from_a_server_that_is_behind_keep_the_rows_of_the_others(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+    load_before = load_state
+
+    def load_and_fall_behind(*arguments: Any) -> TableState:
+        state = load_before(*arguments)
+        load(catalog).append(pa.table({"label": ["b"]}))
+        return state
+
+    monkeypatch.setattr("lakegate.lake.tables.load_state", load_and_fall_behind)
+    with contextlib.suppress(LakegateError):  # a conflict, on catalogs that see the later commit
+        await lake.ensure_table(ORDERS, COLUMNS, TableShape(properties={"user.team": "sales"}))
+    await lake.append(batch(decoder, {"label": "c"}))
+    assert labels(catalog) == duckdb_rows(catalog) == ["a", "b", "c"]
+
+
+async def test_a_catalog_that_answers_with_a_later_commit_of_another_engine_loses_nothing(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+    commit = type(catalog).commit_table
+
+    def answer_with_what_is_there_now(self: Catalog, *arguments: Any) -> CommitTableResponse:
+        commit(self, *arguments)
+        monkeypatch.undo()
+        load(catalog).append(pa.table({"label": ["theirs"]}))
+        table = load(catalog)
+        return CommitTableResponse(
+            metadata=table.metadata, metadata_location=table.metadata_location
+        )
+
+    monkeypatch.setattr(type(catalog), "commit_table", answer_with_what_is_there_now)
+    await lake.append(batch(decoder, {"label": "b"}))
+    await lake.append(batch(decoder, {"label": "c"}))
+    assert labels(catalog) == duckdb_rows(catalog) == ["a", "b", "c", "theirs"]
+
+
+async def test_a_value_survives_when_another_engine_drops_its_column_meanwhile(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await lake.append(batch(decoder, {"label": "a", "extra": "x"}))
+    with load(catalog).update_schema() as update:
+        update.delete_column("extra")
+    await lake.append(batch(decoder, {"label": "b", "extra": "y"}))  # prepared with the column
+    with load(catalog).update_schema() as update:
+        update.delete_column("extra")
+    with load(catalog).update_schema() as update:
+        update.add_column("extra", StringType())
+    await lake.append(batch(decoder, {"label": "c", "extra": "z"}))
+    rows = duckdb_rows(catalog, "label, extra")
+    assert rows == [("a", None), ("b", None), ("c", "z")]
+
+
+@pytest.mark.parametrize("before", [[], ["label"]], ids=["added", "removed"])
+async def test_a_partitioning_that_changes_between_two_formats_of_a_group_is_that_of_all(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder, before: list[str]
+) -> None:
+    await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=before))
+    await lake.append(batch(decoder, {"label": "a"}))
+
+    class Meddling(LinesDecoder):
+        def decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
+            if not self.calls:
+                with load(catalog).update_spec() as update:
+                    _ = update.remove_field("label") if before else update.add_identity("label")
+            return super().decode(bodies, schema)
+
+    # The second brings a column, so the table is read again after its files were planned.
+    await asyncio.gather(
+        lake.append(batch(decoder, {"label": "b"})),
+        lake.append(batch(Meddling(), {"label": "c", "new": "x"})),
+    )
+    assert labels(catalog) == duckdb_rows(catalog) == ["a", "b", "c"]
+    for label in "bc":  # a query that is pruned by the partitions
+        rows = load(catalog).scan(row_filter=f"label == '{label}'").to_arrow()
+        assert rows["label"].to_pylist() == [label]
 
 
 async def test_snapshots_past_retention_leave_with_the_commit(

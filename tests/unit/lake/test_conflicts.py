@@ -1,7 +1,8 @@
 """Other writers commit to the same table at any time, and nothing is lost or doubled."""
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from tests.unit.lake.lines import COLUMNS, LinesDecoder, batch
 from tests.unit.lake.reading import duckdb_rows, labels, load
 
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.lake import backoff
+from lakegate.lake import backoff, warm_table
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
@@ -114,6 +115,92 @@ async def test_a_commit_whose_answer_was_lost_is_not_made_twice(
     done = await lake.append(batch(decoder, {"label": "b"}))
     assert labels(catalog) == ["a", "b"]
     assert labels(catalog, snapshot_id=done.snapshot_id) == ["a", "b"]
+
+
+async def test_a_commit_that_came_through_is_never_reported_as_failed(
+    lake: Lake,
+    catalog: Catalog,
+    decoder: LinesDecoder,
+    around_commit: Callable[[Callable[[Commit], Any]], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+
+    def storage_fails(*_: Any) -> None:
+        raise OSError("the disk is gone")
+
+    def commit_then_fail_for_good(commit: Commit) -> None:
+        commit()
+        monkeypatch.setattr(warm_table, "load_state", storage_fails)
+        raise CommitStateUnknownException("the connection broke")
+
+    around_commit(commit_then_fail_for_good)
+    with pytest.raises(LakegateError) as caught:
+        await lake.append(batch(decoder, {"label": "b"}))
+    assert caught.value.code is ErrorCode.OUTCOME_UNKNOWN
+    assert "same idempotency key" in caught.value.message
+    assert labels(catalog) == ["a", "b"]
+
+
+async def test_a_commit_in_doubt_whose_snapshot_another_engine_has_expired_is_not_repeated(
+    lake: Lake,
+    catalog: Catalog,
+    decoder: LinesDecoder,
+    around_commit: Callable[[Callable[[Commit], Any]], None],
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+
+    def commit_then_expire_then_fail(commit: Commit) -> None:
+        commit()
+        around_commit(lambda commit: commit())
+        table = load(catalog)
+        ours = table.metadata.current_snapshot_id
+        assert ours is not None
+        table.append(pa.table({"label": ["theirs"]}))
+        table.maintenance.expire_snapshots().by_id(ours).commit()
+        raise CommitStateUnknownException("the connection broke")
+
+    around_commit(commit_then_expire_then_fail)
+    with pytest.raises(LakegateError) as caught:
+        await lake.append(batch(decoder, {"label": "b"}))
+    assert caught.value.code is ErrorCode.OUTCOME_UNKNOWN
+    assert labels(catalog) == ["a", "b", "theirs"]
+
+
+async def test_giving_up_reports_of_each_batch_whether_it_may_be_committed(
+    lake: Lake,
+    catalog: Catalog,
+    decoder: LinesDecoder,
+    around_commit: Callable[[Callable[[Commit], Any]], None],
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+    asked, answer = threading.Event(), threading.Event()
+
+    def commit_late(commit: Commit) -> CommitTableResponse:
+        asked.set()
+        assert answer.wait(60)
+        return commit()
+
+    around_commit(commit_late)
+    sent = asyncio.ensure_future(lake.append(batch(decoder, {"label": "sent"})))
+    await asyncio.to_thread(asked.wait, 60)
+    waiting = asyncio.ensure_future(lake.append(batch(decoder, {"label": "waiting"})))
+    await asyncio.sleep(0)
+    lake.give_up()
+    codes = [(await refusal(each)).code for each in (sent, waiting)]
+    assert codes == [ErrorCode.OUTCOME_UNKNOWN, ErrorCode.UNAVAILABLE]
+    assert (await refusal(lake.append(batch(decoder, {"label": "new"})))).code is (
+        ErrorCode.UNAVAILABLE
+    )
+    answer.set()
+    await lake.close()
+    assert labels(catalog) == ["a", "sent"]
+
+
+async def refusal(answer: Awaitable[object]) -> LakegateError:
+    with pytest.raises(LakegateError) as caught:
+        await answer
+    return caught.value
 
 
 async def test_a_table_dropped_and_made_anew_is_written_as_the_new_one(

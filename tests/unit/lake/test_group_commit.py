@@ -185,7 +185,7 @@ async def test_a_busy_table_lets_batches_gather_for_the_interval(
     lake = Lake(open_catalog(settings.catalog, settings.home), slow)
     answers = [asyncio.ensure_future(lake.append(batch(decoder, {}))) for _ in range(2)]
     for number in range(20):
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         answers.append(asyncio.ensure_future(lake.append(batch(decoder, {"label": str(number)}))))
     snapshots = {(await answer).snapshot_id for answer in answers}
     await lake.close()
@@ -201,6 +201,15 @@ async def test_tables_that_are_idle_are_forgotten(
     assert len(lake._committers) <= 3
     await lake.append(batch(decoder, {"label": "b"}, table=TableName("default", "t0")))
     assert labels(catalog, TableName("default", "t0")) == ["a", "b"]
+
+
+async def test_more_busy_tables_than_are_kept_warm_are_all_served(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lake_module, "IDLE_TABLES", 2)
+    names = [TableName("default", f"t{number}") for number in range(6)]
+    await asyncio.gather(*(lake.append(batch(decoder, {"label": "a"}, table=n)) for n in names))
+    assert [labels(catalog, name) for name in names] == [["a"]] * 6
 
 
 async def test_a_large_group_is_decoded_while_another_commits(

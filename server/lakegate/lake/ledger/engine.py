@@ -12,10 +12,9 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from lakegate import clock
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.lake.postgres import CONNECT_ARGUMENTS, CONNECT_SECONDS
 from lakegate.lake.sqlite import BUSY_SECONDS, prepare_connection
 
-CONNECT_SECONDS = 5
-STATEMENT_SECONDS = 15
 CONNECTIONS = 8
 # An execution option: the transaction writes, so it takes SQLite's write lock at its
 # beginning. To take it later fails where another writer came between.
@@ -39,11 +38,7 @@ def open_engine(url: str) -> Engine:
             pool_pre_ping=True,
             pool_timeout=CONNECT_SECONDS,
             pool_size=CONNECTIONS,
-            connect_args={
-                "connect_timeout": CONNECT_SECONDS,
-                "tcp_user_timeout": STATEMENT_SECONDS * 1000,
-                "options": f"-c statement_timeout={STATEMENT_SECONDS}s",
-            },
+            connect_args=CONNECT_ARGUMENTS,
         )
     if parsed.drivername not in {"sqlite", "sqlite+pysqlite"} or not parsed.database:
         raise _useless()

@@ -14,7 +14,7 @@ from tests.unit.lake.ledger.named import keyed
 from tests.unit.lake.lines import ORDERS, LinesDecoder, batch, raw_batch
 from tests.unit.lake.reading import labels, load
 
-from lakegate.batches import TableName
+from lakegate.batches import Batch, TableName
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake import snapshot as snapshot_module
 from lakegate.lake.catalog import open_catalog
@@ -54,6 +54,33 @@ async def test_a_replay_does_not_look_at_the_body(lake: Lake, decoder: LinesDeco
     )
     assert again.replayed
     assert decoder.calls == [1]
+
+
+async def test_a_key_that_binds_its_body_is_refused_with_another_one(
+    lake: Lake, other_lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    def bound(label: str) -> Batch:
+        return replace(keyed(decoder, "k", {"label": label}), key_binds_body=True)
+
+    first, same, another = await asyncio.gather(
+        lake.append(bound("a")), lake.append(bound("a")), refusal(lake.append(bound("b")))
+    )
+    assert same == replace(first, replayed=True)
+    assert another.code is ErrorCode.IDEMPOTENCY_KEY_REUSED
+    assert await other_lake.append(bound("a")) == replace(first, replayed=True)
+    refused = await refusal(other_lake.append(bound("b")))
+    assert refused.code is ErrorCode.IDEMPOTENCY_KEY_REUSED
+    assert labels(catalog) == ["a"]
+
+
+async def test_another_body_under_a_key_that_does_not_bind_it_is_replayed_and_logged(
+    lake: Lake, decoder: LinesDecoder, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = await lake.append(keyed(decoder, "k", {"label": "a"}))
+    assert await lake.append(keyed(decoder, "k", {"label": "a"})) == replace(first, replayed=True)
+    assert "another body" not in caplog.text
+    assert await lake.append(keyed(decoder, "k", {"label": "b"})) == replace(first, replayed=True)
+    assert "idempotency key k was sent again with another body" in caplog.text
 
 
 async def test_a_replay_survives_the_server(

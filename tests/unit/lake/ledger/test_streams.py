@@ -57,6 +57,17 @@ async def test_an_offset_that_was_applied_is_replayed(
     assert len(labels(catalog)) == 4
 
 
+async def test_a_server_that_knows_the_former_table_takes_the_stream_of_the_new_one(
+    lake: Lake, other_lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await send(lake, decoder, 0)
+    catalog.drop_table("default.orders")
+    await send(other_lake, decoder, 0, 1, 2)
+    (answer,) = await send(lake, decoder, 3)
+    assert not answer.replayed
+    assert labels(catalog) == ["s-0", "s-1", "s-2", "s-3"]
+
+
 async def test_a_gap_is_refused_with_the_offset_that_is_expected(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
