@@ -1,7 +1,6 @@
 """What a simulation is made of: one seed, one clock, one order of events."""
 
 import asyncio
-import logging
 import random
 import uuid
 from collections.abc import Iterator
@@ -25,6 +24,8 @@ from tests.simulation.loop import (
 )
 
 from lakegate import clock
+from lakegate.lake.group import Member
+from lakegate.lake.group_commit import GroupCommit
 from lakegate.lake.ledger.engine import transaction
 from lakegate.lake.table_state import TableState
 
@@ -143,6 +144,18 @@ class _Datetime:
         return mock.Mock(timestamp=lambda: clock.now_ms() / 1000)
 
 
+class _Serials:
+    """Numbers objects, so that a set of them is walked through in the same order each time."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[int, object]] = {}
+
+    @property
+    def of(self) -> Any:
+        known = self._known  # the objects too: the next one must not get the same id
+        return lambda each: known.setdefault(id(each), (len(known), each))[0]
+
+
 def _locks_held_during_io() -> list[Any]:
     """Find cached properties of states: before Python 3.12 each has a lock for all objects.
 
@@ -155,13 +168,12 @@ def _locks_held_during_io() -> list[Any]:
 @contextmanager
 def the_only(world: World) -> Iterator[None]:
     """Make the world the only source of time, chance and threads in this process."""
+    jitter = random.Random(f"jitter of {world.seed}")  # noqa: S311 - no secret
     ids = random.Random(f"ids of {world.seed}")  # noqa: S311 - no secret
     clock_before = clock.install(VirtualClock(world.loop))
-    random_before = random.getstate()
-    logging_before = logging.root.manager.disable
-    random.seed(world.seed)
     now_ms = mock.Mock(side_effect=lambda _: clock.now_ms())
     replaced: dict[str, Any] = {
+        "random.uniform": jitter.uniform,
         "uuid.uuid4": lambda: uuid.UUID(int=ids.getrandbits(128), version=4),
         "asyncio.run_coroutine_threadsafe": run_coroutine_threadsafe,
         "pyiceberg.table.time": _Time,
@@ -177,12 +189,12 @@ def the_only(world: World) -> Iterator[None]:
             stack.enter_context(mock.patch(name, replacement))
         stack.enter_context(mock.patch.object(ExecutorFactory, "get_or_create", _Inline))
         stack.enter_context(mock.patch.object(manifest._manifest_cache, "_cache", None))
+        for walked in (Member, GroupCommit):
+            stack.enter_context(mock.patch.object(walked, "__hash__", _Serials().of))
         for held in _locks_held_during_io():
             stack.enter_context(mock.patch.object(held, "lock", nullcontext()))
         try:
             yield
         finally:
             world.loop.end(world.hosts)
-            logging.disable(logging_before)
-            random.setstate(random_before)
             clock.install(clock_before)
