@@ -3,14 +3,14 @@
 Both tell the model of each version at the moment when it becomes the current one.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from typing import Any, TypeVar
 
 from pyiceberg.catalog import Catalog
-from pyiceberg.catalog.noop import NoopCatalog
-from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.catalog.rest import RestCatalog as RealRestCatalog
 from pyiceberg.exceptions import (
     CommitFailedException,
     CommitStateUnknownException,
@@ -18,6 +18,7 @@ from pyiceberg.exceptions import (
     NoSuchTableError,
     ServiceUnavailableError,
     TableAlreadyExistsError,
+    TooManyRequestsError,
 )
 from pyiceberg.io import FileIO
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
@@ -27,9 +28,8 @@ from pyiceberg.table.locations import load_location_provider
 from pyiceberg.table.metadata import TableMetadata, new_table_metadata
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.table.update import update_table_metadata
-from requests.exceptions import ConnectionError as LostConnectionError
-from requests.exceptions import ReadTimeout
-from sqlalchemy.exc import OperationalError
+from requests.exceptions import ConnectionError as HttpConnectionError
+from requests.exceptions import ConnectTimeout, ReadTimeout
 from tests.simulation.hosts import HOST, Host
 from tests.simulation.loop import current_job
 from tests.simulation.model import Identifier, Model
@@ -42,6 +42,20 @@ Answer = TypeVar("Answer")
 
 # Where a request is that its sender has given up: it outlives that server.
 _NETWORK = Host("network")
+
+# How PyIceberg says that a request did not reach the catalog, or was turned away.
+_REFUSALS = (
+    ServiceUnavailableError,
+    TooManyRequestsError,
+    ConnectTimeout,
+)
+# How it says that a request was carried out, and the answer is lost.
+_LOST_ANSWERS = (
+    ServiceUnavailableError,
+    CommitStateUnknownException,
+    HttpConnectionError,
+    ReadTimeout,
+)
 
 
 @contextmanager
@@ -63,45 +77,60 @@ class EmbeddedCatalog(LeanSqlCatalog):
         self._model = model
         self._world = model.world
         self._file_io = file_io
-        self._reliable = reliable
+        if not reliable:
+            dialect: Any = self.engine.dialect
+            dialect.do_commit = self._losing(dialect.do_commit)
 
     def _load_file_io(self, *_: Any, **__: Any) -> FileIO:
         return self._file_io
 
     def load_table(self, identifier: Any) -> Table:
-        self._asked("load")
+        self._world.point("load")
         table = super().load_table(identifier)
         self._world.point("loaded")
         return table
 
     def create_table(self, identifier: Any, *args: Any, **kwargs: Any) -> Table:
-        self._asked("create")
+        self._world.point("create")
         with at_once():
-            table = SqlCatalog.create_table(self, identifier, *args, **kwargs)
+            table = super().create_table(identifier, *args, **kwargs)
             self._model.moved(table.name(), table.metadata, table.metadata_location)
         self._world.point("created")
         return table
 
     def commit_table(self, table: Table, requirements: Any, updates: Any) -> CommitTableResponse:
-        self._asked("commit")
-        response = super().commit_table(table, requirements, updates)
-        self._model.moved(table.name(), response.metadata, response.metadata_location)
-        self._world.point("committed")
-        if not self._reliable and self._world.happens(self._world.weather.lost_answers):
-            raise OperationalError("UPDATE", {}, OSError("the connection is lost"))
-        return response
+        self._world.point("commit")
+        try:
+            return super().commit_table(table, requirements, updates)
+        finally:
+            self._tell(table.name())
+            self._world.point("commit done")
 
     def drop_table(self, identifier: Any) -> None:
-        self._asked("drop")
+        self._world.point("drop")
         super().drop_table(identifier)
         self._model.dropped(tuple(identifier))
 
-    def _asked(self, what: str) -> None:
-        if current_job().quiet:
-            return
-        self._world.point(what)
-        if not self._reliable and self._world.happens(self._world.weather.refused_requests):
-            raise OperationalError(what, {}, OSError("the catalog is away"))
+    def _tell(self, name: Identifier) -> None:
+        """Tell the model what the database says now: an answer may be lost."""
+        known = self._model.current.get(name)
+        with at_once(), suppress(NoSuchTableError):
+            table = super().load_table(name)
+            if known is None or table.metadata_location != known.location:
+                self._model.moved(name, table.metadata, table.metadata_location)
+
+    def _losing(self, commit: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Return the way a transaction ends, where connections break before it and after it."""
+
+        def breaking(connection: Any) -> None:
+            weather = self._world.weather
+            if not current_job().quiet and self._world.happens(weather.refused_requests):
+                raise sqlite3.OperationalError("the connection breaks")
+            commit(connection)
+            if not current_job().quiet and self._world.happens(weather.lost_answers):
+                raise sqlite3.OperationalError("the connection is broken")
+
+        return breaking
 
 
 class RestServer:
@@ -138,15 +167,18 @@ class RestServer:
         self.model.moved(name, metadata, location)
 
 
-class RestCatalog(NoopCatalog):
+class RestCatalog(RealRestCatalog):
     """A client of the REST catalog, its errors PyIceberg's. `reliable` for other engines."""
 
     def __init__(self, server: RestServer, file_io: MemoryFileIO, *, reliable: bool) -> None:
-        super().__init__("lakegate", warehouse=WAREHOUSE)
+        Catalog.__init__(self, "lakegate", warehouse=WAREHOUSE)  # without a connection
         self._server = server
         self._world = server.model.world
         self._file_io = file_io
         self._reliable = reliable
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
 
     def load_table(self, identifier: Any) -> Table:
         return self._table(tuple(identifier), *self._ask("load", self._server.load, identifier))
@@ -211,7 +243,7 @@ class RestCatalog(NoopCatalog):
     def _ask(self, what: str, do: Callable[..., Answer], *args: Any) -> Answer:
         self._world.point(what)
         if not self._reliable and self._world.happens(self._world.weather.refused_requests):
-            raise ServiceUnavailableError("try again later")
+            raise self._world.chance.choice(_REFUSALS)("not now")
         try:
             with at_once():
                 answer = do(*args)
@@ -238,11 +270,4 @@ class RestCatalog(NoopCatalog):
     def _lose_the_answer(self) -> None:
         if self._reliable or not self._world.happens(self._world.weather.lost_answers):
             return
-        raise self._world.chance.choice(
-            [
-                ServiceUnavailableError("503"),
-                CommitStateUnknownException("504"),
-                LostConnectionError("reset by peer"),
-                ReadTimeout("no answer"),
-            ]
-        )
+        raise self._world.chance.choice(_LOST_ANSWERS)("no answer")
