@@ -125,6 +125,7 @@ class EmbeddedCatalog(LeanSqlCatalog):
         def breaking(connection: Any) -> None:
             weather = self._world.weather
             if not current_job().quiet and self._world.happens(weather.refused_requests):
+                connection.rollback()  # as the database does then
                 raise sqlite3.OperationalError("the connection breaks")
             commit(connection)
             if not current_job().quiet and self._world.happens(weather.lost_answers):

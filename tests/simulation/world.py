@@ -29,6 +29,8 @@ from lakegate.lake.group_commit import GroupCommit
 from lakegate.lake.ledger.engine import transaction
 from lakegate.lake.table_state import TableState
 
+LONGEST_PAUSE_SECONDS = 200.0
+
 
 @dataclass(frozen=True, slots=True)
 class Weather:
@@ -101,7 +103,7 @@ class World:
     def _duration(self) -> float:
         chance = self.chance
         if self.happens(self.weather.long_pauses):
-            return chance.uniform(5, 200)
+            return chance.uniform(5, LONGEST_PAUSE_SECONDS)
         if self.happens(0.02):
             return chance.uniform(0.1, 5)
         return chance.uniform(0.0002, 0.01)
