@@ -30,10 +30,12 @@ from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.table.update import update_table_metadata
 from requests.exceptions import ConnectionError as HttpConnectionError
 from requests.exceptions import ConnectTimeout, ReadTimeout
+from sqlalchemy import event
 from tests.simulation.hosts import HOST, Host
 from tests.simulation.loop import current_job
 from tests.simulation.model import Identifier, Model
 from tests.simulation.storage import WAREHOUSE, MemoryFileIO
+from tests.simulation.world import without_disk
 from typing_extensions import override
 
 from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
@@ -77,6 +79,8 @@ class EmbeddedCatalog(LeanSqlCatalog):
         self._model = model
         self._world = model.world
         self._file_io = file_io
+        event.listen(self.engine, "connect", without_disk)
+        self.engine.dispose()  # so that every connection in use has met the listener
         if not reliable:
             dialect: Any = self.engine.dialect
             dialect.do_commit = self._losing(dialect.do_commit)

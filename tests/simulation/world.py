@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sqlite3
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
@@ -167,6 +168,12 @@ def _locks_held_during_io() -> list[Any]:
     return [each for each in cached if hasattr(each, "lock")]
 
 
+def without_disk(connection: sqlite3.Connection, _record: object = None) -> None:
+    """Set up a database that need not outlive this process."""
+    connection.execute("PRAGMA synchronous=OFF")
+    connection.execute("PRAGMA journal_mode=MEMORY")
+
+
 @contextmanager
 def the_only(world: World) -> Iterator[None]:
     """Make the world the only source of time, chance and threads in this process."""
@@ -185,6 +192,7 @@ def the_only(world: World) -> Iterator[None]:
         "pyiceberg.catalog.sql.load_file_io": lambda *_, **__: world.file_io,
         "lakegate.lake.pyiceberg_private.datetime": _Datetime,
         "lakegate.lake.ledger.ledger.transaction": world.ledger_transaction,
+        "lakegate.lake.ledger.engine.prepare_connection": without_disk,
     }
     with ExitStack() as stack:
         for name, replacement in replaced.items():
