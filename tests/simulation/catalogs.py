@@ -165,6 +165,10 @@ class RestServer:
         Catalog._delete_old_metadata(self.file_io, metadata, changed)
         self._point_to(name, changed, int(location.rsplit("/", 1)[-1].split("-")[0]) + 1)
 
+    def drop(self, name: Identifier) -> None:
+        self.load(name)
+        self.model.dropped(name)
+
     def _point_to(self, name: Identifier, metadata: TableMetadata, number: int) -> None:
         provider = load_location_provider(metadata.location, metadata.properties)
         location = provider.new_table_metadata_file_location(number)
@@ -223,7 +227,7 @@ class RestCatalog(RealRestCatalog):
         return CommitTableResponse(metadata=metadata, metadata_location=location)
 
     def drop_table(self, identifier: Any) -> None:
-        self._ask("drop", self._server.model.dropped, tuple(identifier))
+        self._ask("drop", self._server.drop, tuple(identifier))
 
     def list_tables(self, namespace: Any) -> list[Any]:
         current = self._server.model.current

@@ -65,8 +65,8 @@ class Engines:
 
     def delete(self, name: TableName) -> None:
         table = self._table(name)
-        rows = sorted(self.model.current[table.name()].rows)
-        if rows:
+        version = self.model.current.get(table.name())
+        if rows := sorted(version.rows) if version else []:
             table.delete(f"label == '{self.world.chance.choice(rows)}'")
 
     def expire(self, name: TableName) -> None:

@@ -85,16 +85,25 @@ class Simulation:
                 for _ in range(2)
             ),
         ]
-        done = asyncio.gather(*senders)
-        violated = asyncio.create_task(world.violated.wait())
-        either: set[asyncio.Future[Any]] = {done, violated}
+        await self._until_sent(senders, actors)
+        if not world.violations:
+            await self._end(servers)
+
+    async def _until_sent(
+        self, senders: list[asyncio.Task[None]], actors: list[asyncio.Task[None]]
+    ) -> None:
+        """Wait for the senders, or for a violation; then everyone ends. Raise what they raise."""
+        sent = asyncio.create_task(asyncio.wait(senders))
+        violated = asyncio.create_task(self._world.violated.wait())
+        either: set[asyncio.Task[Any]] = {sent, violated}
         async with asyncio.timeout(DEADLINE_SECONDS):
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        for task in (*actors, *senders, violated):
+        everyone = [*senders, *actors, sent, violated]
+        for task in everyone:
             task.cancel()
-        if not world.violations:
-            await done
-            await self._end(servers)
+        for ended in await asyncio.gather(*everyone, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
 
     async def _end(self, servers: list[Server]) -> None:
         """Let what is under way come to its end, and check all there is."""
