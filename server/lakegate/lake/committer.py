@@ -49,19 +49,18 @@ OTHER_ATTEMPTS = 3
 # No attempt begins later than this: where each waits for a lock, they are soon enough.
 LONGEST_SECONDS = 60.0
 
+# More of its own than a table has snapshots that are younger than retention lets go.
+OWN_SNAPSHOTS = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class CommitPolicy:
-    """How commits happen: the settings of these names, the interval in seconds.
-
-    `uncommitted_seconds`: how long data files may wait for their commit.
-    """
+    """How commits happen: the settings of these names, the interval in seconds."""
 
     group_max_bytes: int
     interval_seconds: float
     attempts: int
     retention: Retention
-    uncommitted_seconds: float
 
 
 class TableCommitter:
@@ -81,7 +80,7 @@ class TableCommitter:
         self._busy = False
         self._last_commit = float("-inf")
         self._tidying: set[asyncio.Task[int]] = set()
-        self._own_snapshots: deque[int] = deque(maxlen=2 * policy.retention.count)
+        self._own_snapshots: deque[int] = deque(maxlen=OWN_SNAPSHOTS)
 
     def append(self, batch: Batch) -> asyncio.Future[Acknowledgement]:
         """Let the batch join the next group; it leaves again if the future is cancelled."""
@@ -308,9 +307,9 @@ class _Commit:
         if self.is_in(state):
             return state
         if self._append is None:
-            self._append = new_append(state, self._prepared.files, self.id)
-        if clock.monotonic() - self._prepared.begun_at > self._policy.uncommitted_seconds:
-            raise FilesTooOldError
+            self._append = new_append(
+                state, self._prepared.files, self.id, self._prepared.begun_under
+            )
         now_ms = clock.now_ms()
         expired = self._policy.retention.expired(state.metadata, self._own_snapshots, now_ms)
         return self._append.commit(state, self._looked_for.removable(state.metadata, expired))

@@ -48,7 +48,7 @@ class TableReplacedError(Exception):
 
 
 class FilesTooOldError(Exception):
-    """Data files wait for their commit for so long that a sweep may take them for orphans."""
+    """A sweep has put up a fence since data files were begun, and may have deleted them."""
 
 
 class ColumnConflictError(Exception):

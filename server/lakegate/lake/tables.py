@@ -28,7 +28,7 @@ from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.backoff import backoff_seconds
 from lakegate.lake.catalog import ensure_namespace
 from lakegate.lake.failures import ColumnConflictError, TableMissingError
-from lakegate.lake.maintenance.policy import MANAGED
+from lakegate.lake.ownership import MANAGED
 from lakegate.lake.partitions import check_names, partition_spec, partition_terms
 from lakegate.lake.properties import FORMAT_VERSION, check_properties, check_together
 from lakegate.lake.schema import (

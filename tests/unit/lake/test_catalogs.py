@@ -85,7 +85,7 @@ async def test_two_servers_at_once_lose_and_double_nothing(
 async def test_snapshots_past_retention_leave_with_the_commit(
     settings: Settings, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
-    few = settings.model_copy(update={"snapshots_kept": 3})
+    few = settings.model_copy(update={"snapshots_kept": 3, "snapshots_kept_seconds": 0})
     lake = Lake(open_catalog(settings.catalog, settings.home), few)
     for number in range(8):
         await lake.append(batch(decoder, {"label": str(number)}))

@@ -93,7 +93,7 @@ async def test_a_commit_is_one_call_at_the_catalog(
 async def test_manifests_and_snapshots_stay_few(
     settings: Settings, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
-    few = settings.model_copy(update={"snapshots_kept": 10})
+    few = settings.model_copy(update={"snapshots_kept": 10, "snapshots_kept_seconds": 0})
     lake = Lake(open_catalog(settings.catalog, settings.home), few)
     names = [f"{number:03d}" for number in range(120)]
     for name in names:
