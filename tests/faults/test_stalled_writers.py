@@ -1,6 +1,6 @@
-"""A writer stands still while others sweep its files: nothing is lost, doubled or broken.
+"""Files are swept that writers are about to commit: nothing is lost, doubled or broken.
 
-The sweep has no grace here: to a writer that stops for long enough every grace is none.
+The sweep has no grace here: to a writer that stands still for long enough every grace is none.
 """
 
 import asyncio
@@ -94,3 +94,22 @@ def test_a_retry_at_another_server_meanwhile_is_the_only_one_that_commits(
     assert acknowledged(work) == acknowledged(retry)
     assert len(acknowledged(work)) == BATCHES
     assert sorted(acknowledged(work)) == labels(catalog) == duckdb_rows(catalog)
+
+
+def test_writers_whose_files_are_swept_all_the_time_lose_and_double_nothing(
+    settings: Settings, catalog: Catalog
+) -> None:
+    works = [
+        Work(settings, settings.home / f"{name}.log", name, senders=4, batches=15)
+        for name in ("one", "two")
+    ]
+    processes = [start(work) for work in works]
+    asyncio.run(until(lambda: all(map(acknowledged, works))))
+    swept = 0
+    while any(process.is_alive() for process in processes):
+        swept += sweep(catalog)
+    assert swept > 0
+    assert [error for work in works for error in refused(work)] == []
+    told = sorted(label for work in works for label in acknowledged(work))
+    assert len(told) == 2 * 4 * 15
+    assert told == labels(catalog) == duckdb_rows(catalog)
