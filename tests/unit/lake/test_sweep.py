@@ -14,6 +14,7 @@ from tests.unit.lake.lines import COLUMNS, ORDERS, LinesDecoder, batch
 from tests.unit.lake.passing import DAY, HOUR, PassingClock
 from tests.unit.lake.reading import duckdb_rows, labels, load
 
+from lakegate.lake import preparation
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.data_files import write_data_files
 from lakegate.lake.group import PreparedGroup
@@ -287,6 +288,25 @@ async def test_a_group_that_was_written_before_a_sweep_and_commits_after_it_is_w
     await append_each(lake, "b")
     assert [each.orphans_deleted for each in swept] == [1]
     assert labels(catalog) == duckdb_rows(catalog) == ["a", "b"]
+
+
+async def test_a_group_is_as_old_as_the_first_of_its_files(
+    lake: Lake, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await append_each(lake, "a")
+    table = lake._committer(ORDERS).table
+
+    def write_then_sweep(*args: Any) -> list[DataFile]:
+        monkeypatch.undo()
+        files = write_data_files(*args)
+        Maintenance(catalog, AT_ONCE).sweep(ORDERS)
+        table.forget()
+        return files
+
+    monkeypatch.setattr(preparation, "write_data_files", write_then_sweep)
+    # A decoder each: the files of the second are written for a state after the sweep.
+    await asyncio.gather(append_each(lake, "b"), append_each(lake, "c"))
+    assert labels(catalog) == duckdb_rows(catalog) == ["a", "b", "c"]
 
 
 async def test_a_merge_whose_file_was_swept_is_left_for_another_day(
