@@ -13,6 +13,7 @@ from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.admission import Admission
 from lakegate.rpc.append import Append, append
 from lakegate.rpc.auth import CALLER
+from lakegate.rpc.completeness import whole_body
 from lakegate.rpc.formats import Formats
 from lakegate.rpc.headers import (
     Context,
@@ -75,7 +76,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         async with self._admission.room(str(table), plan.room(0)) as hold:
             async with self._admission.reading():
                 content_type, data = await self._read(
-                    chunks, headers.get("content-encoding", ""), hold, plan
+                    whole_body(chunks, context), headers.get("content-encoding", ""), hold, plan
                 )
             hold.shrink(len(data))
             CALLER.get().sent(len(data))
@@ -143,7 +144,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
     async def _read(
         self,
-        chunks: AsyncIterator[HttpBody],
+        chunks: AsyncIterator[tuple[str, bytes]],
         content_encoding: str,
         hold: Hold,
         plan: "_ReadingPlan",
@@ -157,12 +158,12 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         parts: list[bytes] = []
         size = 0
         largest = self._admission.max_body_bytes
-        async for chunk in chunks:
+        async for media_type, data in chunks:
             if not parts:
-                content_type = chunk.content_type
+                content_type = media_type
                 self._formats.of_media_type(content_type)
-            part = chunk.data
-            del chunk
+            part = data
+            del data
             if inflating:
                 # It may inflate to anything, so for that moment there is room for much.
                 await self._admission.grow(hold, size + len(part) + self._admission.unknown)
