@@ -35,7 +35,7 @@ local GRPC_HEADERS = {
 local MEMORY = "lakegate"
 
 -- Said where the rows may be committed.
-local DOUBT = "the rows may or may not be committed: a retry with the same idempotency key is safe"
+local DOUBT = "The rows may or may not be committed. A retry with the same idempotency key is safe."
 
 function envoy_on_request(handle)
   local headers = handle:headers()

@@ -24,7 +24,7 @@ WAITS = (("x-wait", "true"),)
 QUERIES = "/ingest/push/queries"
 UNKNOWN = (500, "outcome_unknown")
 UNAVAILABLE = (503, "unavailable")
-SAFE = "a retry with the same idempotency key is safe"
+SAFE = "A retry with the same idempotency key is safe"
 
 
 @pytest.fixture
