@@ -19,6 +19,7 @@ from lakegate.rpc.headers import (
     Context,
     boolean,
     headers_of,
+    idempotency,
     idempotency_key,
     stream_id,
     table_name,
@@ -69,7 +70,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         headers = headers_of(context)
         # Everything that can be refused is, before the body is read.
         table = table_name(headers.get("x-database", ""), headers.get("x-table", ""))
-        key = idempotency_key(headers.get("x-idempotency-key", ""))
+        key, key_binds_body = idempotency(headers)
         auto_create = boolean(headers, "X-Auto-Create", default=True)
         schema_evolve = boolean(headers, "X-Schema-Evolve", default=True)
         plan = self._reading_plan(headers)
@@ -86,6 +87,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
                 decoder=self._formats.of_media_type(content_type),
                 auto_create=auto_create,
                 idempotency_key=key,
+                key_binds_body=key_binds_body,
             )
             del data
             return await append(self._lake, batch)
