@@ -70,15 +70,17 @@ async def running(drain_seconds: float) -> AsyncIterator[Running]:
 
 
 def ingest(gate: Running) -> "asyncio.Future[Any]":
-    return asyncio.ensure_future(gate.stub.Ingest(IngestRequest(table="t", ndjson=b"{}")))
+    call: asyncio.Future[Any] = gate.stub.Ingest(IngestRequest(table="t", ndjson=b"{}"))
+    return asyncio.ensure_future(call)
 
 
 async def refusal(call: "asyncio.Future[Any]") -> str:
     """Return the gRPC status of a refusal of ours: it has details."""
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await call
-    assert rpc_status.from_call(raised.value) is not None
-    return raised.value.code().name
+    error: Any = raised.value
+    assert rpc_status.from_call(error) is not None
+    return str(error.code().name)
 
 
 async def test_what_waits_for_the_lake_is_answered_by_it_and_never_cut() -> None:
