@@ -70,8 +70,10 @@ async def running(drain_seconds: float) -> AsyncIterator[Running]:
 
 
 def ingest(gate: Running) -> "asyncio.Future[Any]":
-    call: asyncio.Future[Any] = gate.stub.Ingest(IngestRequest(table="t", ndjson=b"{}"))
-    return asyncio.ensure_future(call)
+    async def call() -> Any:
+        return await gate.stub.Ingest(IngestRequest(table="t", ndjson=b"{}"))
+
+    return asyncio.ensure_future(call())
 
 
 async def refusal(call: "asyncio.Future[Any]") -> str:
