@@ -60,16 +60,12 @@ _PREPARE_AGAIN = (
 
 @dataclass(frozen=True, slots=True)
 class CommitPolicy:
-    """How commits happen: the settings of these names, the interval in seconds.
-
-    `uncommitted_seconds`: how long data files may wait for their commit.
-    """
+    """How commits happen: the settings of these names, the interval in seconds."""
 
     group_max_bytes: int
     interval_seconds: float
     attempts: int
     retention: Retention
-    uncommitted_seconds: float
 
 
 class _HistoryExpiredError(Exception):
@@ -207,10 +203,8 @@ class GroupCommit:
         if not all(_shows_all_since(metadata, number) for number in self._doubtful):
             raise _HistoryExpiredError
         if self._append is None:
-            self._append = new_append(state, self._prepared.files, self._id)
-        # After the state was read: see the proof in `maintenance.sweep`.
-        if clock.monotonic() - self._prepared.begun_at > self._policy.uncommitted_seconds:
-            raise FilesTooOldError
+            prepared = self._prepared
+            self._append = new_append(state, prepared.files, self._id, prepared.begun_under)
         try:
             return self._append.commit(state, self._removable.of(metadata))
         except CommitOutcomeUnknownError:
