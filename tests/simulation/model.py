@@ -16,7 +16,6 @@ from tests.simulation.storage import Storage
 from tests.simulation.world import LONGEST_PAUSE_SECONDS, World
 
 from lakegate.batches import Acknowledgement, StreamPosition
-from lakegate.lake.maintenance.policy import is_managed
 
 Identifier = tuple[str, ...]
 
@@ -59,6 +58,11 @@ class Version:
     @property
     def uuid(self) -> str:
         return str(self.metadata.table_uuid)
+
+    @property
+    def is_managed(self) -> bool:
+        """Whether the table is Lakegate's to tidy, as the README says."""
+        return self.metadata.properties.get("lakegate.managed") == "true"
 
 
 class Model:
@@ -109,7 +113,7 @@ class Model:
         for version in self.current.values():
             if path in self.files(version):
                 self.world.violation(f"{path} is deleted, and the table needs it")
-            foreign = not is_managed(version.metadata)
+            foreign = not version.is_managed
             if foreign and path.startswith(f"{version.metadata.location}/") and host is not None:
                 self.world.violation(f"{path} is deleted, and is not ours to tidy")
 
@@ -232,7 +236,7 @@ class Model:
         self._next_offset[stream] = position.offset + 1
 
     def _check_snapshots_kept(self, before: Version, after: Version) -> None:
-        if is_managed(after.metadata) or HOST.get() is None:
+        if after.is_managed or HOST.get() is None:
             return
         if expired := _snapshots(before) - _snapshots(after):
             self.world.violation(f"snapshots {expired} were expired, and are not ours to tidy")

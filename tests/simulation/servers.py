@@ -61,8 +61,8 @@ class Server:
     async def next_offset(self, table: TableName, stream_id: str) -> int:
         return await self._call(self.lake.next_offset(table, stream_id))
 
-    async def ensure_table(self, *args: Any) -> None:
-        await self._call(self.lake.ensure_table(*args))
+    async def ensure_table(self, *request: Any) -> None:
+        await self._call(self.lake.ensure_table(*request))
 
     async def close(self) -> None:
         """Stop the process as SIGTERM does: what takes too long is given up."""

@@ -1,19 +1,24 @@
 """One simulation: everything that a seed brings about."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from tests.simulation.catalogs import EmbeddedCatalog, RestCatalog, RestServer
 from tests.simulation.engines import Engines
 from tests.simulation.model import Model
-from tests.simulation.senders import Sender
-from tests.simulation.servers import GRACE_SECONDS, Server
+from tests.simulation.senders import COLUMNS, Sender
+from tests.simulation.servers import GRACE_SECONDS, GoneError, Server
 from tests.simulation.storage import MemoryFileIO, Storage
 from tests.simulation.world import World, the_only
+from tests.unit.lake.lines import COLUMNS as LINES
 
 from lakegate.batches import TableName
+from lakegate.errors import LakegateError
+from lakegate.lake.tables import TableShape
 
 OURS = TableName("default", "ours")
 THEIRS = TableName("default", "theirs")
@@ -85,6 +90,8 @@ class Simulation:
                 for _ in range(2)
             ),
         ]
+        if world.happens(0.3):
+            actors.append(asyncio.create_task(self._let_somebody_provision(servers)))
         await self._until_sent(senders, actors)
         if not world.violations:
             await self._end(servers)
@@ -152,6 +159,18 @@ class Simulation:
                 case "close":
                     await server.close()
                     server.start()
+
+    async def _let_somebody_provision(self, servers: list[Server]) -> None:
+        """Set properties and add columns through servers."""
+        chance = self._world.chance
+        while True:
+            await asyncio.sleep(chance.choice([0.01, 1.0, 10.0]))
+            shape = TableShape(
+                columns=pa.schema([(chance.choice(COLUMNS), pa.string())]),
+                properties={"user.number": f"{chance.randrange(100)}"},
+            )
+            with contextlib.suppress(LakegateError, GoneError):
+                await chance.choice(servers).ensure_table(self._table, LINES, shape)
 
     def _catalog(self, *, reliable: bool) -> EmbeddedCatalog | RestCatalog:
         if self._is_rest:
