@@ -17,7 +17,7 @@ from pyiceberg.transforms import BucketTransform
 from pyiceberg.types import StringType
 from tests.simulation.model import Model, Sent
 from tests.simulation.senders import COLUMNS
-from tests.simulation.servers import GRACE_SECONDS
+from tests.simulation.servers import FOREIGN_GRACE_SECONDS, GRACE_SECONDS
 from tests.simulation.storage import MemoryFileIO, name_of
 from tests.simulation.world import World
 from tests.unit.lake.lines import COLUMNS as LINES
@@ -110,7 +110,7 @@ class Engines:
         sent = self._rows()
         [file] = _dataframe_to_data_files(table.metadata, _arrow(sent), table.io)
         managed = table.metadata.properties.get("lakegate.managed") == "true"
-        clock.sleep(GRACE_SECONDS * (0.4 if managed else 4))
+        clock.sleep(FOREIGN_GRACE_SECONDS * (0.8 if managed else 2))
         with (
             self._table(name).transaction() as transaction,
             transaction._append_snapshot_producer({}) as producer,

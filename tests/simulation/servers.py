@@ -18,6 +18,7 @@ from lakegate.settings import Settings
 Answer = TypeVar("Answer")
 
 GRACE_SECONDS = 60.0
+FOREIGN_GRACE_SECONDS = 300.0
 
 
 class GoneError(Exception):
@@ -40,6 +41,8 @@ class Server:
             snapshots_kept=world.chance.choice([2, 5, 100]),
             maintenance_interval_seconds=10.0,
             orphan_grace_seconds=GRACE_SECONDS,
+            foreign_orphan_grace_seconds=FOREIGN_GRACE_SECONDS,
+            snapshots_kept_seconds=world.chance.choice([0.0, 60.0]),
             ledger_lease_seconds=world.chance.choice([0.0, 5.0, 15.0]),
             commit_attempts=world.chance.choice([3, 20]),
         )

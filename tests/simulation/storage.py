@@ -4,6 +4,7 @@ import io
 from dataclasses import dataclass
 from typing import Any, Self
 
+import pyarrow as pa
 from pyarrow.fs import FileInfo, FileSelector, FileSystemHandler, FileType, PyFileSystem
 from pyiceberg.io import InputFile, OutputFile
 from pyiceberg.io.pyarrow import PyArrowFileIO
@@ -12,7 +13,8 @@ from tests.simulation.world import World
 
 from lakegate import clock
 
-WAREHOUSE = "memory://warehouse"
+SCHEME = "memory://"
+WAREHOUSE = f"{SCHEME}warehouse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class MemoryFileIO(PyArrowFileIO):
         self.world = world
         self.storage = storage
         self._on_delete = on_delete
-        self.fs_by_scheme = lambda _scheme, _netloc: PyFileSystem(_Listing(self))
+        self.fs_by_scheme = lambda _scheme, _netloc: PyFileSystem(_FileSystem(storage))
 
     def new_input(self, location: str) -> Any:
         return MemoryInput(location, self)
@@ -136,24 +138,11 @@ class _Writing:
         self.close()
 
 
-class _Listing(FileSystemHandler):  # type: ignore[misc] # PyArrow has no types
-    """As much of a file system as lists files."""
+class _FileSystem(FileSystemHandler):  # type: ignore[misc] # PyArrow has no types
+    """The same files as PyArrow reaches them, also from threads of its own: without pauses."""
 
-    def __init__(self, file_io: MemoryFileIO) -> None:
-        self._io = file_io
-
-    def get_file_info_selector(self, selector: FileSelector) -> list[FileInfo]:
-        root = f"memory://{selector.base_dir}/"
-        return [
-            FileInfo(
-                location.removeprefix("memory://"),
-                FileType.File,
-                mtime_ns=file.written_ms * 1_000_000,
-                size=len(file.data),
-            )
-            for location, file in self._io.storage.files.items()
-            if location.startswith(root)
-        ]
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
 
     def get_type_name(self) -> str:
         return "memory"
@@ -161,12 +150,50 @@ class _Listing(FileSystemHandler):  # type: ignore[misc] # PyArrow has no types
     def normalize_path(self, path: str) -> str:
         return path
 
+    def get_file_info(self, paths: list[str]) -> list[FileInfo]:
+        return [self._info(path) for path in paths]
+
+    def get_file_info_selector(self, selector: FileSelector) -> list[FileInfo]:
+        root = f"{SCHEME}{selector.base_dir}/"
+        there = [location for location in self._storage.files if location.startswith(root)]
+        return [self._info(location.removeprefix(SCHEME)) for location in there]
+
+    def open_input_file(self, path: str) -> pa.NativeFile:
+        return pa.BufferReader(self._storage.get(SCHEME + path))
+
+    def open_output_stream(self, path: str, _metadata: object) -> pa.NativeFile:
+        return pa.PythonFile(_Kept(SCHEME + path, self._storage), mode="w")
+
+    def move(self, src: str, dest: str) -> None:
+        self._storage.put(SCHEME + dest, self._storage.get(SCHEME + src))
+        del self._storage.files[SCHEME + src]
+
+    def _info(self, path: str) -> FileInfo:
+        file = self._storage.files.get(SCHEME + path)
+        if file is None:
+            return FileInfo(path, FileType.NotFound)
+        written = file.written_ms * 1_000_000
+        return FileInfo(path, FileType.File, mtime_ns=written, size=len(file.data))
+
     def _refuse(self, *_: Any) -> Any:
         raise NotImplementedError
 
-    get_file_info = create_dir = delete_dir = delete_dir_contents = _refuse
-    delete_root_dir_contents = delete_file = move = copy_file = _refuse
-    open_input_stream = open_input_file = open_output_stream = open_append_stream = _refuse
+    create_dir = delete_dir = delete_dir_contents = delete_root_dir_contents = _refuse
+    delete_file = copy_file = open_input_stream = open_append_stream = _refuse
+
+
+class _Kept(io.BytesIO):
+    """A file that is there once it is closed."""
+
+    def __init__(self, location: str, storage: Storage) -> None:
+        super().__init__()
+        self._location = location
+        self._storage = storage
+
+    def close(self) -> None:
+        if not self.closed:
+            self._storage.put(self._location, self.getvalue())
+        super().close()
 
 
 def name_of(location: str) -> str:
