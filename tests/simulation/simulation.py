@@ -35,7 +35,8 @@ ENGINE_ACTIONS = (
     "read_slowly",
 )
 SERVER_EVENTS = ("close", "kill", "suspend")
-# No seed takes longer; in virtual time, that is.
+# How long things go wrong, and how long everything may take after that, in virtual time.
+TROUBLE_SECONDS = 700.0
 DEADLINE_SECONDS = 5_000.0
 
 
@@ -103,8 +104,15 @@ class Simulation:
         sent = asyncio.create_task(asyncio.wait(senders))
         violated = asyncio.create_task(self._world.violated.wait())
         either: set[asyncio.Task[Any]] = {sent, violated}
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(
+            either, timeout=TROUBLE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not done:
+            self._world.calm = True
+            for actor in actors:
+                actor.cancel()
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         everyone = [*senders, *actors, sent, violated]
         for task in everyone:
             task.cancel()
