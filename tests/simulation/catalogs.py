@@ -147,23 +147,29 @@ class RestServer:
         self.namespaces: set[Identifier] = set()
 
     def load(self, name: Identifier) -> tuple[TableMetadata, str]:
-        if name not in self.model.current:
+        if not self.has(name):
             raise NoSuchTableError(".".join(name))
         version = self.model.current[name]
         return version.metadata, version.location
 
     def create(self, name: Identifier, **shape: Any) -> None:
-        if name in self.model.current:
+        if self.has(name):
             raise TableAlreadyExistsError(".".join(name))
         self._point_to(name, new_table_metadata(**shape), 0)
 
-    def commit(self, name: Identifier, requirements: Any, updates: Any) -> None:
+    def has(self, name: Identifier) -> bool:
+        return name in self.model.current
+
+    def commit(
+        self, name: Identifier, requirements: Any, updates: Any
+    ) -> tuple[TableMetadata, str]:
         metadata, location = self.load(name)
         for requirement in requirements:
             requirement.validate(metadata)
         changed = update_table_metadata(metadata, updates, metadata_location=location)
         Catalog._delete_old_metadata(self.file_io, metadata, changed)
         self._point_to(name, changed, int(location.rsplit("/", 1)[-1].split("-")[0]) + 1)
+        return self.load(name)
 
     def drop(self, name: Identifier) -> None:
         self.load(name)
@@ -193,7 +199,7 @@ class RestCatalog(RealRestCatalog):
         return self._table(tuple(identifier), *self._ask("load", self._server.load, identifier))
 
     def table_exists(self, identifier: Any) -> bool:
-        return self._ask("exists", lambda: tuple(identifier) in self._server.model.current)
+        return self._ask("exists", self._server.has, tuple(identifier))
 
     @override
     def create_table(
@@ -221,8 +227,9 @@ class RestCatalog(RealRestCatalog):
             self._arrives_later(name, requirements, updates)
             self._world.point("commit timed out")
             raise ReadTimeout("no answer")
-        self._ask("commit", self._server.commit, name, requirements, updates)
-        metadata, location = self._server.load(name)  # as it is now, whoever committed last
+        made = self._ask("commit", self._server.commit, name, requirements, updates)
+        # The table as it is now, whoever committed last.
+        metadata, location = self._server.load(name) if self._server.has(name) else made
         self._lose_the_answer()
         return CommitTableResponse(metadata=metadata, metadata_location=location)
 
