@@ -12,16 +12,11 @@ from lakegate.lake.failures import draining
 SEEDS = 40
 
 
-async def _nothing(*_: object) -> None:
-    """Claim nothing."""
-
-
 @pytest.mark.parametrize(
     ("where", "fault", "found"),
     [
         pytest.param("snapshot.merged", lambda *_: (), "rows and has", id="rows are lost"),
         pytest.param("group_commit.outcome_unknown", draining, "was refused", id="doubt is untold"),
-        pytest.param("group_commit.Claims.own", _nothing, "a second time", id="nothing is claimed"),
     ],
 )
 def test_a_fault_is_found(where: str, fault: object, found: str, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ world, step by step.
 `LAKEGATE_SIMULATION_SEED=7 pytest tests/simulation -s` one seed, and prints what happens.
 """
 
-import logging
 import os
 import time
 from collections.abc import Iterator
@@ -41,15 +40,6 @@ def seeds() -> Iterator[int]:
             first += 1
     else:
         yield from range(SEEDS)
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """Keep the logs of thousands of failures to themselves."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(before)
 
 
 def test_every_promise_holds_in_every_world(tmp_path: Path) -> None:
