@@ -1,0 +1,192 @@
+"""Senders of batches to several servers, with keys and without, and what they were told."""
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import grpc
+import grpc.aio
+import pyarrow as pa
+from google.rpc.error_details_pb2 import ErrorInfo
+from grpc_status import rpc_status
+from pyiceberg.catalog import Catalog
+from tests.faults.server import Server
+from tests.unit.lake.lines import ORDERS, lines
+from tests.unit.lake.reading import duckdb_table, load
+
+from lakegate.errors import ErrorCode
+from lakegate.v1.acknowledgement_pb2 import Acknowledgement
+from lakegate.v1.ingest_pb2 import IngestRequest
+from lakegate.v1.ingest_pb2_grpc import IngestServiceStub
+
+ROWS = 3  # of a batch: one that is committed in part would show
+PATIENCE_SECONDS = 30
+# What a refusal without Lakegate's own reason is: the connection broke, nobody knows when.
+BROKEN = "broken connection"
+UNKNOWN = {BROKEN, ErrorCode.OUTCOME_UNKNOWN.name}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows with labels of their own; `column` has the label too, where there is one."""
+
+    label: str
+    column: str | None = None
+
+    @property
+    def labels(self) -> list[str]:
+        return [f"{self.label}/{row}" for row in range(ROWS)]
+
+    def request(self, *, keyed: bool) -> IngestRequest:
+        columns = ["label"] if self.column is None else ["label", self.column]
+        return IngestRequest(
+            table=ORDERS.table,
+            ndjson=lines(*(dict.fromkeys(columns, label) for label in self.labels)),
+            idempotency_key=self.label if keyed else "",
+        )
+
+
+@dataclass
+class Told:
+    """What senders were told of their batches.
+
+    `unknown`: rows that may or may not be there. `refused`: what was said not to be written, and
+    why. `wrongly_refused`: batches that were refused and whose retry found them committed.
+    """
+
+    acknowledged: list[Batch] = field(default_factory=list)
+    unknown: list[Batch] = field(default_factory=list)
+    refused: dict[Batch, str] = field(default_factory=dict)
+    wrongly_refused: dict[Batch, list[str]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.acknowledged) + len(self.unknown) + len(self.refused)
+
+
+class Sender:
+    """Sends batches to whichever server is there, and records what it is told."""
+
+    def __init__(self, servers: Sequence[Server], told: Told) -> None:
+        self._servers = servers
+        self._told = told
+        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._attempts = itertools.count()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for channel in self._channels.values():
+            await channel.close()
+
+    async def send(self, batch: Batch) -> None:
+        """Send a batch once, without a key."""
+        try:
+            await self._ingest(batch.request(keyed=False))
+        except grpc.aio.AioRpcError as error:
+            reason = _reason(error)
+            if reason in UNKNOWN:
+                self._told.unknown.append(batch)
+            else:
+                self._told.refused[batch] = reason
+        else:
+            self._told.acknowledged.append(batch)
+
+    async def send_until_acknowledged(self, batch: Batch) -> None:
+        """Send a batch with its label for a key, again and again."""
+        reasons = []
+        while True:
+            try:
+                answer = await self._ingest(batch.request(keyed=True))
+            except grpc.aio.AioRpcError as error:
+                reasons.append(_reason(error))
+                await asyncio.sleep(0.01)
+                continue
+            self._told.acknowledged.append(batch)
+            if answer.replayed and not UNKNOWN.intersection(reasons):
+                self._told.wrongly_refused[batch] = reasons
+            return
+
+    async def _ingest(self, request: IngestRequest) -> Acknowledgement:
+        """Send to the servers in turn."""
+        address = self._servers[next(self._attempts) % len(self._servers)].address
+        if address not in self._channels:
+            self._channels[address] = grpc.aio.insecure_channel(address)
+        stub = IngestServiceStub(self._channels[address])
+        answer: Acknowledgement = await stub.Ingest(request, timeout=PATIENCE_SECONDS)
+        return answer
+
+
+def _reason(error: grpc.aio.AioRpcError) -> str:
+    status = rpc_status.from_call(error)  # type: ignore[arg-type] # has all that is read
+    for detail in status.details if status else ():
+        info = ErrorInfo()
+        if detail.Unpack(info):
+            return str(info.reason)
+    return BROKEN
+
+
+async def send_all(
+    servers: Sequence[Server], told: Told, batches: int, *, senders: int, column_every: int = 20
+) -> None:
+    """Have senders send so many batches together, every other one with a key.
+
+    Every `column_every`th batch brings a new column.
+    """
+    numbers = iter(range(batches))
+
+    async def work(number: int) -> None:
+        async with Sender(servers, told) as sender:
+            for batch in numbered_batches(numbers, str(number), column_every):
+                if number % 2:
+                    await sender.send_until_acknowledged(batch)
+                else:
+                    await sender.send(batch)
+
+    await asyncio.gather(*map(work, range(senders)))
+
+
+def numbered_batches(numbers: Iterator[int], prefix: str, column_every: int) -> Iterator[Batch]:
+    for number in numbers:
+        column = f"column_{number}" if number % column_every == column_every - 1 else None
+        yield Batch(f"{prefix}-{number}", column)
+
+
+def assert_promise_kept(catalog: Catalog, told: Told) -> None:
+    """Compare what was told with what DuckDB and PyIceberg read."""
+    seen = load(catalog).scan().to_arrow()
+    assert told.wrongly_refused == {}
+    _assert_rows(seen, told)
+    _assert_rows(duckdb_table(catalog), told)
+
+
+def _assert_rows(seen: pa.Table, told: Told) -> None:
+    rows = Counter(seen["label"].to_pylist())
+    acknowledged = Counter(_labels(told.acknowledged))
+    assert _some(acknowledged - rows) == NONE, "acknowledged rows are missing"
+    assert _some(rows - Counter(set(rows))) == NONE, "rows are doubled"
+    others = rows - acknowledged
+    assert _some(others & Counter(_labels(told.refused))) == NONE, (
+        "rows that were refused are there"
+    )
+    assert _some(others - Counter(_labels(told.unknown))) == NONE, "nobody sent these"
+    for batch in told.unknown:
+        assert sum(others[label] for label in batch.labels) in {0, ROWS}, "a batch is there in part"
+    for batch in told.acknowledged:
+        if batch.column is not None:
+            assert sorted(seen[batch.column].drop_null().to_pylist()) == batch.labels
+
+
+NONE: tuple[int, list[str]] = (0, [])
+
+
+def _some(labels: Counter[str]) -> tuple[int, list[str]]:
+    """Give how many there are, and the first of them: a failure must stay readable."""
+    return labels.total(), sorted(labels)[:10]
+
+
+def _labels(batches: Sequence[Batch] | dict[Batch, str]) -> Iterator[str]:
+    return (label for batch in batches for label in batch.labels)
