@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -55,12 +55,14 @@ class Told:
 
     `unknown`: rows that may or may not be there. `refused`: what was said not to be written, and
     why. `wrongly_refused`: batches that were refused and whose retry found them committed.
+    `deleted`: labels of rows that another engine has deleted since.
     """
 
     acknowledged: list[Batch] = field(default_factory=list)
     unknown: list[Batch] = field(default_factory=list)
     refused: dict[Batch, str] = field(default_factory=dict)
     wrongly_refused: dict[Batch, list[str]] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.acknowledged) + len(self.unknown) + len(self.refused)
@@ -130,29 +132,37 @@ def _reason(error: grpc.aio.AioRpcError) -> str:
 
 
 async def send_all(
-    servers: Sequence[Server], told: Told, batches: int, *, senders: int, column_every: int = 20
+    servers: Sequence[Server],
+    told: Told,
+    numbers: Iterable[int],
+    *,
+    senders: int,
+    column_every: int = 20,
+    pause: float = 0,
 ) -> None:
-    """Have senders send so many batches together, every other one with a key.
+    """Have senders send a batch for each number, half of the senders with keys.
 
-    Every `column_every`th batch brings a new column.
+    Every `column_every`th batch brings a new column, where that is not 0. Senders wait for
+    `pause` seconds between batches.
     """
-    numbers = iter(range(batches))
+    shared = iter(numbers)
 
     async def work(number: int) -> None:
         async with Sender(servers, told) as sender:
-            for batch in numbered_batches(numbers, str(number), column_every):
+            for batch in _batches(shared, str(number), column_every):
                 if number % 2:
                     await sender.send_until_acknowledged(batch)
                 else:
                     await sender.send(batch)
+                await asyncio.sleep(pause)
 
     await asyncio.gather(*map(work, range(senders)))
 
 
-def numbered_batches(numbers: Iterator[int], prefix: str, column_every: int) -> Iterator[Batch]:
+def _batches(numbers: Iterator[int], prefix: str, column_every: int) -> Iterator[Batch]:
     for number in numbers:
-        column = f"column_{number}" if number % column_every == column_every - 1 else None
-        yield Batch(f"{prefix}-{number}", column)
+        widens = column_every and number % column_every == column_every - 1
+        yield Batch(f"{prefix}-{number}", f"column_{number}" if widens else None)
 
 
 def assert_promise_kept(catalog: Catalog, told: Told) -> None:
@@ -166,6 +176,8 @@ def assert_promise_kept(catalog: Catalog, told: Told) -> None:
 def _assert_rows(seen: pa.Table, told: Told) -> None:
     rows = Counter(seen["label"].to_pylist())
     acknowledged = Counter(_labels(told.acknowledged))
+    assert _some(rows & Counter(told.deleted)) == NONE, "deleted rows are there"
+    acknowledged -= Counter(told.deleted)
     assert _some(acknowledged - rows) == NONE, "acknowledged rows are missing"
     assert _some(rows - Counter(set(rows))) == NONE, "rows are doubled"
     others = rows - acknowledged
@@ -177,7 +189,9 @@ def _assert_rows(seen: pa.Table, told: Told) -> None:
         assert sum(others[label] for label in batch.labels) in {0, ROWS}, "a batch is there in part"
     for batch in told.acknowledged:
         if batch.column is not None:
-            assert sorted(seen[batch.column].drop_null().to_pylist()) == batch.labels
+            assert sorted(seen[batch.column].drop_null().to_pylist()) == [
+                label for label in batch.labels if label not in told.deleted
+            ]
 
 
 NONE: tuple[int, list[str]] = (0, [])

@@ -18,7 +18,7 @@ async def assert_widened_without_loss(home: Path, settings: Mapping[str, object]
     """Send batches to two servers with these settings; every row is there once."""
     told = Told()
     with running_cluster(home, {**settings, **MAINTENANCE}) as cluster:
-        await send_all(cluster.servers, told, BATCHES, senders=SENDERS)
+        await send_all(cluster.servers, told, range(BATCHES), senders=SENDERS)
         assert len(told) == BATCHES
         assert_promise_kept(cluster.catalog, told)
     assert told.refused == {}
