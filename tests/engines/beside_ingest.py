@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tests.faults.cluster import Cluster
-from tests.faults.traffic import Batch, Told, assert_promise_kept, send_all
+from tests.faults.traffic import Batch, Load, Told, assert_promise_kept, send_all
 
-# Longer: LAKEGATE_TEST_SECONDS=600.
+# For longer: LAKEGATE_TEST_SECONDS=600.
 SECONDS = float(os.environ.get("LAKEGATE_TEST_SECONDS", "60"))
-SENDERS = 8
 # Between two batches of a sender: engines try a commit a few times only, and must have a chance.
 PAUSE_SECONDS = 1.0
 TABLE = "lake.default.orders"
@@ -53,17 +52,9 @@ async def assert_engine_works_beside_ingest(
 ) -> None:
     """Ingest while the engine works: its statements succeed, and every row is as both left it."""
     told = Told()
-    await send_all(cluster.servers, told, [0], senders=1)  # makes the table
-    ingest = asyncio.ensure_future(
-        send_all(
-            cluster.servers,
-            told,
-            _until(SECONDS),
-            senders=SENDERS,
-            column_every=dialect.column_every,
-            pause=PAUSE_SECONDS,
-        )
-    )
+    await send_all(cluster.servers, told, [0], Load(senders=1))  # makes the table
+    load = Load(column_every=dialect.column_every, pause=PAUSE_SECONDS)
+    ingest = asyncio.ensure_future(send_all(cluster.servers, told, _until(SECONDS), load))
     try:
         for turn in itertools.count():
             await asyncio.to_thread(_work, engine, dialect, turn, told)

@@ -131,32 +131,34 @@ def _reason(error: grpc.aio.AioRpcError) -> str:
     return BROKEN
 
 
-async def send_all(
-    servers: Sequence[Server],
-    told: Told,
-    numbers: Iterable[int],
-    *,
-    senders: int,
-    column_every: int = 20,
-    pause: float = 0,
-) -> None:
-    """Have senders send a batch for each number, half of the senders with keys.
+@dataclass(frozen=True)
+class Load:
+    """How batches are sent: every `column_every`th brings a new column, where that is not 0.
 
-    Every `column_every`th batch brings a new column, where that is not 0. Senders wait for
-    `pause` seconds between batches.
+    Each sender waits for `pause` seconds between its batches.
     """
+
+    senders: int = 8
+    column_every: int = 20
+    pause: float = 0
+
+
+async def send_all(
+    servers: Sequence[Server], told: Told, numbers: Iterable[int], load: Load
+) -> None:
+    """Have senders send a batch for each number, half of the senders with keys."""
     shared = iter(numbers)
 
     async def work(number: int) -> None:
         async with Sender(servers, told) as sender:
-            for batch in _batches(shared, str(number), column_every):
+            for batch in _batches(shared, str(number), load.column_every):
                 if number % 2:
                     await sender.send_until_acknowledged(batch)
                 else:
                     await sender.send(batch)
-                await asyncio.sleep(pause)
+                await asyncio.sleep(load.pause)
 
-    await asyncio.gather(*map(work, range(senders)))
+    await asyncio.gather(*map(work, range(load.senders)))
 
 
 def _batches(numbers: Iterator[int], prefix: str, column_every: int) -> Iterator[Batch]:
