@@ -21,16 +21,16 @@ STOP_SECONDS = 30
 
 
 @cache
-def java(at_least: int) -> str:
-    """Find a `java` that is new enough; skip the test where there is none."""
+def java(at_least: int, below: int = 1000) -> str:
+    """Find a `java` of such a version; skip the test where there is none."""
     homes = [Path(os.environ["JAVA_HOME"])] if "JAVA_HOME" in os.environ else []
     if found := shutil.which("java"):
         homes.append(Path(found).resolve().parents[1])
     homes += sorted(Path("/usr/lib/jvm").glob("*"))
     for home in homes:
-        if _version(home / "bin/java") >= at_least:
+        if at_least <= _version(home / "bin/java") < below:
             return str(home / "bin/java")
-    pytest.skip(f"NOT TESTED: there is no JDK {at_least} or newer on this machine")
+    pytest.skip(f"NOT TESTED: there is no JDK from {at_least}, below {below}, on this machine")
 
 
 def _version(program: Path) -> int:
