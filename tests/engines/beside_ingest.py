@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -39,12 +39,14 @@ class Engine(Protocol):
 class Dialect:
     """What engines say differently: the type of texts, and to compact.
 
-    `column_every`: how many batches bring a new column; 0 is none.
+    `column_every`: how many batches bring a new column; 0 is none. `prepare`: statements before
+    all others.
     """
 
     text: str
     compact: str
     column_every: int = 20
+    prepare: Sequence[str] = ()
 
 
 async def assert_engine_works_beside_ingest(
@@ -53,6 +55,8 @@ async def assert_engine_works_beside_ingest(
     """Ingest while the engine works: its statements succeed, and every row is as both left it."""
     told = Told()
     await send_all(cluster.servers, told, [0], Load(senders=1))  # makes the table
+    for sql in dialect.prepare:
+        engine.execute(sql)
     load = Load(column_every=dialect.column_every, pause=PAUSE_SECONDS)
     ingest = asyncio.ensure_future(send_all(cluster.servers, told, _until(SECONDS), load))
     try:

@@ -57,6 +57,8 @@ def running_spark(folder: Path, rest_uri: str) -> Iterator[Spark]:
         "spark.sql.catalog.lake.uri": rest_uri,
         # A statement sees what was committed before it.
         "spark.sql.catalog.lake.cache-enabled": "false",
+        # It wants a cached table, so that both its scans are of one snapshot.
+        "spark.sql.optimizer.runtime.rowLevelOperationGroupFilter.enabled": "false",
     }
     command = (
         # Newer ones lack what Spark's Hadoop needs; the source is run as it is.
