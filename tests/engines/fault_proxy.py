@@ -29,6 +29,9 @@ class Fault(Enum):
     LATE = auto()
 
 
+FAULTS = [fault for fault in Fault if fault is not Fault.NONE]
+
+
 class FaultProxy:
     """Decides the fate of each request; `counts` says what it did."""
 
@@ -49,7 +52,7 @@ class FaultProxy:
         with self._lock:
             if self._healed or self._chance.random() < 0.5:
                 return Fault.NONE
-            fault = self._chance.choice(list(Fault))
+            fault = self._chance.choice(FAULTS)
             self.counts[fault] += 1
             if fault is Fault.LOST_AND_READS_FAIL:
                 self._blind_reads = self._chance.randrange(1, BLIND_READS)

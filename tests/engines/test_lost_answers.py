@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from tests.engines.fault_proxy import Fault, fault_proxy
+from tests.engines.fault_proxy import FAULTS, fault_proxy
 from tests.engines.rest_catalog import running_rest_catalog
 from tests.faults.cluster import running_cluster, shared_catalog
 from tests.faults.traffic import Load, Told, assert_promise_kept, send_all
 
-BATCHES = 300
+BATCHES = 150
 # So few that some commits end in doubt.
 ATTEMPTS = {"commit_attempts": 4}
 
@@ -25,4 +25,4 @@ async def test_no_row_is_lost_or_doubled_and_no_commit_is_refused(
             proxy.heal()
             assert len(told) == BATCHES
             assert_promise_kept(cluster.catalog, told)
-    assert set(proxy.counts) == set(Fault)
+    assert set(proxy.counts) == set(FAULTS)
