@@ -75,14 +75,14 @@ class Sender:
     def __init__(self, servers: Sequence[Server], told: Told) -> None:
         self._servers = servers
         self._told = told
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._channels: dict[int, tuple[str, grpc.aio.Channel]] = {}
         self._attempts = itertools.count()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for channel in self._channels.values():
+        for _address, channel in self._channels.values():
             await channel.close()
 
     async def send(self, batch: Batch) -> None:
@@ -115,12 +115,21 @@ class Sender:
 
     async def _ingest(self, request: IngestRequest) -> Acknowledgement:
         """Send to the servers in turn."""
-        address = self._servers[next(self._attempts) % len(self._servers)].address
-        if address not in self._channels:
-            self._channels[address] = grpc.aio.insecure_channel(address)
-        stub = IngestServiceStub(self._channels[address])
+        channel = await self._channel(next(self._attempts) % len(self._servers))
+        stub = IngestServiceStub(channel)
         answer: Acknowledgement = await stub.Ingest(request, timeout=PATIENCE_SECONDS)
         return answer
+
+    async def _channel(self, number: int) -> grpc.aio.Channel:
+        """Give the channel to a server, which has another address each time it is started."""
+        address, known = self._servers[number].address, self._channels.get(number)
+        if known is not None and known[0] == address:
+            return known[1]
+        if known is not None:
+            await known[1].close()
+        channel = grpc.aio.insecure_channel(address)
+        self._channels[number] = address, channel
+        return channel
 
 
 def _reason(error: grpc.aio.AioRpcError) -> str:
