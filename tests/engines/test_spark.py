@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from pyiceberg.catalog import Catalog
-from tests.engines.beside_ingest import TABLE, Dialect, assert_engine_works_beside_ingest
+from tests.engines.beside_ingest import Dialect, assert_engine_works_beside_ingest
 from tests.engines.rest_catalog import running_rest_catalog
 from tests.engines.spark_session import Spark, running_spark
 from tests.faults.cluster import SHARED, running_cluster, shared_catalog
@@ -19,14 +19,7 @@ from lakegate.lake.catalog import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.settings import Settings
 
-DIALECT = Dialect(
-    "string",
-    compact="CALL lake.system.rewrite_data_files('default.orders')",
-    # Otherwise it refuses to delete where rows came in that it would have deleted too.
-    prepare=[
-        f"ALTER TABLE {TABLE} SET TBLPROPERTIES ('write.delete.isolation-level' = 'snapshot')"
-    ],
-)
+DIALECT = Dialect("string", compact="CALL lake.system.rewrite_data_files('default.orders')")
 THEIRS, FED = TableName("owned", "theirs"), TableName("owned", "fed")
 INSERTS = 4
 SWEEP_SECONDS = 180
