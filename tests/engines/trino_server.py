@@ -71,6 +71,7 @@ def running_trino(
             "node-scheduler.include-coordinator": "true",
             "http-server.http.port": str(port),
             "discovery.uri": f"http://127.0.0.1:{port}",
+            "http-server.log.enabled": "false",
             "plugin.dir": str(_plugins(folder, home)),
             "catalog.config-dir": str(folder / "catalogs"),
         }
