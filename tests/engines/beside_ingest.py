@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from tests.faults.cluster import Cluster
 from tests.faults.traffic import Batch, Load, Told, assert_promise_kept, send_all
-from tests.unit.lake.reading import load
 
 # For longer: LAKEGATE_TEST_SECONDS=600.
 SECONDS = float(os.environ.get("LAKEGATE_TEST_SECONDS", "60"))
@@ -19,8 +18,6 @@ SECONDS = float(os.environ.get("LAKEGATE_TEST_SECONDS", "60"))
 PAUSE_SECONDS = 1.0
 TABLE = "lake.default.orders"
 DELETED_AT_ONCE = 5  # batches
-# Otherwise engines refuse to delete where rows came in that they could have deleted too.
-SNAPSHOT_ISOLATION = {"write.delete.isolation-level": "snapshot"}
 ATTEMPTS = 20  # as the servers have for a commit
 
 
@@ -56,8 +53,6 @@ async def assert_engine_works_beside_ingest(
     """Ingest while the engine works: its statements succeed, and every row is as both left it."""
     told = Told()
     await send_all(cluster.servers, told, [0], Load(senders=1))  # makes the table
-    with load(cluster.catalog).transaction() as change:
-        change.set_properties(SNAPSHOT_ISOLATION)
     pace = Load(column_every=dialect.column_every, pause=PAUSE_SECONDS)
     ingest = asyncio.ensure_future(send_all(cluster.servers, told, _until(SECONDS), pace))
     try:

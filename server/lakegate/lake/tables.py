@@ -56,6 +56,8 @@ NEW_TABLE_PROPERTIES = {
     TableProperties.PARQUET_COMPRESSION: "zstd",
     TableProperties.METADATA_PREVIOUS_VERSIONS_MAX: "20",
     TableProperties.METADATA_DELETE_AFTER_COMMIT_ENABLED: "true",
+    # Other engines delete beside ingest: rows that come in meanwhile do not make them fail.
+    "write.delete.isolation-level": "snapshot",
     MANAGED: "true",
 }
 
