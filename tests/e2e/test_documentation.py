@@ -10,6 +10,7 @@ import pytest
 from tests.e2e.running_gate import running_gate
 
 ROOT = Path(__file__).parents[2]
+FENCED = re.compile(r"^```(bash|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 GATE = "localhost:8080"
 # What a block has that needs no more than a gate on this machine.
 RUNNABLE = (GATE, ".venv/bin/lakegate ", "lakegate-data/catalog.db")
