@@ -53,17 +53,20 @@ MAINTENANCE_STEPS: dict[str, tuple[Any, str]] = {
     "rewritten manifests": (rewrite.Rewrite, "prepare"),
     "replacement's manifest list": (rewrite, "new_snapshot"),
     "replacement's commit": (rewrite, "commit_snapshot"),
+    "fence": (sweep, "put_fence"),
     "orphans": (sweep, "delete_files"),
+    "marks": (sweep, "write_marks"),
 }
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Die at the `nth` time of a step, before it or after it."""
+    """Die at the `nth` time of a step, before it or after it; or stop, `by` another signal."""
 
     step: str
     after: bool
     nth: int
+    by: signal.Signals = signal.SIGKILL
 
     def install(self) -> None:
         owner, name = {**STEPS, **LEDGER_STEPS, **MAINTENANCE_STEPS}[self.step]
@@ -74,10 +77,10 @@ class Fault:
         def fatal(*args: Any, **kwargs: Any) -> Any:
             last = next(times) == self.nth
             if last and not self.after:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), self.by)
             result = original(*args, **kwargs)
-            if last:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if last and self.after:
+                os.kill(os.getpid(), self.by)
             return result
 
         setattr(owner, name, staticmethod(fatal) if owner is ToOutputFile else fatal)

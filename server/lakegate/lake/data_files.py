@@ -14,6 +14,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import TableProperties
 from pyiceberg.typedef import Properties, Record
 
+from lakegate.lake.files import own_name
 from lakegate.lake.partitions import Placement, place, split
 from lakegate.lake.schema import file_schema
 from lakegate.lake.table_state import TableState
@@ -33,7 +34,7 @@ def write_data_files(
         placement = place(plain, spec, schema)
     write_id = uuid.uuid4()
     return [
-        _write_data_file(state, partition, key, f"{number:05d}-{write_id}.parquet")
+        _write_data_file(state, partition, key, own_name(f"{number:05d}-{write_id}.parquet"))
         for number, (key, partition) in enumerate(split(plain, placement))
     ]
 

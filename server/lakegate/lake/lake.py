@@ -50,7 +50,6 @@ class Lake:
             interval_seconds=settings.commit_interval_ms / 1000,
             attempts=settings.commit_attempts,
             retention=maintenance.retention,
-            uncommitted_seconds=maintenance.uncommitted_seconds,
         )
         self._committers: OrderedDict[TableName, TableCommitter] = OrderedDict()
         self._maintenance = BackgroundMaintenance(

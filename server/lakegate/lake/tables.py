@@ -32,7 +32,7 @@ from lakegate.lake.failures import (
     CommitOutcomeUnknownError,
     TableMissingError,
 )
-from lakegate.lake.maintenance.policy import MANAGED
+from lakegate.lake.ownership import MANAGED
 from lakegate.lake.partitions import check_names, partition_spec, partition_terms
 from lakegate.lake.properties import FORMAT_VERSION, check_properties, check_together
 from lakegate.lake.schema import (
