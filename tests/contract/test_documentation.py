@@ -42,7 +42,9 @@ def test_the_settings_that_are_mentioned_exist() -> None:
     of_tests_and_the_command_line = {"LAKEGATE_TEST_ROUNDS", "LAKEGATE_FUZZ_SECONDS"}
     known = {f"LAKEGATE_{name.upper()}" for name in Settings.model_fields}
     mentioned = {
-        name for each in PAGES for name in re.findall(r"LAKEGATE_[A-Z_]*[A-Z]\b", each.read_text())
+        name
+        for each in PAGES
+        for name in re.findall(r"\bLAKEGATE_[A-Z_]*[A-Z]\b", each.read_text())
     }
     assert mentioned - known - of_tests_and_the_command_line == set()
 
