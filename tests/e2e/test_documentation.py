@@ -32,7 +32,7 @@ def interpreter(language: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("page", "least"), [("README.md", 4), ("docs/formats-and-types.md", 4), ("docs/reading.md", 2)]
+    ("page", "least"), [("README.md", 3), ("docs/formats-and-types.md", 4), ("docs/reading.md", 2)]
 )
 def test_the_commands_of_a_page_work_from_top_to_bottom(
     page: str, least: int, tmp_path: Path
