@@ -16,7 +16,6 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from pyiceberg.serializers import ToOutputFile
 from tests.unit.lake.lines import LinesDecoder, batch
 
 from lakegate.errors import LakegateError
@@ -27,6 +26,7 @@ from lakegate.lake.ledger.ledger import Ledger
 from lakegate.lake.maintenance import compaction, rewrite, sweep
 from lakegate.lake.maintenance.maintain import Maintenance
 from lakegate.lake.maintenance.policy import MaintenancePolicy
+from lakegate.lake.metadata_file import MetadataWriter
 from lakegate.settings import Settings
 
 # The steps of a commit, in order: where each is looked up, and its name there.
@@ -35,7 +35,7 @@ STEPS: dict[str, tuple[Any, str]] = {
     "data files": (preparation, "write_data_files"),
     "manifest": (group_commit, "new_append"),
     "manifest list": (snapshot, "new_snapshot"),
-    "metadata": (ToOutputFile, "table_metadata"),
+    "metadata": (MetadataWriter, "write"),
     "catalog": (lean_sql_catalog.LeanSqlCatalog, "_swap"),
     "answer": (group.PreparedGroup, "acknowledge"),
 }
@@ -83,7 +83,7 @@ class Fault:
                 os.kill(os.getpid(), self.by)
             return result
 
-        setattr(owner, name, staticmethod(fatal) if owner is ToOutputFile else fatal)
+        setattr(owner, name, fatal)
 
 
 @dataclass(frozen=True)

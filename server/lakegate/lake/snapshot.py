@@ -251,7 +251,7 @@ def summary(
     for file in removed:
         collector.remove_file(file, schema, specs[file.spec_id])
     changes = collector.build()
-    parent = metadata.current_snapshot()
+    parent = state.current_snapshot
     before = parent.summary.additional_properties if parent and parent.summary else None
     totals = _totals(changes, before if parent else dict.fromkeys(t for t, _, _ in _TOTALS))
     return Summary(operation, **{COMMIT_ID: commit_id}, **changes, **totals)

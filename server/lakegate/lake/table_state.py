@@ -17,6 +17,7 @@ from pyiceberg.manifest import ManifestEntry, ManifestFile
 from pyiceberg.table import CommitTableResponse, Table
 from pyiceberg.table.locations import LocationProvider, load_location_provider
 from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.snapshots import Snapshot
 
 from lakegate import clock
 from lakegate.batches import TableName
@@ -72,9 +73,16 @@ class TableState:
         return self.table.metadata
 
     @cached_property
+    def current_snapshot(self) -> Snapshot | None:
+        """The current snapshot of `main`. New ones are last, so it is found at once."""
+        current = self.metadata.current_snapshot_id
+        snapshots = reversed(self.metadata.snapshots)
+        return next((each for each in snapshots if each.snapshot_id == current), None)
+
+    @cached_property
     def _current(self) -> SnapshotManifests | None:
         """The manifests of the current snapshot. The first access may block."""
-        snapshot = self.metadata.current_snapshot()
+        snapshot = self.current_snapshot
         if snapshot is None:
             return None
         if self.known is not None and self.known.snapshot_id == snapshot.snapshot_id:
