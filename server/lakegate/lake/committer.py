@@ -45,7 +45,7 @@ class TableCommitter:
         self._busy = False
         self._last_commit = float("-inf")
         self._tidying: set[asyncio.Task[int]] = set()
-        self._unanswered: set[Member] = set()
+        self._unanswered: dict[Member, None] = {}
         self._under_way: set[GroupCommit] = set()
         self._given_up = False
 
@@ -56,8 +56,8 @@ class TableCommitter:
         """
         answer = asyncio.get_running_loop().create_future()
         member = Member(batch, answer, self.once.enter(entry) if entry else None)
-        self._unanswered.add(member)
-        answer.add_done_callback(lambda _: self._unanswered.discard(member))
+        self._unanswered[member] = None
+        answer.add_done_callback(lambda _: self._unanswered.pop(member))
         self._gather(member)
         return answer
 

@@ -45,6 +45,8 @@ def _as_file_columns(rows: pa.Table, schema: Schema) -> pa.Table:
         first = schema.fields[0].name
         rows = rows.append_column(first, pa.nulls(len(rows)))
     present = set(rows.column_names)
+    if unknown := present.difference(field.name for field in schema.fields):
+        raise ValueError(f"The table has no column {min(unknown)}")
     columns = file_schema(schema, [field.name for field in schema.fields if field.name in present])
     return pa.Table.from_arrays(
         [_cast(rows.column(field.name), field.type) for field in columns], schema=columns

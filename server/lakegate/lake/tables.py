@@ -234,7 +234,8 @@ def _evolve(
         if not missing.names and not narrow:
             return state
         try:
-            return _commit_schema(state, missing, narrow)
+            # The answer may show a still later schema: it is looked at again.
+            state = _commit_schema(state, missing, narrow)
         except (CommitFailedException, CommitOutcomeUnknownError):
             clock.sleep(backoff_seconds(attempt))
             state = reload(catalog, name, state.uuid)

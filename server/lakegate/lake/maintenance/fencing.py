@@ -11,6 +11,7 @@ from pyiceberg.table.update import SetPropertiesUpdate
 
 from lakegate import clock
 from lakegate.lake.backoff import backoff_seconds
+from lakegate.lake.failures import CommitOutcomeUnknownError
 from lakegate.lake.fence import FENCE, fence_of
 from lakegate.lake.maintenance.managed import Alone, ManagedTable
 from lakegate.lake.snapshot import commit_snapshot, new_snapshot, summary
@@ -25,7 +26,7 @@ def put_fence(catalog: Catalog, table: ManagedTable, alone: Alone) -> bool:
     `alone` holds off the commits of this process meanwhile.
     """
     for attempt in range(ATTEMPTS):
-        with alone(), contextlib.suppress(CommitFailedException):
+        with alone(), contextlib.suppress(CommitFailedException, CommitOutcomeUnknownError):
             _commit(table.reload(catalog).state)
             return True
         clock.sleep(backoff_seconds(attempt))
