@@ -10,6 +10,9 @@ GOOGLEAPIS = $(shell $(BIN)/python -c "import google.rpc as r; print(r.__path__[
 PROTOC = $(BIN)/python -m grpc_tools.protoc -I proto -I $(GOOGLEAPIS)
 # The contract as callers have it: `make lint` refuses what would break them.
 PUBLISHED := proto/published.binpb
+# Envoy reads its configuration as it would at its start.
+VALIDATE = $(BIN)/python -m lakegate.envoy.bootstrap 127.0.0.1:50051 build/envoy && \
+	$(BIN)/envoy --mode validate --log-level error --config-path build/envoy/bootstrap.json
 
 .PHONY: install run test lint format generate publish lock clean
 
@@ -27,13 +30,16 @@ run: install  ## The server and Envoy on the embedded catalog, until Ctrl-C
 test: lint  ## Everything that must hold
 	$(BIN)/pytest
 
-lint: install build/contract.binpb  ## Style, types, layers, the contract
+lint: install build/contract.binpb  ## Style, types, layers, the contract, Envoy's configuration
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/buf lint build/contract.binpb --config buf.yaml --path lakegate
 	$(BIN)/buf breaking build/contract.binpb --against $(PUBLISHED) --config buf.yaml --path lakegate
+	@mkdir -p build/envoy
+	$(VALIDATE)
+	LAKEGATE_TLS_CERT=any LAKEGATE_TLS_KEY=any $(VALIDATE)
 
 format: install
 	$(BIN)/ruff check --quiet --fix .

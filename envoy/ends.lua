@@ -1,41 +1,31 @@
--- How far the body of a request that writes rows has come: the server is told when a body has
--- ended, and the filter of errors when the rows may be committed, whatever becomes of the
--- answer. Bodies stream through meanwhile, piece by piece.
+-- Detects the end of a body that brings rows: the server is told that the body has ended, and
+-- errors.lua that the rows may be committed even if the call fails. Bodies stream through.
+-- Only the routes of methods that commit rows enable this filter.
 
--- How the server knows that a body is whole: rpc/completeness.py. It comes with a word that
--- is made for this request.
+-- How the server knows that a body is whole: rpc/completeness.py.
 local END = "lakegate-body-end"
-
--- Whether a route takes a body, which is whole when it has ended, or one message, which is
--- whole by itself.
-local WRITES = {
-  ["/v1/ingest"] = "body",
-  ["/ingest/push/queries"] = "message",
-  ["/lakegate.v1.IngestService/IngestBody"] = "body",
-  ["/lakegate.v1.IngestService/Ingest"] = "message",
-  ["/lakegate.v1.QueryEventService/PushQueries"] = "message",
-}
+-- An unguessable word, new for each request.
+local MARK = "lakegate-body-mark"
+-- How much memory the server sets aside at first; 0: for a chunk at a time.
+local EXPECTED = "lakegate-expected-bytes"
 
 function envoy_on_request(handle)
   local headers = handle:headers()
-  local mark = headers:get(END)
-  headers:remove(END)
-  local writes = headers:get(":method") == "POST"
-    and WRITES[headers:get(":path"):match("^[^?]*")]
-  if writes == "message" then
+  -- A body is whole when it has ended, a message when it can be parsed.
+  if handle:filterContext():get("takes") == "message" then
     follow_message(handle, headers)
-  elseif writes == "body" then
-    follow_body(handle, headers, is_rest(handle) and mark)
+  else
+    follow_body(handle, headers, is_rest(handle) and headers:get(MARK))
   end
 end
 
--- What the filter of errors has seen to.
+-- errors.lua sets metadata on REST requests alone.
 function is_rest(handle)
   return handle:streamInfo():dynamicMetadata():get("lakegate") ~= nil
 end
 
--- A message may be whole before its request has ended: from its first piece on, or where it
--- is JSON and not held, from a piece that may be the end of an array or an object.
+-- A message may be whole before its request has ended: from its first piece on; in JSON that is
+-- not held, from a piece that may end an array or an object.
 function follow_message(handle, headers)
   local rest = is_rest(handle)
   local held = rest and (headers:get("content-encoding") or not headers:get("content-length"))
@@ -52,12 +42,14 @@ function may_end(piece)
   return size > 0 and piece:getBytes(size - 1, 1):find("[%]}%s]")
 end
 
--- The server is told the length of a body, or where there is none, a mark is put after the
--- last byte. gRPC itself proves the end of a native call, and of a body that ends in trailers:
--- that has no last piece to write to.
+-- The server gets the length of the body in a header, or without a length the mark after the
+-- last byte. gRPC itself proves the end of a native call, and of a body that ends in trailers,
+-- which has no last piece to write to. The transcoder drops the length.
 function follow_body(handle, headers, mark)
   local length = headers:get("content-length")
   if mark then
+    local compressed = (headers:get("content-encoding") or "identity"):lower() ~= "identity"
+    headers:add(EXPECTED, not compressed and length or "0")
     headers:add(END, length and "bytes " .. length or "mark " .. mark)
   end
   local last

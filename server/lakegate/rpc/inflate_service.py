@@ -10,11 +10,10 @@ import asyncio
 import grpc
 import grpc.aio
 
+from lakegate.contract import INTERNAL_SERVICE
 from lakegate.rpc.admission import Admission
 from lakegate.rpc.headers import Context, headers_of
 from lakegate.rpc.inflate import inflater
-
-SERVICE = "lakegate.v1.InflateService"
 
 
 def add_inflate_servicer(server: grpc.aio.Server, admission: Admission) -> None:
@@ -22,7 +21,7 @@ def add_inflate_servicer(server: grpc.aio.Server, admission: Admission) -> None:
 
     async def behaviour(data: bytes, context: Context) -> bytes:
         encoding = headers_of(context).get("content-encoding", "")
-        async with admission.room(SERVICE, admission.unknown):
+        async with admission.room(INTERNAL_SERVICE, admission.unknown):
             return await asyncio.to_thread(inflate_whole, data, encoding, admission)
 
     async def admit(data: bytes, context: Context) -> bytes:
@@ -34,7 +33,9 @@ def add_inflate_servicer(server: grpc.aio.Server, admission: Admission) -> None:
         "AdmitTable": grpc.unary_unary_rpc_method_handler(admit),
         "Inflate": grpc.unary_unary_rpc_method_handler(behaviour),
     }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(INTERNAL_SERVICE, handlers),)
+    )
 
 
 def inflate_whole(data: bytes, encoding: str, admission: Admission) -> bytes:
