@@ -10,27 +10,22 @@ local MARK = "lakegate-body-mark"
 local EXPECTED = "lakegate-expected-bytes"
 
 function envoy_on_request(handle)
-  local headers = handle:headers()
+  local headers, context = handle:headers(), handle:filterContext()
+  local is_rest = context:get("rest")
   -- A body is whole when it has ended, a message when it can be parsed.
-  if handle:filterContext():get("takes") == "message" then
-    follow_message(handle, headers)
+  if context:get("takes") == "message" then
+    follow_message(handle, headers, is_rest)
   else
-    follow_body(handle, headers, is_rest(handle) and headers:get(MARK))
+    follow_body(handle, headers, is_rest and headers:get(MARK))
   end
-end
-
--- errors.lua sets metadata on REST requests alone.
-function is_rest(handle)
-  return handle:streamInfo():dynamicMetadata():get("lakegate") ~= nil
 end
 
 -- A message may be whole before its request has ended: from its first piece on; in JSON that is
 -- not held, from a piece that may end an array or an object.
-function follow_message(handle, headers)
-  local rest = is_rest(handle)
-  local held = rest and (headers:get("content-encoding") or not headers:get("content-length"))
+function follow_message(handle, headers, is_rest)
+  local held = is_rest and (headers:get("content-encoding") or not headers:get("content-length"))
   for piece in handle:bodyChunks() do
-    if not rest or (not held and may_end(piece)) then
+    if not is_rest or (not held and may_end(piece)) then
       break
     end
   end

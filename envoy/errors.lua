@@ -31,7 +31,7 @@ local MEMORY = "lakegate"
 function envoy_on_request(handle)
   local headers = handle:headers()
   local native = is_native(headers:get("content-type") or "")
-  drop_what_grpc_cannot_carry(headers, native)
+  local size = drop_what_grpc_cannot_carry(headers, native)
   if native then
     return
   end
@@ -45,7 +45,7 @@ function envoy_on_request(handle)
     -- The transcoder ignores the slash, but the routes, and so their limits, do not.
     refuse(handle, "not_found", request_id,
       "there is nothing at " .. path:sub(1, MAX_QUOTED))
-  elseif size_of(headers) > MAX_HEADERS_BYTES then
+  elseif size > MAX_HEADERS_BYTES then
     refuse(handle, "invalid_argument", request_id,
       string.format("the headers are larger than %d bytes", MAX_HEADERS_BYTES), "431")
   elseif encoding == "identity" and (length or 0) > CONTRACT.max_body_bytes then
@@ -66,23 +66,19 @@ end
 
 -- gRPC fails the whole call for a header name that HTTP allows but gRPC does not, decodes
 -- names in -bin as base64, and reserves names in grpc- (gRPC over HTTP/2, "Custom-Metadata").
+-- Returns the size of the other headers.
 function drop_what_grpc_cannot_carry(headers, native)
-  local illegal = {}
-  for name in pairs(headers) do
-    local reserved = name:find("-bin$") or name:find("^grpc%-")
-    if name:find("[^0-9a-z_.:-]") or (reserved and not native) then
+  local illegal, size = {}, 0
+  for name, value in pairs(headers) do
+    local reserved = not native and (name:sub(-4) == "-bin" or name:sub(1, 5) == "grpc-")
+    if reserved or name:find("[^0-9a-z_.:-]") then
       illegal[#illegal + 1] = name
+    else
+      size = size + #name + #value
     end
   end
   for _, name in ipairs(illegal) do
     headers:remove(name)
-  end
-end
-
-function size_of(headers)
-  local size = 0
-  for name, value in pairs(headers) do
-    size = size + #name + #value
   end
   return size
 end

@@ -40,81 +40,35 @@ class Refusal:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class LocalReply:
-    """Envoy's own reply, and what becomes of it.
-
-    `when` is an expression in CEL; the message a format string of Envoy. Without `sets_status`
-    the reply keeps the status that Envoy chose.
-    """
-
-    when: str
-    code: ErrorCode
-    message: str
-    sets_status: bool = False
-
-
 def _detail(name: str) -> str:
     return f"response.code_details == '{name}'"
 
 
-# The first that applies counts.
-_LOCAL_REPLIES = (
-    LocalReply(
-        "response.code_details.startsWith('grpc_json_transcode_failure')",
-        ErrorCode.BAD_REQUEST_BODY,
-        _BODY,
-    ),
-    # Requests that Envoy refuses before its filters see them.
-    LocalReply(
-        _detail("http1.invalid_transfer_encoding"),
-        ErrorCode.INVALID_ARGUMENT,
-        "Transfer-Encoding must be chunked",
-        sets_status=True,
-    ),
-    LocalReply(
-        _detail("upgrade_failed"),
-        ErrorCode.INVALID_ARGUMENT,
-        "only HTTP is spoken here: there is nothing to upgrade to",
-        sets_status=True,
-    ),
-    LocalReply(
-        _detail("path_normalization_failed"),
-        ErrorCode.INVALID_ARGUMENT,
+# Requests that Envoy refuses before its filters see them: by Envoy's detail, the status and the
+# message of `invalid_argument`.
+_UNREADABLE: Mapping[str, tuple[int, str]] = {
+    "http1.invalid_transfer_encoding": (400, "Transfer-Encoding must be chunked"),
+    "upgrade_failed": (400, "only HTTP is spoken here: there is nothing to upgrade to"),
+    "path_normalization_failed": (
+        400,
         "the path has an escaped slash, a backslash or a fragment",
     ),
-    LocalReply(
-        _detail("missing_host_header"), ErrorCode.INVALID_ARGUMENT, "the request names no host"
+    "missing_host_header": (400, "the request names no host"),
+    "low_version": (426, "HTTP/1.0 is not spoken here: use HTTP/1.1 or HTTP/2"),
+    "http1.headers_too_large": (431, "the headers are too large"),
+    "http1.unexpected_underscore": (400, "the name of a header has an underscore"),
+    "http1.invalid_characters": (400, "a header has a character that none may have"),
+}
+# By the status that Envoy chose. The first that applies counts.
+_BY_STATUS = (
+    ("== 404", Refusal(ErrorCode.NOT_FOUND, "there is nothing at %REQ(:PATH):100%")),
+    (
+        "== 405",
+        Refusal(ErrorCode.METHOD_NOT_ALLOWED, "%REQ(:PATH):100% does not take %REQ(:METHOD)%"),
     ),
-    LocalReply(
-        _detail("low_version"),
-        ErrorCode.INVALID_ARGUMENT,
-        "HTTP/1.0 is not spoken here: use HTTP/1.1 or HTTP/2",
-    ),
-    LocalReply(
-        _detail("http1.headers_too_large"),
-        ErrorCode.INVALID_ARGUMENT,
-        "the headers are too large",
-    ),
-    LocalReply(
-        _detail("http1.unexpected_underscore"),
-        ErrorCode.INVALID_ARGUMENT,
-        "the name of a header has an underscore",
-    ),
-    LocalReply(
-        _detail("http1.invalid_characters"),
-        ErrorCode.INVALID_ARGUMENT,
-        "a header has a character that none may have",
-    ),
-    LocalReply("response.code == 404", ErrorCode.NOT_FOUND, "there is nothing at %REQ(:PATH):100%"),
-    LocalReply(
-        "response.code == 405",
-        ErrorCode.METHOD_NOT_ALLOWED,
-        "%REQ(:PATH):100% does not take %REQ(:METHOD)%",
-    ),
-    LocalReply("response.code == 408", ErrorCode.REQUEST_TIMEOUT, _LATE),
-    LocalReply("response.code == 413", ErrorCode.BODY_TOO_LARGE, _TOO_LARGE),
-    LocalReply("response.code >= 500", ErrorCode.UNAVAILABLE, _UNREACHABLE, sets_status=True),
+    ("== 408", Refusal(ErrorCode.REQUEST_TIMEOUT, _LATE)),
+    ("== 413", Refusal(ErrorCode.BODY_TOO_LARGE, _TOO_LARGE)),
+    (">= 500", Refusal(ErrorCode.UNAVAILABLE, _UNREACHABLE)),
 )
 
 # gRPC's statuses that come without an error of the server: gRPC refused the call itself, in
@@ -143,44 +97,55 @@ BARE_STATUSES: Mapping[grpc.StatusCode, Refusal] = {
 BARE_FAILURE = Refusal(ErrorCode.INGEST_FAILED, "the server failed; its log has the cause")
 BARE_TOO_LARGE = Refusal(ErrorCode.BODY_TOO_LARGE, _TOO_LARGE)
 BARE_DOUBT = Refusal(ErrorCode.OUTCOME_UNKNOWN, OUTCOME_UNKNOWN_MESSAGE)
+_OVERLOADED = Refusal(
+    ErrorCode.OVERLOADED, "the server has too much to do, and nothing was written: try again"
+)
 
 
 def local_reply_config() -> dict[str, Any]:
-    """Return Envoy's `local_reply_config`: its own replies, with our bodies."""
-    overloaded = "the server has too much to do, and nothing was written: try again"
-    doubt = ErrorCode.OUTCOME_UNKNOWN
+    """Return Envoy's `local_reply_config`: its own replies, with our bodies.
+
+    A message in it is a format string of Envoy. The first mapper that applies counts.
+    """
     return {
         "mappers": [
             # No refusal: /openapi.json.
-            _mapper("response.code == 200", _unchanged(), content_type="application/json"),
+            _mapper("response.code == 200", _text(_BODY), content_type="application/json"),
             # Envoy has too much in memory.
-            _mapper(
-                _detail("overload"),
-                _error(ErrorCode.OVERLOADED, overloaded),
-                status=ErrorCode.OVERLOADED.value.http_status,
-                header=("retry-after", "1"),
-            ),
+            _refused(_detail("overload"), _OVERLOADED, header=("retry-after", "1")),
             # For native gRPC, an HTTP status of 500 is UNKNOWN, and the body is the message.
+            _refused(f"{_IN_DOUBT} && {_TRANSCODED}", BARE_DOUBT),
             _mapper(
-                f"{_IN_DOUBT} && {_TRANSCODED}",
-                _error(doubt, OUTCOME_UNKNOWN_MESSAGE),
-                status=doubt.value.http_status,
+                _IN_DOUBT,
+                _text(BARE_DOUBT.message),
+                status=BARE_DOUBT.code.value.http_status,
             ),
-            _mapper(_IN_DOUBT, _text(OUTCOME_UNKNOWN_MESSAGE), status=doubt.value.http_status),
-            _mapper(_GRPC, _unchanged(), header=("lakegate-not-sent", "true")),
+            _mapper(_GRPC, _text(_BODY), header=("lakegate-not-sent", "true")),
             # The refusals of errors.lua are complete.
-            _mapper(_detail("lua_response"), _unchanged(), content_type="application/json"),
+            _mapper(_detail("lua_response"), _text(_BODY), content_type="application/json"),
+            # The transcoder's errors keep their status.
+            _mapper(
+                "response.code_details.startsWith('grpc_json_transcode_failure')",
+                _error(Refusal(ErrorCode.BAD_REQUEST_BODY, _BODY)),
+            ),
             *(
                 _mapper(
-                    reply.when,
-                    _error(reply.code, reply.message),
-                    status=reply.code.value.http_status if reply.sets_status else None,
+                    _detail(detail),
+                    _error(Refusal(ErrorCode.INVALID_ARGUMENT, message)),
+                    status=status,
                 )
-                for reply in _LOCAL_REPLIES
+                for detail, (status, message) in _UNREADABLE.items()
             ),
+            *(_refused(f"response.code {status}", refusal) for status, refusal in _BY_STATUS),
         ],
-        "body_format": _error(ErrorCode.INVALID_ARGUMENT, _BODY),
+        "body_format": _error(Refusal(ErrorCode.INVALID_ARGUMENT, _BODY)),
     }
+
+
+def _refused(when: str, refusal: Refusal, header: tuple[str, str] | None = None) -> dict[str, Any]:
+    """Return a mapper to an error with the status of its code."""
+    status = refusal.code.value.http_status
+    return _mapper(when, _error(refusal), status=status, header=header)
 
 
 def _mapper(
@@ -204,14 +169,11 @@ def _mapper(
     return mapper
 
 
-def _error(code: ErrorCode, message: str) -> dict[str, Any]:
-    error = {"code": code.value.name, "message": message, "request_id": "%REQ(X-REQUEST-ID)%"}
+def _error(refusal: Refusal) -> dict[str, Any]:
+    name = refusal.code.value.name
+    error = {"code": name, "message": refusal.message, "request_id": "%REQ(X-REQUEST-ID)%"}
     return {"json_format": {"error": error}}
 
 
 def _text(text: str) -> dict[str, Any]:
     return {"text_format_source": {"inline_string": text}}
-
-
-def _unchanged() -> dict[str, Any]:
-    return _text(_BODY)

@@ -50,7 +50,7 @@ def _native(method: Method, in_time: _Json) -> _Json:
         return {"match": match, "route": _SERVER | {"idle_timeout": "3600s"}}
     if method.permission is None:  # anybody may call it, but not for ever
         return {"match": match, "route": in_time | {"timeout": "15s"}}
-    return {"match": match, "route": _SERVER, **_filters(**_ends(method))}
+    return {"match": match, "route": _SERVER, **_filters(**_ends(method, rest=False))}
 
 
 def _rest(method: Method, route: Route, in_time: _Json) -> _Json:
@@ -59,11 +59,15 @@ def _rest(method: Method, route: Route, in_time: _Json) -> _Json:
     if route.verb == "GET":  # the transcoder would keep a body of any size
         return {"match": match, "route": _SERVER, **_filters(hold={"drop": True})}
     if method.takes_body:  # it streams through
-        return {"match": match, "route": _SERVER, **_filters(**_ends(method))}
+        return {"match": match, "route": _SERVER, **_filters(**_ends(method, rest=True))}
     # Before the body is held the server is asked for the caller, while little of it is read.
     match["headers"].append({"name": _STAGE, "present_match": True, "invert_match": True})
     ask = {"ask": ADMISSIONS[method.name]}
-    return {"match": match, "route": in_time, **_filters(ask=ask, hold={}, **_ends(method))}
+    return {
+        "match": match,
+        "route": in_time,
+        **_filters(ask=ask, hold={}, **_ends(method, rest=True)),
+    }
 
 
 def _wrong_methods(known: Iterable[Route]) -> list[_Json]:
@@ -96,10 +100,10 @@ def _stage(name: str) -> _Json:
     return {"prefix": "/", "headers": [{"name": _STAGE, "string_match": {"exact": name}}]}
 
 
-def _ends(method: Method) -> dict[str, _Json]:
+def _ends(method: Method, *, rest: bool) -> dict[str, _Json]:
     if not method.commits_rows:
         return {}
-    return {"ends": {"takes": "body" if method.takes_body else "message"}}
+    return {"ends": {"takes": "body" if method.takes_body else "message", "rest": rest}}
 
 
 def _filters(**contexts: _Json) -> _Json:
