@@ -24,7 +24,7 @@ function envoy_on_request(handle)
     call(handle, context:get("ask"), "", ASK_TIMEOUT_MS)
     handle:headers():replace(STAGE, "admitted")
   else
-    hold(handle)
+    hold(handle, context:get("inflate"))
   end
 end
 
@@ -43,11 +43,11 @@ function is_compressed(headers)
   return (headers:get("content-encoding") or "identity"):lower() ~= "identity"
 end
 
-function hold(handle)
+function hold(handle, inflate)
   local body = handle:body()
   handle:headers():replace(STAGE, "whole")
   if body and is_compressed(handle:headers()) then
-    local inflated = call(handle, "Inflate", body:getBytes(0, body:length()), INFLATE_TIMEOUT_MS)
+    local inflated = call(handle, inflate, body:getBytes(0, body:length()), INFLATE_TIMEOUT_MS)
     handle:headers():remove("content-encoding")
     handle:body():setBytes(inflated)
   end

@@ -13,11 +13,11 @@ from lakegate.v1 import health_pb2, ingest_pb2, permission_pb2, query_events_pb2
 from lakegate.v1.acknowledgement_pb2 import Acknowledgement
 
 INTERNAL_SERVICE = "lakegate.v1.InflateService"
-# The call of the internal service by which Envoy asks whether a caller may send a body, before
-# it holds the body for the transcoder.
-ADMISSIONS = {
-    "QueryEventService/PushQueries": "AdmitQueryEvents",
-    "TableService/EnsureTable": "AdmitTable",
+# The bodies that Envoy may hold for the transcoder, by their methods. The internal service has
+# two calls for each: `Admit…` checks the caller first, `Inflate…` inflates a compressed body.
+HELD_BODIES = {
+    "QueryEventService/PushQueries": "QueryEvents",
+    "TableService/EnsureTable": "Table",
 }
 _HTTP_BODY = "google.api.HttpBody"
 _FILES = tuple(

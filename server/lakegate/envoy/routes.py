@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any, TypeAlias
 
-from lakegate.contract import ADMISSIONS, INTERNAL_SERVICE, METHODS, Method, Route
+from lakegate.contract import HELD_BODIES, INTERNAL_SERVICE, METHODS, Method, Route
 
 _Json: TypeAlias = dict[str, Any]
 
@@ -24,17 +24,18 @@ def routes(max_body_bytes: int, read_seconds: str, openapi_file: str) -> list[_J
     `max_body_bytes`: how much of a body is held at most, `read_seconds`: for how long.
     """
     in_time = _SERVER | {"max_stream_duration": {"max_stream_duration": read_seconds}}
-    held = {"request_body_buffer_limit": max_body_bytes, **_filters(hold={})}
     document = Route("GET", "/openapi.json")
     return [
         # What only the Lua filters call.
         {"match": {"prefix": f"/{INTERNAL_SERVICE}/"}, "direct_response": {"status": 404}},
         *(_native(method, in_time) for method in METHODS),
         {"match": {"prefix": "/", "grpc": {}}, "route": _SERVER},
-        *(_rest(method, method.route, in_time) for method in METHODS if method.route),
-        # A held body may take its time to come; once it is whole, only the server is waited for.
-        {"match": _stage("admitted"), "route": in_time, **held},
-        {"match": _stage("whole"), "route": _SERVER, **held},
+        *(
+            route
+            for method in METHODS
+            if method.route
+            for route in _rest(method, method.route, in_time, max_body_bytes)
+        ),
         {
             "match": _match(document),
             "direct_response": {"status": 200, "body": {"filename": openapi_file}},
@@ -53,21 +54,30 @@ def _native(method: Method, in_time: _Json) -> _Json:
     return {"match": match, "route": _SERVER, **_filters(**_ends(method, rest=False))}
 
 
-def _rest(method: Method, route: Route, in_time: _Json) -> _Json:
-    """Return the route of a REST request that is not transcoded yet."""
+def _rest(method: Method, route: Route, in_time: _Json, max_body_bytes: int) -> list[_Json]:
+    """Return the routes of a REST request that is not transcoded yet."""
     match = _match(route)
     if route.verb == "GET":  # the transcoder would keep a body of any size
-        return {"match": match, "route": _SERVER, **_filters(hold={"drop": True})}
+        return [{"match": match, "route": _SERVER, **_filters(hold={"drop": True})}]
+    ends = _ends(method, rest=True)
     if method.takes_body:  # it streams through
-        return {"match": match, "route": _SERVER, **_filters(**_ends(method, rest=True))}
-    # Before the body is held the server is asked for the caller, while little of it is read.
-    match["headers"].append({"name": _STAGE, "present_match": True, "invert_match": True})
-    ask = {"ask": ADMISSIONS[method.name]}
-    return {
-        "match": match,
-        "route": in_time,
-        **_filters(ask=ask, hold={}, **_ends(method, rest=True)),
-    }
+        return [{"match": match, "route": _SERVER, **_filters(**ends)}]
+    body = HELD_BODIES[method.name]
+    ask = _filters(ask={"ask": f"Admit{body}"}, hold={}, **ends)
+    hold = _filters(hold={"inflate": f"Inflate{body}"})
+    limit = {"request_body_buffer_limit": max_body_bytes}
+    return [
+        # The server is asked for the caller while little of the body is read; then the body
+        # is held for a limited time; once it is whole, only the server is waited for.
+        {"match": _at(match, {"present_match": True, "invert_match": True}), "route": in_time}
+        | ask,
+        {"match": _at(match, {"string_match": {"exact": "admitted"}}), "route": in_time}
+        | hold
+        | limit,
+        {"match": _at(match, {"string_match": {"exact": "whole"}}), "route": _SERVER}
+        | hold
+        | limit,
+    ]
 
 
 def _wrong_methods(known: Iterable[Route]) -> list[_Json]:
@@ -96,8 +106,9 @@ def _path(path: str) -> _Json:
     return {"safe_regex": {"regex": re.sub(r"{\w+}", "[^/]+", path)}}
 
 
-def _stage(name: str) -> _Json:
-    return {"prefix": "/", "headers": [{"name": _STAGE, "string_match": {"exact": name}}]}
+def _at(match: _Json, stage: _Json) -> _Json:
+    """Return a match for one stage of a body that is held."""
+    return match | {"headers": [*match["headers"], {"name": _STAGE, **stage}]}
 
 
 def _ends(method: Method, *, rest: bool) -> dict[str, _Json]:

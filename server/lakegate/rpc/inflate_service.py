@@ -10,7 +10,7 @@ import asyncio
 import grpc
 import grpc.aio
 
-from lakegate.contract import INTERNAL_SERVICE
+from lakegate.contract import HELD_BODIES, INTERNAL_SERVICE
 from lakegate.rpc.admission import Admission
 from lakegate.rpc.headers import Context, headers_of
 from lakegate.rpc.inflate import inflater
@@ -29,9 +29,9 @@ def add_inflate_servicer(server: grpc.aio.Server, admission: Admission) -> None:
         return b""
 
     handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-        "AdmitQueryEvents": grpc.unary_unary_rpc_method_handler(admit),
-        "AdmitTable": grpc.unary_unary_rpc_method_handler(admit),
-        "Inflate": grpc.unary_unary_rpc_method_handler(behaviour),
+        f"{call}{body}": grpc.unary_unary_rpc_method_handler(handler)
+        for body in HELD_BODIES.values()
+        for call, handler in (("Admit", admit), ("Inflate", behaviour))
     }
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler(INTERNAL_SERVICE, handlers),)

@@ -332,7 +332,7 @@ async def test_an_inflated_body_counts_once_towards_the_rates_of_its_token() -> 
     now = 0.0
     rates = Rates(1, 2, lambda: now)
     async with running(Budget(16 * MIB), rates=rates, tokens=[token("t")]) as gate:
-        inflate: Any = gate.channel.unary_unary(f"/{INTERNAL_SERVICE}/Inflate")
+        inflate: Any = gate.channel.unary_unary(f"/{INTERNAL_SERVICE}/InflateQueryEvents")
         assert await inflate(b"body", metadata=sent_by("t")) == b"body"
         assert await inflate(b"body", metadata=sent_by("t")) == b"body"
         await gate.stub.Ingest(REQUEST, metadata=sent_by("t"))  # which counts
