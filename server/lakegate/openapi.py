@@ -22,6 +22,7 @@ from google.protobuf.descriptor_pb2 import (
     MethodDescriptorProto,
 )
 
+from lakegate.contract import permission_of
 from lakegate.errors import ErrorCode
 
 _PACKAGE = "lakegate.v1"
@@ -170,7 +171,7 @@ def _operation(
             "content": {"application/json": {"schema": answer}},
         }
     } | _refusals()
-    if method.name == "GetHealth":
+    if permission_of(method.options) is None:
         operation["security"] = []
     return operation
 
