@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from tests.postgres import new_database, running_postgres
+from tests.unit.lake.passing import passing_clock
 
 from lakegate.batches import StreamPosition
 from lakegate.errors import ErrorCode, LakegateError
@@ -371,3 +372,15 @@ def test_more_names_than_one_statement_takes_are_looked_up(ledger: Ledger) -> No
     entries = [key(str(number)) for number in range(2500)]
     ledger.claim(TABLE, "c", claims(*entries))
     assert len(ledger.look_up(TABLE, [entry.name for entry in entries])) == len(entries)
+
+
+def test_a_lease_from_before_the_clock_was_set_back_is_over(url: str, ledger: Ledger) -> None:
+    with passing_clock() as clock:
+        clock.pass_(3600)
+        ledger.claim(TABLE, "dead", claims(key("k")))
+    if not url.startswith("sqlite"):  # its clock is its own
+        age(url, hours=-1)
+    record = ledger.look_up(TABLE, ["key/k"])["key/k"]
+    assert record.lease_left_ms <= 0
+    ledger.claim(TABLE, "next", [Claim(key("k"), 5, displaces=record)])
+    assert ledger.renew(TABLE, "next") == 1
