@@ -384,3 +384,22 @@ def test_a_lease_from_before_the_clock_was_set_back_is_over(url: str, ledger: Le
     assert record.lease_left_ms <= 0
     ledger.claim(TABLE, "next", [Claim(key("k"), 5, displaces=record)])
     assert ledger.renew(TABLE, "next") == 1
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["deleted", "replaced"])
+def test_a_server_whose_ledger_file_is_gone_claims_no_more(
+    tmp_path: Path, *, replaced: bool
+) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = Ledger(f"sqlite:///{path}", LEASE_SECONDS)
+    ledger.claim(TABLE, "a", claims(key("a")))
+    for file in tmp_path.glob("ledger.db*"):
+        file.unlink()
+    if replaced:
+        other = Ledger(f"sqlite:///{path}", LEASE_SECONDS)
+        other.claim(TABLE, "b", claims(key("b")))
+        other.close()
+    for _ in range(2):
+        with pytest.raises(LedgerUnavailableError, match="restart the server"):
+            ledger.claim(TABLE, "b", claims(key("b")))
+    ledger.close()
