@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from tests.postgres import new_database, running_postgres
 from tests.unit.lake.passing import passing_clock
 
@@ -384,6 +385,22 @@ def test_a_lease_from_before_the_clock_was_set_back_is_over(url: str, ledger: Le
     assert record.lease_left_ms <= 0
     ledger.claim(TABLE, "next", [Claim(key("k"), 5, displaces=record)])
     assert ledger.renew(TABLE, "next") == 1
+
+
+def test_a_server_that_is_frozen_in_a_transaction_holds_up_no_other(
+    postgres: str,
+) -> None:
+    url = new_database(postgres, f"ledger_{next(_databases)}")
+    ledger, frozen = Ledger(url, LEASE_SECONDS), open_engine(url)
+    ledger.look_up(TABLE, [])
+    with frozen.connect() as connection, connection.begin() as transaction:
+        connection.execute(sa.text("LOCK TABLE lakegate_ledger"))
+        ledger.claim(TABLE, "c", claims(key("k")))
+        with pytest.raises(DBAPIError):
+            transaction.commit()
+    assert ledger.renew(TABLE, "c") == 1
+    frozen.dispose()
+    ledger.close()
 
 
 @pytest.mark.parametrize("replaced", [False, True], ids=["deleted", "replaced"])
