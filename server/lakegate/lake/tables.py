@@ -24,7 +24,7 @@ from pyiceberg.table.update import (
 from lakegate import clock
 from lakegate.batches import TableName
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.lake.backoff import backoff_seconds
+from lakegate.lake.backoff import GIVE_UP_SECONDS, backoff_seconds
 from lakegate.lake.catalog import ensure_namespace
 from lakegate.lake.catalog_commit import change_table
 from lakegate.lake.failures import (
@@ -227,6 +227,8 @@ def describe(state: TableState, name: TableName) -> TableDescription:
 def _evolve(
     catalog: Catalog, state: TableState, name: TableName, columns: pa.Schema, longer: Sequence[str]
 ) -> TableState:
+    give_up_at = clock.monotonic() + GIVE_UP_SECONDS
+    failure: Exception = CommitFailedException(f"The schema of {name} keeps changing.")
     for attempt in range(WIDENING_ATTEMPTS):
         for column in conflicting(columns, state.arrow_schema):
             if column not in longer:
@@ -238,10 +240,13 @@ def _evolve(
         try:
             # The answer may show a still later schema: it is looked at again.
             state = _commit_schema(state, missing, narrow)
-        except (CommitFailedException, CommitOutcomeUnknownError):
+        except (CommitFailedException, CommitOutcomeUnknownError) as error:
+            failure = error
+            if clock.monotonic() > give_up_at:
+                break
             clock.sleep(backoff_seconds(attempt))
             state = reload(catalog, name, state.uuid)
-    raise CommitFailedException(f"The schema of {name} keeps changing.")
+    raise failure
 
 
 def _is_narrower(state: TableState, column: pa.Field) -> bool:
