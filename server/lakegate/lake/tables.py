@@ -1,14 +1,12 @@
 """Tables: made, widened and described. Changes of a schema are commits of their own."""
 
 import logging
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import pyarrow as pa
-from pyiceberg.catalog import WAREHOUSE_LOCATION, Catalog
-from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError
 from pyiceberg.schema import Schema
 from pyiceberg.table import TableProperties
@@ -32,6 +30,7 @@ from lakegate.lake.failures import (
     CommitOutcomeUnknownError,
     TableMissingError,
 )
+from lakegate.lake.own_folder import new_location, with_own_folder
 from lakegate.lake.ownership import MANAGED
 from lakegate.lake.partitions import check_names, partition_spec, partition_terms
 from lakegate.lake.properties import FORMAT_VERSION, check_properties, check_together
@@ -124,14 +123,14 @@ def create_table(
         table = catalog.create_table(
             identifier,
             schema,
-            location=_new_location(catalog, name),
+            location=new_location(catalog, name),
             partition_spec=spec,
             properties=all_properties,
         )
     except TableAlreadyExistsError:
         return load_state(catalog, name)
     _audit.info("made table %s", name)
-    return TableState(table)
+    return with_own_folder(catalog, TableState(table), name)
 
 
 def widen(catalog: Catalog, state: TableState, name: TableName, rows: pa.Schema) -> TableState:
@@ -272,18 +271,6 @@ def _commit_schema(state: TableState, missing: pa.Schema, longer: Sequence[str])
         ),
         tuple(updates),
     )
-
-
-def _new_location(catalog: Catalog, name: TableName) -> str | None:
-    """Give each table a folder of its own for ever.
-
-    A table that is renamed keeps its folder; another one made under the old
-    name must not share it, or cleaning up the one would delete the other.
-    """
-    warehouse = catalog.properties.get(WAREHOUSE_LOCATION)
-    if not isinstance(catalog, SqlCatalog) or warehouse is None:
-        return None
-    return f"{warehouse.rstrip('/')}/{name.database}/{name.table}-{uuid.uuid4().hex[:8]}"
 
 
 def _schema_conflict(schema: Schema, column: pa.Field) -> LakegateError:
