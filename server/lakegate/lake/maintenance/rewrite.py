@@ -18,7 +18,7 @@ from pyiceberg.manifest import (
 )
 from pyiceberg.table.snapshots import Operation
 
-from lakegate.lake.fence import fence_of
+from lakegate.lake.fence import Begun
 from lakegate.lake.maintenance.plan import has_deletes
 from lakegate.lake.snapshot import commit_snapshot, new_snapshot, numbered, summary, write_entries
 from lakegate.lake.table_state import TableState
@@ -36,7 +36,7 @@ class RewrittenManifest:
 class Rewrite:
     """Data files on their way into the place of others, however many attempts that takes.
 
-    `begun_under`: the table's fence before the first of the new files was begun.
+    `begun`: where the table stood before the first of the new files was begun.
     """
 
     commit_id: str
@@ -45,7 +45,7 @@ class Rewrite:
     removed: Sequence[DataFile]
     added: Sequence[DataFile]
     manifest: ManifestFile
-    begun_under: int
+    begun: Begun
     _rewritten: dict[str, RewrittenManifest] = field(default_factory=dict)
 
     def prepare(self, state: TableState) -> None:
@@ -71,7 +71,7 @@ class Rewrite:
         changes = summary(
             state, Operation.REPLACE, self.commit_id, added=self.added, removed=self.removed
         )
-        snapshot = new_snapshot(state, self.snapshot_id, manifests, changes, self.begun_under)
+        snapshot = new_snapshot(state, self.snapshot_id, manifests, changes, self.begun)
         return commit_snapshot(state, snapshot, manifests)
 
     def _without_removed(self, state: TableState, manifest: ManifestFile) -> RewrittenManifest:
@@ -134,5 +134,5 @@ def new_rewrite(
         for file in added
     ]
     manifest = write_entries(state, f"{commit_id}-m0.avro", added[0].spec_id, snapshot_id, entries)
-    begun_under = fence_of(state.metadata)
-    return Rewrite(commit_id, snapshot_id, sequence_number, removed, added, manifest, begun_under)
+    begun = Begun.on(state.metadata)
+    return Rewrite(commit_id, snapshot_id, sequence_number, removed, added, manifest, begun)
