@@ -138,14 +138,6 @@ class _Time:
     sleep = staticmethod(clock.sleep)
 
 
-class _Datetime:
-    """Stands in for the class `datetime` where the time of a commit is taken."""
-
-    @staticmethod
-    def now(_zone: object = None) -> Any:
-        return mock.Mock(timestamp=lambda: clock.now_ms() / 1000)
-
-
 class _Serials:
     """Numbers objects, so that a set of them is walked through in the same order each time."""
 
@@ -180,7 +172,6 @@ def the_only(world: World) -> Iterator[None]:
         "pyiceberg.table.update.datetime_to_millis": now_ms,
         "pyiceberg.table.metadata.datetime_to_millis": now_ms,
         "pyiceberg.catalog.sql.load_file_io": lambda *_, **__: world.file_io,
-        "lakegate.lake.pyiceberg_private.datetime": _Datetime,
         "lakegate.lake.ledger.ledger.transaction": world.ledger_transaction,
         "lakegate.lake.ledger.engine.prepare_connection": without_disk,
     }

@@ -15,6 +15,7 @@ from pyiceberg.table import TableProperties
 from pyiceberg.typedef import Properties, Record
 
 from lakegate.lake.files import own_name
+from lakegate.lake.numbers import readable
 from lakegate.lake.partitions import Placement, place, split
 from lakegate.lake.schema import file_schema
 from lakegate.lake.table_state import TableState
@@ -62,14 +63,14 @@ def _cast(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
 def _write_data_file(
     state: TableState, rows: pa.Table, key: PartitionKey | None, name: str
 ) -> DataFile:
-    metadata = state.metadata
+    metadata, properties = state.metadata, readable(state.metadata.properties)
     location = state.locations.new_data_location(name, key)
     output = state.io.new_output(location)
     try:
-        statistics = _write_parquet(output, rows, metadata.schema(), metadata.properties)
+        statistics = _write_parquet(output, rows, metadata.schema(), properties)
     except OverflowError:  # a time that Python's calendar does not know has no bounds
         without_bounds = {
-            **metadata.properties,
+            **properties,
             TableProperties.DEFAULT_WRITE_METRICS_MODE: "counts",
         }
         statistics = _write_parquet(output, rows, metadata.schema(), without_bounds)

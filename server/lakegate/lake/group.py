@@ -12,7 +12,7 @@ from lakegate.batches import Acknowledgement, Batch, Decoder
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.data_files import total_size
 from lakegate.lake.failures import TableChangedError, TableReplacedError, outcome_unknown
-from lakegate.lake.fence import fence_of
+from lakegate.lake.fence import Begun
 from lakegate.lake.ledger.candidate import Candidate
 from lakegate.lake.ledger.entries import Committed
 from lakegate.lake.table_state import TableState
@@ -86,8 +86,8 @@ class PreparedGroup:
     files: list[DataFile] = field(default_factory=list)
     rows: list[tuple[Member, int]] = field(default_factory=list)
     deferred: list[Member] = field(default_factory=list)
-    # The table's fence before the first file was begun: see `lakegate.lake.fence`.
-    begun_under: int = 0
+    # Where the table stood before the first file was begun: see `lakegate.lake.fence`.
+    begun: Begun = field(default_factory=lambda: Begun("", None))
 
     @property
     def members(self) -> list[Member]:
@@ -99,7 +99,7 @@ class PreparedGroup:
         if files:
             self.check_fits(table)
             if not self.files:
-                self.begun_under = fence_of(table.metadata)
+                self.begun = Begun.on(table.metadata)
             self.table = table
             self.files.extend(files)
 

@@ -224,7 +224,7 @@ class GroupCommit:
             raise _HistoryExpiredError
         if self._append is None:
             prepared = self._prepared
-            self._append = new_append(state, prepared.files, self._id, prepared.begun_under)
+            self._append = new_append(state, prepared.files, self._id, prepared.begun)
         try:
             return self._append.commit(state, self._removable.of(state))
         except CommitOutcomeUnknownError:

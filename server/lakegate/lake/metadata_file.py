@@ -18,7 +18,8 @@ from pyiceberg.utils.config import Config
 # Tables whose JSON is kept: each has some 700 bytes for a snapshot.
 KEPT_TABLES = 64
 
-_Known = dict[int, tuple[Snapshot, str]]
+# By id: the format version that it was written for, the snapshot, its JSON.
+_Known = dict[int, tuple[int, Snapshot, str]]
 
 
 class MetadataWriter:
@@ -40,19 +41,25 @@ class MetadataWriter:
 
     def _json(self, metadata: TableMetadata) -> str:
         known = self._known(metadata.table_uuid)
+        version = metadata.format_version
         snapshots = {
-            each.snapshot_id: self._snapshot_json(each, known) for each in metadata.snapshots
+            each.snapshot_id: self._snapshot_json(each, known, version)
+            for each in metadata.snapshots
         }
         self._keep(metadata.table_uuid, snapshots)
         json = self._dumped(metadata.model_copy(update={"snapshots": [], "snapshot_log": []}))
-        json = _with_items(json, "snapshots", (json for _, json in snapshots.values()))
+        json = _with_items(json, "snapshots", (json for _, _, json in snapshots.values()))
         return _with_items(json, "snapshot-log", map(_log_entry_json, metadata.snapshot_log))
 
-    def _snapshot_json(self, snapshot: Snapshot, known: _Known) -> tuple[Snapshot, str]:
+    def _snapshot_json(
+        self, snapshot: Snapshot, known: _Known, version: int
+    ) -> tuple[int, Snapshot, str]:
         earlier = known.get(snapshot.snapshot_id)
-        if earlier is not None and earlier[0] is snapshot:
+        if earlier is not None and earlier[0] == version and earlier[1] is snapshot:
             return earlier
-        return snapshot, self._dumped(snapshot)
+        # Tables of version 1 have no sequence numbers (Iceberg table spec, "Snapshots").
+        unnumbered = snapshot.model_copy(update={"sequence_number": None})
+        return version, snapshot, self._dumped(unnumbered if version == 1 else snapshot)
 
     def _dumped(self, model: TableMetadata | Snapshot) -> str:
         return model.model_dump_json(exclude_none=self._exclude_none)

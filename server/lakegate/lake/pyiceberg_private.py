@@ -29,6 +29,7 @@ from pyiceberg.table.update import (
 from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
 
 from lakegate import clock
+from lakegate.lake.numbers import readable
 
 # To connect, and to wait for the next bytes of an answer.
 REQUEST_SECONDS = (5.0, 60.0)
@@ -44,7 +45,10 @@ def updated_metadata(table: Table, updates: tuple[TableUpdate, ...]) -> TableMet
     for update in updates:
         metadata = _apply_table_update(update, metadata, context)
     before_ms = table.metadata.last_updated_ms
+    properties = metadata.properties
+    metadata = metadata.model_copy(update={"properties": readable(properties)})
     metadata = _update_table_metadata_log(metadata, table.metadata_location, before_ms)
+    metadata = metadata.model_copy(update={"properties": properties})
     if metadata.last_updated_ms == before_ms:
         now_ms = max(clock.now_ms(), latest_ms(table.metadata))
         metadata = metadata.model_copy(update={"last_updated_ms": now_ms})

@@ -4,6 +4,7 @@ Iceberg checks a DELETE, MERGE or OPTIMIZE for conflicts along the chain of snap
 the one that the statement began with. So each snapshot stays for a time, however many follow.
 """
 
+import heapq
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
+from lakegate.lake.lineage import lineage
+from lakegate.lake.numbers import number
 from lakegate.lake.ownership import is_managed, may_collect_garbage
 
 # A snapshot in the metadata costs each commit some 10 µs of processor time on the embedded
@@ -36,26 +39,20 @@ class Retention:
     def expired(self, metadata: TableMetadata, own: Collection[int], now_ms: int) -> list[int]:
         """Name the snapshots to remove, oldest first. What a branch or a tag needs stays.
 
-        `history.expire.*` of the table are respected: where the age is set,
-        it alone decides and `count` does not. A table of others keeps everything.
+        The retention of the branch `main` and `history.expire.*` of the table are respected:
+        where the age is set, it alone decides and `count` does not. A table of others keeps
+        everything.
         """
         if not is_managed(metadata) or not may_collect_garbage(metadata):
             return []
-        properties = metadata.properties
-        least = int(properties.get(TableProperties.MIN_SNAPSHOTS_TO_KEEP, 1))
-        most = None if TableProperties.MAX_SNAPSHOT_AGE_MS in properties else self.count
-        oldest_ms = now_ms - int(
-            properties.get(
-                TableProperties.MAX_SNAPSHOT_AGE_MS, TableProperties.MAX_SNAPSHOT_AGE_MS_DEFAULT
-            )
-        )
+        least, age_ms = _of_main(metadata)
+        most = self.count if age_ms is None else None
+        default = TableProperties.MAX_SNAPSHOT_AGE_MS_DEFAULT
+        oldest_ms = now_ms - (default if age_ms is None else age_ms)
         needed = set(_referenced(metadata))
-        newest_first = sorted(
-            metadata.snapshots, key=lambda snapshot: snapshot.sequence_number or 0, reverse=True
-        )
         return [
             snapshot.snapshot_id
-            for rank, snapshot in reversed(list(enumerate(newest_first)))
+            for rank, snapshot in reversed(list(enumerate(_newest_first(metadata))))
             if rank >= least
             and snapshot.snapshot_id not in needed
             and (
@@ -78,6 +75,31 @@ def least_interval_seconds(metadata: TableMetadata) -> float:
     the square root of T / `SECONDS_PER_SNAPSHOT`, 1,100 in a minute.
     """
     return len(metadata.snapshots) * SECONDS_PER_SNAPSHOT
+
+
+def _of_main(metadata: TableMetadata) -> tuple[int, int | None]:
+    """Return how many snapshots of `main` stay at least, and until which age in milliseconds.
+
+    What the branch itself says comes before the table's properties (Iceberg table spec,
+    "Snapshot Retention Policy").
+    """
+    properties, main = metadata.properties, metadata.refs.get(MAIN_BRANCH)
+    least = number(properties, TableProperties.MIN_SNAPSHOTS_TO_KEEP, 1)
+    age_ms = number(properties, TableProperties.MAX_SNAPSHOT_AGE_MS, None)
+    if main is None:
+        return least, age_ms
+    return main.min_snapshots_to_keep or least, main.max_snapshot_age_ms or age_ms
+
+
+def _newest_first(metadata: TableMetadata) -> Iterator[Snapshot]:
+    """Name all snapshots, those of `main` in the order in which they came from each other.
+
+    Neither clocks nor sequence numbers tell that order: tables of version 1 have none of these.
+    """
+    main = list(lineage(metadata))
+    known = {snapshot.snapshot_id for snapshot in main}
+    others = [each for each in reversed(metadata.snapshots) if each.snapshot_id not in known]
+    return heapq.merge(main, others, key=lambda snapshot: snapshot.timestamp_ms, reverse=True)
 
 
 def _referenced(metadata: TableMetadata) -> Iterator[int]:

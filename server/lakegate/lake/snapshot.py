@@ -36,9 +36,10 @@ from pyiceberg.table.update import (
 from lakegate import clock
 from lakegate.lake.catalog_commit import change_table
 from lakegate.lake.failures import CommitOutcomeUnknownError
-from lakegate.lake.fence import check_fence
+from lakegate.lake.fence import Begun, check_fence
 from lakegate.lake.files import own_name
 from lakegate.lake.manifests import merged
+from lakegate.lake.numbers import number
 from lakegate.lake.pyiceberg_private import latest_ms
 from lakegate.lake.table_state import SnapshotManifests, TableState
 
@@ -58,13 +59,13 @@ _TOTALS = (
 class Append:
     """Data files that become one snapshot, however many attempts that takes.
 
-    `begun_under`: the table's fence before the first file was begun.
+    `begun`: where the table stood before the first file was begun.
     """
 
     snapshot_id: int
     commit_id: str
     files: Sequence[DataFile]
-    begun_under: int
+    begun: Begun
     manifests: Sequence[ManifestFile] = field(default=())
 
     def commit(self, state: TableState, expired: Sequence[int]) -> TableState:
@@ -85,7 +86,7 @@ class Append:
             self.snapshot_id,
             manifests,
             summary(state, Operation.APPEND, self.commit_id, added=self.files),
-            self.begun_under,
+            self.begun,
         )
         removal = [RemoveSnapshotsUpdate(snapshot_ids=list(expired))] if expired else []
         return commit_snapshot(state, snapshot, manifests, removal, written)
@@ -106,7 +107,7 @@ class Append:
 
 
 def new_append(
-    state: TableState, files: Sequence[DataFile], commit_id: str, begun_under: int
+    state: TableState, files: Sequence[DataFile], commit_id: str, begun: Begun
 ) -> Append:
     """Write the manifest of `files` and give them a snapshot id."""
     snapshot_id = state.metadata.new_snapshot_id()
@@ -119,7 +120,7 @@ def new_append(
     spec_id = files[0].spec_id
     name = f"{commit_id}-m0.avro"
     manifest = write_entries(state, name, spec_id, snapshot_id, entries)
-    return Append(snapshot_id, commit_id, files, begun_under, (manifest,))
+    return Append(snapshot_id, commit_id, files, begun, (manifest,))
 
 
 def write_entries(
@@ -164,15 +165,15 @@ def new_snapshot(
     snapshot_id: int,
     manifests: Sequence[ManifestFile],
     summary: Summary,
-    begun_under: int,
+    begun: Begun,
 ) -> Snapshot:
     """Write the manifest list and describe the snapshot.
 
-    `begun_under`: the table's fence before the first file of the snapshot was begun. Raises
-    `FilesTooOldError` where that is not the one of `state`, which the commit is based on.
+    `begun`: where the table stood before the first file of the snapshot was begun. Raises
+    `FilesTooOldError` where a fence may have come between that and `state`, the commit's base.
     """
     metadata = state.metadata
-    check_fence(metadata, begun_under)
+    check_fence(metadata, begun)
     sequence_number = metadata.next_sequence_number()
     # The sequence number makes the name of each attempt another one.
     name = f"snap-{snapshot_id}-{sequence_number}-{summary[COMMIT_ID]}.avro"
@@ -275,7 +276,7 @@ def _totals(changes: Mapping[str, str], before: Mapping[str, str | None] | None)
 
 def _partition_summary_limit(properties: Mapping[str, str]) -> int:
     default = TableProperties.WRITE_PARTITION_SUMMARY_LIMIT_DEFAULT
-    return int(properties.get(TableProperties.WRITE_PARTITION_SUMMARY_LIMIT, default))
+    return number(properties, TableProperties.WRITE_PARTITION_SUMMARY_LIMIT, default)
 
 
 def _avro_compression(state: TableState) -> AvroCompressionCodec:

@@ -3,6 +3,7 @@
 import gzip
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.io.pyarrow import PyArrowFileIO
@@ -41,6 +42,24 @@ async def test_each_version_is_written_as_pyiceberg_writes_it(
         ours, theirs = (f"{tmp_path}/{name}-{number}.{suffix}" for name in ("ours", "theirs"))
         writer.write(table.metadata, io.new_output(ours))
         ToOutputFile.table_metadata(table.metadata, io.new_output(theirs))
+        assert content(ours) == content(theirs)
+
+
+async def test_a_table_of_version_1_is_written_as_pyiceberg_writes_it(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    io, writer = PyArrowFileIO(), MetadataWriter()
+    catalog.create_namespace("default")
+    columns = pa.schema([("label", pa.string())])
+    catalog.create_table("default.orders", columns, properties={"format-version": "1"})
+    for version in range(4):
+        load(catalog).append(pa.table({"label": ["a"]}))
+        if version == 2:
+            load(catalog).transaction().upgrade_table_version(2).commit_transaction()
+        metadata = load(catalog).metadata
+        ours, theirs = (f"{tmp_path}/{name}-{version}.metadata.json" for name in ("ours", "theirs"))
+        writer.write(metadata, io.new_output(ours))
+        ToOutputFile.table_metadata(metadata, io.new_output(theirs))
         assert content(ours) == content(theirs)
 
 

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
+from pyiceberg.table.update import SetSnapshotRefUpdate
 
 from lakegate.lake.retention import Retention, least_interval_seconds
 
@@ -105,3 +106,45 @@ def test_a_table_that_forbids_collecting_garbage_keeps_every_snapshot(table: Tab
         transaction.set_properties({"gc.enabled": "false"})
     later = now_ms(table) + 6 * DAY_MS
     assert Retention(count=1).expired(table.metadata, ids(table), later) == []
+
+
+def test_a_table_of_version_1_loses_its_oldest_snapshots(catalog: Catalog) -> None:
+    catalog.create_namespace("default")
+    columns = pa.schema([("n", pa.int64())])
+    properties = {"format-version": "1", "lakegate.managed": "true"}
+    table = catalog.create_table("default.orders", columns, properties=properties)
+    for number in range(6):
+        table.append(pa.table({"n": [number]}))
+    expired = Retention(count=2).expired(table.metadata, ids(table), now_ms(table))
+    assert expired == ids(table)[:4]
+
+
+@pytest.mark.parametrize(
+    ("kept", "days"), [({"min_snapshots_to_keep": 7}, 6), ({"max_snapshot_age_ms": DAY_MS}, 0)]
+)
+def test_retention_of_the_branch_main_comes_first(
+    table: Table, catalog: Catalog, kept: dict[str, int], days: int
+) -> None:
+    with table.transaction() as transaction:
+        transaction.set_properties({"history.expire.min-snapshots-to-keep": "2"})
+    main = SetSnapshotRefUpdate(
+        ref_name="main", type="branch", snapshot_id=table.metadata.current_snapshot_id, **kept
+    )
+    catalog.commit_table(table, (), (main,))
+    table.refresh()
+    later = now_ms(table) + days * DAY_MS
+    expired = Retention(count=3).expired(table.metadata, ids(table), later)
+    assert expired == (ids(table)[:3] if days else [])
+
+
+@pytest.mark.parametrize("value", ["7 days", "", "9" * 5000, "1_000"])
+def test_a_property_that_is_no_number_counts_as_not_set(
+    table: Table, value: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = Retention(count=4).expired(table.metadata, ids(table), now_ms(table))
+    names = ("history.expire.max-snapshot-age-ms", "history.expire.min-snapshots-to-keep")
+    with table.transaction() as transaction:
+        transaction.set_properties(dict.fromkeys(names, value))
+    assert Retention(count=4).expired(table.metadata, ids(table), now_ms(table)) == expected
+    if value == "7 days":
+        assert all(name in caplog.text for name in names)

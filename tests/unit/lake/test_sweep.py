@@ -290,6 +290,35 @@ async def test_a_group_that_was_written_before_a_sweep_and_commits_after_it_is_w
     assert labels(catalog) == duckdb_rows(catalog) == ["a", "b"]
 
 
+@pytest.mark.parametrize("taken_away", ["before the next fence", "after the first fence"])
+async def test_a_fence_holds_though_somebody_takes_its_property_away(
+    taken_away: str, lake: Lake, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await append_each(lake, "a")
+    committer = lake._committer(ORDERS)
+    commit = committer._commit
+    if taken_away == "before the next fence":
+        leave(catalog, OURS)
+        await sweep(catalog, AT_ONCE)
+        committer.table.forget()
+    swept: list[Summary] = []
+
+    async def sweep_first(prepared: PreparedGroup) -> None:
+        monkeypatch.setattr(committer, "_commit", commit)
+        if taken_away == "before the next fence":
+            load(catalog).transaction().remove_properties("lakegate.fence").commit_transaction()
+        swept.append(await sweep(catalog, AT_ONCE))
+        if taken_away == "after the first fence":
+            load(catalog).transaction().remove_properties("lakegate.fence").commit_transaction()
+        committer.table.forget()
+        await commit(prepared)
+
+    monkeypatch.setattr(committer, "_commit", sweep_first)
+    await append_each(lake, "b")
+    assert swept[0].orphans_deleted > 0
+    assert labels(catalog) == duckdb_rows(catalog) == ["a", "b"]
+
+
 async def test_a_group_is_as_old_as_the_first_of_its_files(
     lake: Lake, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

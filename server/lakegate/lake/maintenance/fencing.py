@@ -12,7 +12,7 @@ from pyiceberg.table.update import SetPropertiesUpdate
 from lakegate import clock
 from lakegate.lake.backoff import backoff_seconds
 from lakegate.lake.failures import CommitOutcomeUnknownError
-from lakegate.lake.fence import FENCE, fence_of
+from lakegate.lake.fence import FENCE, Begun, is_fence
 from lakegate.lake.maintenance.managed import Alone, ManagedTable
 from lakegate.lake.snapshot import commit_snapshot, new_snapshot, summary
 from lakegate.lake.table_state import TableState
@@ -35,16 +35,14 @@ def put_fence(catalog: Catalog, table: ManagedTable, alone: Alone) -> bool:
 
 def is_at_fence(metadata: TableMetadata) -> bool:
     """Return whether nothing was committed since the latest fence."""
-    current = metadata.current_snapshot()
-    summary = current.summary if current is not None else None
-    return summary is not None and FENCE in summary.additional_properties
+    return is_fence(metadata.current_snapshot())
 
 
 def _commit(state: TableState) -> None:
-    latest = fence_of(state.metadata)
-    fence = {FENCE: str(latest + 1)}
+    snapshot_id = state.metadata.new_snapshot_id()
+    fence = {FENCE: str(snapshot_id)}
     unchanged = summary(state, Operation.REPLACE, str(uuid.uuid4()), added=())
     unchanged.additional_properties.update(fence)
-    snapshot_id = state.metadata.new_snapshot_id()
-    snapshot = new_snapshot(state, snapshot_id, state.manifests, unchanged, latest)
+    begun = Begun.on(state.metadata)
+    snapshot = new_snapshot(state, snapshot_id, state.manifests, unchanged, begun)
     commit_snapshot(state, snapshot, state.manifests, [SetPropertiesUpdate(updates=fence)])

@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 MARKS = f"metadata/{own_name('unreferenced.parquet')}"
 # `path`: below that folder. `since`: in milliseconds since the epoch.
 # `fence`: the table's fence when that was seen, after the file was listed.
-_COLUMNS = pa.schema([("path", pa.string()), ("since", pa.int64()), ("fence", pa.int64())])
+_COLUMNS = pa.schema([("path", pa.string()), ("since", pa.int64()), ("fence", pa.string())])
 
 
-def marked(marks: pa.Table, unreferenced: pa.Table, fence: int, now_ms: int) -> pa.Table:
+def marked(marks: pa.Table, unreferenced: pa.Table, fence: str, now_ms: int) -> pa.Table:
     """Return the `unreferenced` files with their marks, new ones where they had none.
 
     Files that are not among them lose their marks. Marks of the future (a clock was set back)
@@ -32,7 +32,7 @@ def marked(marks: pa.Table, unreferenced: pa.Table, fence: int, now_ms: int) -> 
     """
     joined = unreferenced.join(marks, "path", join_type="left outer").sort_by("path")
     since = pc.min_element_wise(joined["since"], now_ms)  # nulls are skipped
-    under = pc.min_element_wise(joined["fence"], fence)
+    under = pc.coalesce(joined["fence"], fence)
     unmarked = joined.drop_columns(["since", "fence"])
     return unmarked.append_column("since", since).append_column("fence", under)
 

@@ -6,6 +6,7 @@ from typing import Self
 from pyiceberg.table import TableProperties
 from pyiceberg.table.metadata import TableMetadata
 
+from lakegate.lake.numbers import number
 from lakegate.lake.retention import Retention
 from lakegate.settings import MIB, Settings
 
@@ -55,5 +56,5 @@ class MaintenancePolicy:
 
 def target_bytes(metadata: TableMetadata) -> int:
     """Return the size that data files are merged to."""
-    wanted = metadata.properties.get(TableProperties.WRITE_TARGET_FILE_SIZE_BYTES)
-    return int(wanted) if wanted is not None else DEFAULT_TARGET_BYTES
+    key = TableProperties.WRITE_TARGET_FILE_SIZE_BYTES
+    return number(metadata.properties, key, DEFAULT_TARGET_BYTES)

@@ -19,7 +19,7 @@ from pyiceberg.manifest import (
 from pyiceberg.table.snapshots import Operation
 
 from lakegate.lake.failures import TableChangedError
-from lakegate.lake.fence import fence_of
+from lakegate.lake.fence import Begun
 from lakegate.lake.maintenance.plan import has_deletes
 from lakegate.lake.manifests import is_writable
 from lakegate.lake.snapshot import commit_snapshot, new_snapshot, numbered, summary, write_entries
@@ -38,7 +38,7 @@ class RewrittenManifest:
 class Rewrite:
     """Data files on their way into the place of others, however many attempts that takes.
 
-    `begun_under`: the table's fence before the first of the new files was begun.
+    `begun`: where the table stood before the first of the new files was begun.
     """
 
     commit_id: str
@@ -47,7 +47,7 @@ class Rewrite:
     removed: Sequence[DataFile]
     added: Sequence[DataFile]
     manifest: ManifestFile
-    begun_under: int
+    begun: Begun
     _rewritten: dict[str, RewrittenManifest] = field(default_factory=dict)
 
     def prepare(self, state: TableState) -> None:
@@ -79,7 +79,7 @@ class Rewrite:
         changes = summary(
             state, Operation.REPLACE, self.commit_id, added=self.added, removed=self.removed
         )
-        snapshot = new_snapshot(state, self.snapshot_id, manifests, changes, self.begun_under)
+        snapshot = new_snapshot(state, self.snapshot_id, manifests, changes, self.begun)
         return commit_snapshot(state, snapshot, manifests)
 
     def _check_partitioning(self, state: TableState) -> None:
@@ -147,5 +147,5 @@ def new_rewrite(
         for file in added
     ]
     manifest = write_entries(state, f"{commit_id}-m0.avro", added[0].spec_id, snapshot_id, entries)
-    begun_under = fence_of(state.metadata)
-    return Rewrite(commit_id, snapshot_id, sequence_number, removed, added, manifest, begun_under)
+    begun = Begun.on(state.metadata)
+    return Rewrite(commit_id, snapshot_id, sequence_number, removed, added, manifest, begun)

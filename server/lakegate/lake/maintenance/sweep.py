@@ -114,7 +114,8 @@ class _Sweep:
         swept, and an idle table would have one after the other for ever.
         """
         metadata = self._table.metadata
-        fenced = due.filter(pc.less(due["fence"], fence_of(metadata)))
+        fence = fence_of(metadata)
+        fenced = due.filter(pc.and_(pc.not_equal(due["fence"], fence), bool(fence)))
         if fenced.num_rows == due.num_rows or metadata.current_snapshot_id is None:
             return fenced
         if (
