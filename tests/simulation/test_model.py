@@ -16,7 +16,7 @@ SEEDS = 40
     ("where", "fault", "found"),
     [
         pytest.param("snapshot.merged", lambda *_: (), "rows and has", id="rows are lost"),
-        pytest.param("group_commit.outcome_unknown", draining, "was refused", id="doubt is untold"),
+        pytest.param("committer.outcome_unknown", draining, "was refused", id="doubt is untold"),
     ],
 )
 def test_a_fault_is_found(where: str, fault: object, found: str, tmp_path: Path) -> None:
