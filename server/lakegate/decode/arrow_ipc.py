@@ -1,8 +1,9 @@
-"""Arrow IPC streams from the wire: nothing is allocated that the stream does not hold.
+"""Arrow IPC streams from the wire: whole, and nothing is allocated that they do not hold.
 
 Arrow reads uncompressed buffers in place and checks that they lie within the stream.
 Two claims it takes on trust, so they are checked here first: how large a compressed
-buffer becomes, and how many rows a column without buffers has.
+buffer becomes, and how many rows a column without buffers has. And it takes the end of the
+bytes for the end of the stream: here only the marker is ("IPC Streaming Format").
 """
 
 import struct
@@ -14,6 +15,8 @@ import pyarrow.ipc
 from lakegate.errors import ErrorCode, LakegateError
 
 _NOT_COMPRESSED = -1  # in place of the size of a buffer; Message.fbs, BodyCompression
+# Ends a stream; the second one is that of Arrow before 0.15.
+_END_MARKERS = (b"\xff\xff\xff\xff\0\0\0\0", b"\0\0\0\0")
 _ROWS_PER_BYTE = 8  # a column of booleans without nulls
 
 # Where fields stand in the tables of Arrow's Message.fbs.
@@ -60,12 +63,19 @@ def _check_claims(data: bytes, max_bytes: int) -> None:
 
 
 def _messages(data: bytes) -> Iterator[pa.ipc.Message]:
-    reader = pa.ipc.MessageReader.open_stream(pa.py_buffer(data))
+    """Yield the messages of a stream. Raises `ValueError` where it does not end with them."""
+    source = pa.BufferReader(data)
+    reader = pa.ipc.MessageReader.open_stream(source)
     while True:
+        position = source.tell()
         try:
             yield reader.read_next_message()
         except StopIteration:
-            return
+            break
+    if position == len(data):
+        raise ValueError("it is cut short: the end-of-stream marker is missing")
+    if data[position:] not in _END_MARKERS:
+        raise ValueError("there are bytes after the end of the stream")
 
 
 def _uncompressed_size(body: pa.Buffer, offset: int, length: int) -> int:

@@ -97,14 +97,35 @@ def test_what_is_no_stream_is_refused(body: bytes) -> None:
     assert "no Arrow IPC stream" in bad_body(decode(body))
 
 
-def test_a_stream_that_is_cut_off_has_no_rows() -> None:
-    # An end at the end of a message is one by the format, with the rows so far.
-    body = stream({"label": pa.array(["x"] * 100), "n": pa.array(range(100))})
+@pytest.mark.parametrize("legacy", [False, True], ids=["as it is", "before 0.15"])
+def test_a_stream_is_taken_whole_or_not_at_all(legacy: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    table = pa.table({"label": ["x"] * 100, "n": list(range(100))})
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(use_legacy_format=legacy)
+    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
+        writer.write_table(table, max_chunksize=50)
+    body = sink.getvalue().to_pybytes()
 
-    for length in range(8, len(body) - 8, 7):
-        group = decode(body[:length])
-        assert group.outcomes == [0] or bad_body(group)
-        assert group.rows.num_rows == 0
+    assert decode(body).rows.num_rows == 100
+    for length in range(len(body)):
+        bad_body(decode(body[:length]))
+
+
+def test_a_stream_that_ends_between_two_batches_is_cut_short() -> None:
+    end_marker = 8
+    body = stream({"label": pa.array(["x"])})
+    assert "cut short" in bad_body(decode(body[:-end_marker]))
+    # Rows whose last bytes look like a marker are none.
+    looks_like_one = stream({"n": pa.array([0x00000000FFFFFFFF] * 8, pa.int64())})
+    without = looks_like_one[:-end_marker]
+    assert without.endswith(looks_like_one[-end_marker:])
+    assert "cut short" in bad_body(decode(without))
+
+
+def test_what_follows_the_end_of_a_stream_is_refused_not_dropped() -> None:
+    body = stream({"label": pa.array(["x"])})
+    for more in (body, b"\0", body[-8:]):
+        assert "after the end" in bad_body(decode(body + more))
 
 
 @pytest.mark.parametrize("compression", [None, "zstd"])
