@@ -10,10 +10,6 @@ from lakegate.errors import LakegateError
 
 DEFAULT_DATABASE = "default"
 
-# The key in an Arrow field's metadata that says what Arrow cannot: `dynamic`
-# (JSON text) or `vector(N)` (exactly N numbers).
-LOGICAL_TYPE = b"lakegate:type"
-
 
 @dataclass(frozen=True, slots=True)
 class TableName:

@@ -4,8 +4,10 @@ import gzip
 import json
 import uuid
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import httpx
+import pyarrow as pa
 import pytest
 from backports import zstd
 from tests.e2e.running_gate import RunningGate
@@ -177,3 +179,25 @@ def test_gzip_and_zstd_bodies_are_inflated(gate: RunningGate) -> None:
         answer = gate.ingest("compressed", body, {"Content-Encoding": encoding})
         assert answer.json()["rows_ingested"] == 3
     assert len(gate.rows("compressed")) == 6
+
+
+def test_decimals_are_exact_from_json_to_the_readers_of_iceberg(gate: RunningGate) -> None:
+    columns = [{"name": "price", "type": "decimal(20,4)"}, {"name": "id", "type": "int"}]
+    made = httpx.post(
+        f"{gate.url}/v1/admin/databases/default/tables/prices", json={"columns": columns}
+    )
+    assert made.json()["columns"] == columns
+    prices = ["0.1", "1234567890123456.7891", "-0.0001", "12e2", "null"]
+    body = "".join(f'{{"id":{i},"price":{price}}}\n' for i, price in enumerate(prices))
+
+    assert gate.ingest("prices", body).status_code == 200
+    bad = gate.ingest("prices", '{"id":6,"price":1}\n{"id":7,"price":0.00001}\n')
+
+    expected = [Decimal(price) if price != "null" else None for price in prices]
+    assert gate.table("prices").sort_by("id")["price"].to_pylist() == expected
+    scanned = gate.catalog().load_table(("default", "prices")).scan().to_arrow()
+    assert scanned.schema.field("price").type == pa.decimal128(20, 4)
+    assert scanned.sort_by("id")["price"].to_pylist() == expected
+    assert (bad.status_code, bad.json()["error"]["code"]) == (400, "bad_request_body")
+    for part in ("line 2", '"price"', "decimal(20,4)", "0.00001"):
+        assert part in bad.json()["error"]["message"]

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakegate.batches import Body, DecodedGroup
+from lakegate.columns.registry import is_dynamic, is_text
 from lakegate.decode import members, types
 from lakegate.decode.arrow_fit import fit
 from lakegate.decode.arrow_ipc import read_stream
@@ -179,7 +180,7 @@ class _Fields:
 
 def _merge(own: pa.Array | None, joined: pa.Array, column: pa.Field) -> pa.Array:
     """Give `props`: what rows have there themselves, and members beside it."""
-    if not types.is_text(column.type):
+    if not is_text(column.type):
         raise LakegateError(
             ErrorCode.BAD_REQUEST_BODY,
             f'column "{column.name}" is no JSON and cannot take columns that the table lacks',
@@ -188,7 +189,7 @@ def _merge(own: pa.Array | None, joined: pa.Array, column: pa.Field) -> pa.Array
         return members.merge(pa.nulls(len(joined), pa.string()), joined).cast(column.type)
     with _naming(column.name):
         merged = members.merge(fit(own, types.dynamic_field(column.name)), joined)
-        if not types.is_dynamic(column):
+        if not is_dynamic(column):
             merged = pc.if_else(joined.is_valid(), merged, fit(own, column))
     return merged.cast(column.type)
 

@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakegate.columns.registry import expectation, is_dynamic, is_text, vector_length
 from lakegate.decode import types
 from lakegate.decode.arrow_json import to_json
 from lakegate.decode.arrow_types import UnsupportedError, entries, list_offsets
@@ -17,11 +18,11 @@ def fit(array: pa.Array, column: pa.Field) -> pa.Array:
 
     Raises `UnsupportedError` for a value that it cannot hold as it is.
     """
-    if types.is_dynamic(column):
+    if is_dynamic(column):
         return _to_dynamic(array).cast(column.type)
-    if types.is_text(column.type):
+    if is_text(column.type):
         return _to_text(array).cast(column.type)
-    length = types.vector_length(column)
+    length = vector_length(column)
     if length is not None:
         _demand_length(array, length)
     return _fit(array, column)
@@ -29,7 +30,7 @@ def fit(array: pa.Array, column: pa.Field) -> pa.Array:
 
 def _to_dynamic(array: pa.Array) -> pa.Array:
     """Give JSON texts: a text has to be one already."""
-    if not types.is_text(array.type):
+    if not is_text(array.type):
         return to_json(array)
     try:
         return pa.array(
@@ -40,7 +41,7 @@ def _to_dynamic(array: pa.Array) -> pa.Array:
 
 
 def _to_text(array: pa.Array) -> pa.Array:
-    return array if types.is_text(array.type) else Field(to_json(array)).text()
+    return array if is_text(array.type) else Field(to_json(array)).text()
 
 
 def _demand_length(array: pa.Array, length: int) -> None:
@@ -58,16 +59,16 @@ def _fit(array: pa.Array, column: pa.Field) -> pa.Array:
     target = column.type
     if types.is_number(array.type) and types.is_number(target):
         return _fit_numbers(array, target)
-    if _is_moment(target) and (types.is_text(array.type) or pa.types.is_integer(array.type)):
+    if _is_moment(target) and (is_text(array.type) or pa.types.is_integer(array.type)):
         return _as_json_would(array, column)
     for is_type, fit_nested in _NESTED:
         if is_type(target) and is_type(array.type):
             return fit_nested(array, target)
     if array.type == target:
         return array
-    if types.is_text(target) and types.is_text(array.type):
+    if is_text(target) and is_text(array.type):
         return array.cast(target)
-    raise UnsupportedError(f"expected {types.expectation(column)}, got Arrow's {array.type}")
+    raise UnsupportedError(f"expected {expectation(column)}, got Arrow's {array.type}")
 
 
 def _is_moment(type_: pa.DataType) -> bool:
@@ -96,7 +97,7 @@ def _as_json_would(array: pa.Array, column: pa.Field) -> pa.Array:
     if converted.misfits is not None:
         row = pc.index(converted.misfits, True).as_py()
         value = shorten(field.json()[row].as_py())
-        raise UnsupportedError(f"row {row + 1}: expected {types.expectation(column)}, got {value}")
+        raise UnsupportedError(f"row {row + 1}: expected {expectation(column)}, got {value}")
     return converted.values
 
 

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.decode import types
+from lakegate.columns.convert import convert_json
+from lakegate.columns.json_values import FIRST_MOMENT, LAST_MOMENT, MisfitError
+from lakegate.columns.registry import TIMESTAMP, is_dynamic, is_text, vector_length
 from lakegate.decode.fields import Field
-from lakegate.decode.timestamps import TIMESTAMP, parse_iso_8601
-from lakegate.decode.values import FIRST_MOMENT, LAST_MOMENT, MisfitError, convert_json
+from lakegate.decode.timestamps import parse_iso_8601
 
 _RFC_3339 = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?"
     r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
 )
+_PLAIN_DECIMAL = r"^-?[0-9]{1,38}(\.[0-9]{1,38})?$"
 _SHORTEST_RFC_3339 = len("2026-05-02T10:00:00Z")
 
 
@@ -36,9 +38,9 @@ class _NotPlain(Exception):  # noqa: N818  # no error: the other way is taken
 
 def coerce(field: Field, column: pa.Field) -> Column:
     """Convert the values of a field to the type of a column."""
-    if types.is_dynamic(column):
+    if is_dynamic(column):
         return Column(field.present().cast(column.type))
-    if types.is_text(column.type):
+    if is_text(column.type):
         return Column(field.text().cast(column.type))
     try:
         return Column(_convert_plain(field, column))
@@ -47,7 +49,7 @@ def coerce(field: Field, column: pa.Field) -> Column:
 
 
 def _convert_plain(field: Field, column: pa.Field) -> pa.Array:
-    length = types.vector_length(column)
+    length = vector_length(column)
     if length is not None:
         return _to_vector(field, column.type, length)
     for is_type, convert in _PLAIN:
@@ -63,8 +65,17 @@ def _to_bool(field: Field, _: pa.DataType) -> pa.Array:
     return pc.equal(values, "true")
 
 
-def _to_integer(field: Field, type_: pa.DataType) -> pa.Array:
+def _cast(field: Field, type_: pa.DataType) -> pa.Array:
+    """Return integers; Arrow refuses what is none, or out of range."""
     return _bare(field).cast(type_)
+
+
+def _to_decimal(field: Field, type_: pa.DataType) -> pa.Array:
+    """Return decimals; Arrow refuses what it would have to round, and crashes at some exponents."""
+    values = _bare(field)
+    if not pc.all(pc.match_substring_regex(values, _PLAIN_DECIMAL)).as_py():
+        raise _NotPlain
+    return values.cast(type_)
 
 
 def _to_real(field: Field, type_: pa.DataType) -> pa.Array:
@@ -139,8 +150,9 @@ def _to_date(field: Field, type_: pa.DataType) -> pa.Array:
 
 _PLAIN: list[tuple[Callable[[pa.DataType], bool], Callable[[Field, pa.DataType], pa.Array]]] = [
     (pa.types.is_boolean, _to_bool),
-    (pa.types.is_signed_integer, _to_integer),
+    (pa.types.is_signed_integer, _cast),
     (pa.types.is_floating, _to_real),
+    (pa.types.is_decimal, _to_decimal),
     (pa.types.is_timestamp, _to_timestamp),
     (pa.types.is_date32, _to_date),
 ]

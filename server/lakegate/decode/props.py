@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakegate.columns.registry import is_dynamic, is_text
 from lakegate.decode import types
 from lakegate.decode.evolution import Evolution
 from lakegate.decode.members import merge
@@ -13,7 +14,7 @@ from lakegate.decode.rows import Rows
 def refuse_members(schema: pa.Schema, rows: Rows, members: pa.Array, refusals: Refusals) -> bool:
     """Refuse rows with members for a `props` that is no text; tell whether there are new ones."""
     index = schema.get_field_index(types.PROPS)
-    if index < 0 or types.is_text(schema.field(index).type):
+    if index < 0 or is_text(schema.field(index).type):
         return False
     before = len(refusals)
     for row, text in rows.where(members.is_valid(), members):
@@ -38,6 +39,6 @@ def column(
         merged = pc.if_else(rows.of_bodies(evolution), merged, pa.scalar(None, pa.string()))
         return {} if merged.null_count == len(merged) else {types.PROPS: merged}
     target = schema.field(index)
-    if own is not None and not types.is_dynamic(target):
+    if own is not None and not is_dynamic(target):
         merged = pc.if_else(members.is_valid(), merged, own.text())
     return {types.PROPS: merged.cast(target.type)}

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakegate.batches import Body, DecodedGroup
+from lakegate.columns.registry import TIMESTAMP
 from lakegate.decode.query_event_rules import (
     ERROR_TYPES,
     QUERY_STATES,
@@ -20,7 +21,7 @@ from lakegate.decode.query_event_rules import (
     Flattened,
     check,
 )
-from lakegate.decode.timestamps import TIMESTAMP, parse_iso_8601
+from lakegate.decode.timestamps import parse_iso_8601
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.v1 import query_events_pb2 as pb
 

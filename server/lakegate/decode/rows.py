@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.decode import types
+from lakegate.columns.registry import expectation
 from lakegate.decode.blocks import Appearance, Block
 from lakegate.decode.coerce import coerce
 from lakegate.decode.evolution import Evolution
@@ -99,7 +99,7 @@ class Rows:
             converted = coerce(field, column)
             parts.append(converted.values)
             if converted.misfits is not None:
-                expected = types.expectation(column)
+                expected = expectation(column)
                 for row, value in _where(block.rows, converted.misfits, field.json()):
                     reason = f"expected {expected}, got {shorten(value)}"
                     refusals.add(row, f'column "{column.name}": {reason}')

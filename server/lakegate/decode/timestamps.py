@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-TIMESTAMP = pa.timestamp("us", tz="UTC")
+from lakegate.columns.registry import TIMESTAMP
 
 # A date and a time of ISO 8601 in its extended format; RFC 3339 is part of it.
 _ISO_8601 = (

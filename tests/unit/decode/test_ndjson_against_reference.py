@@ -20,6 +20,7 @@ ARROW_TYPES = {
     "date": pa.date32(),
     "dynamic": pa.string(),
     "vector(3)": pa.list_(pa.float32()),
+    "decimal(5,2)": pa.decimal128(5, 2),
 }
 
 
