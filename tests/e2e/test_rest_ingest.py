@@ -201,3 +201,13 @@ def test_decimals_are_exact_from_json_to_the_readers_of_iceberg(gate: RunningGat
     assert (bad.status_code, bad.json()["error"]["code"]) == (400, "bad_request_body")
     for part in ("line 2", '"price"', "decimal(20,4)", "0.00001"):
         assert part in bad.json()["error"]["message"]
+
+
+def test_what_curl_sends_when_it_is_not_told_otherwise_is_ndjson(gate: RunningGate) -> None:
+    for number, media_type in enumerate(
+        ["application/x-www-form-urlencoded", "application/octet-stream", "text/plain"]
+    ):
+        headers = {"Content-Type": media_type}
+        assert gate.ingest("curl", f'{{"label":"{number}&a=%41"}}\n', headers).status_code == 200
+    labels = gate.table("curl")["label"].to_pylist()
+    assert sorted(labels) == ["0&a=%41", "1&a=%41", "2&a=%41"]

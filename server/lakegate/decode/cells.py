@@ -4,7 +4,7 @@ Each has few bytes, but takes memory of its own; and those with few fields each 
 many columns together.
 """
 
-from lakegate.errors import ErrorCode, LakegateError
+from lakegate.batches import TooLargeError
 
 # Lines of one call, blank ones too. Measured, a row takes 46 bytes on its way as `{}` and 85
 # as `{"a":1}`: so these take less than a dense body of 64 MiB, and rows of 16 bytes fill one.
@@ -16,16 +16,6 @@ MAX_LINE_BYTES = 16 * 1024 * 1024
 # Rows times columns of one call. A cell takes up to 16 bytes on its way, an empty one too:
 # so these take what a dense body of 64 MiB takes.
 MAX_CELLS = 32 * 1024 * 1024
-
-
-class TooLargeError(Exception):
-    """Too many lines, or rows times columns. The message says how many."""
-
-    def refusal(self) -> LakegateError:
-        """Tell the sender what to do."""
-        return LakegateError(
-            ErrorCode.BODY_TOO_LARGE, f"{self}: split the body into smaller batches"
-        )
 
 
 def check_lines(lines: int) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-from lakegate.batches import Body, DecodedGroup
+from lakegate.batches import Body, DecodedGroup, MemoryEstimate, TooLargeError
 from lakegate.decode import props, types
-from lakegate.decode.cells import TooLargeError, check_cells
+from lakegate.decode.cells import check_cells
+from lakegate.decode.counting import count
 from lakegate.decode.evolution import Evolution
 from lakegate.decode.lines import split_lines
 from lakegate.decode.names import Names
@@ -14,10 +15,24 @@ from lakegate.decode.reader import Reader
 from lakegate.decode.refusals import Refusals
 from lakegate.decode.rows import Rows
 
+# What a field takes that has no column, in cells.
+_CELLS_OF_FIELD = 2
+
 
 class NdjsonDecoder:
     """Decodes bodies of one JSON object (RFC 8259) a line."""
 
+    media_types = (
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+        "application/x-jsonlines",
+        "application/json",
+        "text/plain",
+        "application/octet-stream",
+        "application/x-www-form-urlencoded",  # what curl sends when it is not told
+    )
+    field = "ndjson"
     default_schema = types.DEFAULT_SCHEMA
 
     def __init__(
@@ -25,12 +40,21 @@ class NdjsonDecoder:
         *,
         max_new_columns: int = 32,
         max_table_columns: int = 1000,
+        max_body_bytes: int = 0,
         reader: Reader | None = None,
     ) -> None:
         """Let a body bring `max_new_columns`, and a table grow to `max_table_columns`."""
+        del max_body_bytes  # a line takes no more than was sent
         self._reader = reader or Reader()
         self._max_new_columns = max_new_columns
         self._max_table_columns = max_table_columns
+
+    def estimate(self, bodies: Sequence[Body], columns: int) -> MemoryEstimate:
+        """Count lines and fields: a row takes a cell for itself and for each of the columns."""
+        rows = sum(count(body.data, b"\n") + 1 for body in bodies)
+        fields = sum(count(body.data, b":") for body in bodies)
+        size = sum(len(body.data) for body in bodies)
+        return MemoryEstimate(size, rows * (columns + 1) + _CELLS_OF_FIELD * fields)
 
     def decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
         """Decode a group of bodies.

@@ -11,7 +11,7 @@ import ptars
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.batches import Body, DecodedGroup
+from lakegate.batches import Body, DecodedGroup, MemoryEstimate
 from lakegate.columns.registry import TIMESTAMP
 from lakegate.decode.query_event_rules import (
     ERROR_TYPES,
@@ -72,6 +72,10 @@ _SCHEMA = pa.schema(
 )
 
 
+# The fields that an event must have, as protobuf has them.
+_LEAST_EVENT_BYTES = 40
+
+
 class QueryEventDecoder:
     """Decodes `lakegate.v1.PushQueriesRequest` messages in their wire form."""
 
@@ -101,6 +105,11 @@ class QueryEventDecoder:
                 for i, count in enumerate(pc.list_value_length(requests).to_pylist())
             ],
         )
+
+    def estimate(self, bodies: Sequence[Body], columns: int) -> MemoryEstimate:
+        """Return what events take that are as small as they can be."""
+        size = sum(len(body.data) for body in bodies)
+        return MemoryEstimate(size, size // _LEAST_EVENT_BYTES * columns)
 
     def _parse(self, messages: list[bytes]) -> tuple[pa.Array, dict[int, LakegateError]]:
         """Give the events of each message, and which messages are malformed."""

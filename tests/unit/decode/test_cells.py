@@ -2,10 +2,11 @@
 
 import pyarrow as pa
 import pytest
+from tests.unit.decode.arrow_bodies import stream
 
-from lakegate.batches import Body
+from lakegate.batches import Body, TooLargeError
 from lakegate.decode import cells
-from lakegate.decode.cells import TooLargeError
+from lakegate.decode.arrow import ArrowDecoder
 from lakegate.decode.ndjson import NdjsonDecoder
 from lakegate.errors import ErrorCode, LakegateError
 
@@ -63,3 +64,22 @@ def test_a_group_of_too_many_cells_is_left_to_be_decoded_one_by_one() -> None:
     with pytest.raises(TooLargeError):
         NdjsonDecoder().decode(bodies, SCHEMA)
     assert NdjsonDecoder().decode(bodies[:1], SCHEMA).outcomes == [15]
+
+
+def test_a_table_of_few_bytes_may_not_have_columns_of_others_filled_in_without_end() -> None:
+    wide = Body(stream(pa.table({f"c{i}": ["x"] for i in range(COLUMNS)})))
+    long = Body(stream(pa.table({"c0": pa.array([True] * MAX_CELLS)})))
+    assert ArrowDecoder().decode([wide], SCHEMA).outcomes == [1]
+    assert ArrowDecoder().decode([long], SCHEMA).outcomes == [MAX_CELLS]
+    with pytest.raises(TooLargeError):
+        ArrowDecoder().decode([wide, long], SCHEMA)
+
+
+def test_a_table_of_too_many_cells_is_refused_and_told_to_split() -> None:
+    table = pa.table({f"c{i}": ["x"] * (MAX_CELLS // COLUMNS + 1) for i in range(COLUMNS)})
+    [refusal] = ArrowDecoder().decode([Body(stream(table))], SCHEMA).outcomes
+    assert isinstance(refusal, LakegateError)
+    assert refusal.code is ErrorCode.BODY_TOO_LARGE
+    assert refusal.message == (
+        "21 rows of 100 columns are more than 2000 cells: split the body into smaller batches"
+    )

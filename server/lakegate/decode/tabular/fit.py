@@ -5,12 +5,12 @@ import pyarrow.compute as pc
 
 from lakegate.columns.registry import expectation, is_dynamic, is_text, vector_length
 from lakegate.decode import types
-from lakegate.decode.arrow_json import to_json
-from lakegate.decode.arrow_types import UnsupportedError, entries, list_offsets
 from lakegate.decode.coerce import coerce
 from lakegate.decode.exact import LineError, parse_value
 from lakegate.decode.fields import Field
 from lakegate.decode.refusals import shorten
+from lakegate.decode.tabular.normalize import UnsupportedError, entries, list_offsets
+from lakegate.decode.tabular.to_json import to_json
 
 
 def fit(array: pa.Array, column: pa.Field) -> pa.Array:
