@@ -133,7 +133,7 @@ def test_a_body_becomes_a_batch_with_the_options_of_its_headers(server: Any, lak
     ("content_type", "decoder"),
     [
         ("application/x-ndjson", NDJSON),
-        ("Application/JSON; charset=utf-8", NDJSON),
+        ("Application/X-NDJSON; charset=utf-8", NDJSON),
         ("", NDJSON),
         ("application/x-www-form-urlencoded", NDJSON),
         ("application/octet-stream", NDJSON),

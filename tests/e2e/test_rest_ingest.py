@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import httpx
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from backports import zstd
 from tests.e2e.running_gate import RunningGate
@@ -211,3 +212,28 @@ def test_what_curl_sends_when_it_is_not_told_otherwise_is_ndjson(gate: RunningGa
         assert gate.ingest("curl", f'{{"label":"{number}&a=%41"}}\n', headers).status_code == 200
     labels = gate.table("curl")["label"].to_pylist()
     assert sorted(labels) == ["0&a=%41", "1&a=%41", "2&a=%41"]
+
+
+def test_rows_come_in_as_json_arrays_csv_and_parquet_too(gate: RunningGate) -> None:
+    rows = pa.table({"label": ["parquet"], "n": pa.array([3], pa.int64())})
+    parquet = pa.BufferOutputStream()
+    pq.write_table(rows, parquet)
+    made = {"columns": [{"name": "label", "type": "string"}, {"name": "n", "type": "long"}]}
+    httpx.post(f"{gate.url}/v1/admin/databases/default/tables/formats", json=made)
+    bodies: dict[str, str | bytes] = {
+        "application/json": '[\n  {"label": "json", "n": 1}\n]',
+        "text/csv": "label,n\ncsv,2\n",
+        "application/vnd.apache.parquet": parquet.getvalue().to_pybytes(),
+    }
+
+    for media_type, body in bodies.items():
+        answer = gate.ingest("formats", body, {"Content-Type": media_type})
+        assert (answer.status_code, answer.json()["rows_ingested"]) == (200, 1)
+    spoilt = gate.ingest("formats", b"PAR1", {"Content-Type": "application/vnd.apache.parquet"})
+
+    assert gate.table("formats").sort_by("n").select(["label", "n"]).to_pylist() == [
+        {"label": "json", "n": 1},
+        {"label": "csv", "n": 2},
+        {"label": "parquet", "n": 3},
+    ]
+    assert (spoilt.status_code, spoilt.json()["error"]["code"]) == (400, "bad_request_body")

@@ -27,7 +27,6 @@ class NdjsonDecoder:
         "application/ndjson",
         "application/jsonl",
         "application/x-jsonlines",
-        "application/json",
         "text/plain",
         "application/octet-stream",
         "application/x-www-form-urlencoded",  # what curl sends when it is not told

@@ -1,12 +1,15 @@
 """The formats that rows for any table come in: an entry here and a module for each."""
 
 from lakegate.decode.arrow import ArrowDecoder
+from lakegate.decode.csv import CsvDecoder
+from lakegate.decode.json_arrays import JsonDecoder
 from lakegate.decode.ndjson import NdjsonDecoder
+from lakegate.decode.parquet.decoder import ParquetDecoder
 
 # The first one is that of bodies whose sender does not say what they are.
-FORMATS = (NdjsonDecoder, ArrowDecoder)
+FORMATS = (NdjsonDecoder, JsonDecoder, ArrowDecoder, ParquetDecoder, CsvDecoder)
 
-RowDecoder = NdjsonDecoder | ArrowDecoder
+RowDecoder = NdjsonDecoder | JsonDecoder | ArrowDecoder | ParquetDecoder | CsvDecoder
 
 
 def row_decoders(

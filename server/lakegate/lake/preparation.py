@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 # How often a group is decoded anew because another writer changed the schema meanwhile.
 DECODING_ATTEMPTS = 20
 # What decoding more than this takes is estimated in a thread.
-ESTIMATED_AT_ONCE_BYTES = 64 * 1024
+ESTIMATED_AT_ONCE_BYTES = 8 * 1024
 
 
 async def prepare(table: WarmTable, members: Sequence[Member]) -> PreparedGroup:

@@ -70,8 +70,9 @@ class IngestServiceServicer:
         (required), `X-Database` (default `default`), `X-Idempotency-Key`,
         `X-Auto-Create` and `X-Schema-Evolve` (`true` or `false`, default `true`),
         `X-Request-ID`. `Content-Type` says what the body is:
-        `application/x-ndjson` (also `application/json`, or none) or
-        `application/vnd.apache.arrow.stream`. At most 64 MiB after decompression.
+        `application/x-ndjson` (also `application/json`, or none),
+        `application/vnd.apache.arrow.stream`, `application/vnd.apache.parquet` or
+        `text/csv`. At most 64 MiB after decompression.
 
         A client with generated code calls Ingest instead.
         """
