@@ -11,7 +11,7 @@ from lakegate.access.keyring import Keyring, reader
 from lakegate.access.store import TokenStore
 from lakegate.access.tokens import Permission, Token, digest_of, new_secret
 from lakegate.batches import DEFAULT_DATABASE
-from lakegate.decode.query_events import QueryEventDecoder
+from lakegate.decode.query_events.decoder import QueryEventDecoder
 from lakegate.decode.registry import row_decoders
 from lakegate.envoy.process import running_envoy
 from lakegate.errors import ErrorCode, LakegateError

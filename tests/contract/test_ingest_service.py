@@ -22,7 +22,7 @@ from lakegate.batches import (
     TableName,
 )
 from lakegate.decode.arrow import ArrowDecoder
-from lakegate.decode.ndjson import NdjsonDecoder
+from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.admission import Admission
 from lakegate.rpc.formats import Formats

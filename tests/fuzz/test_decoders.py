@@ -11,10 +11,10 @@ from lakegate.batches import Body, Decoder
 from lakegate.decode.arrow import ArrowDecoder
 from lakegate.decode.csv import CsvDecoder
 from lakegate.decode.json_arrays import JsonDecoder
-from lakegate.decode.ndjson import NdjsonDecoder
+from lakegate.decode.ndjson.decoder import NdjsonDecoder
+from lakegate.decode.ndjson.reader import Reader
 from lakegate.decode.parquet.decoder import ParquetDecoder
-from lakegate.decode.query_events import QueryEventDecoder
-from lakegate.decode.reader import Reader
+from lakegate.decode.query_events.decoder import QueryEventDecoder
 from lakegate.errors import LakegateError
 
 HANG_SECONDS = 60

@@ -12,14 +12,12 @@ import pyarrow.csv as pa_csv
 
 from lakegate.batches import Body, MemoryEstimate
 from lakegate.columns.registry import expectation, is_dynamic, is_text
-from lakegate.decode import cells
-from lakegate.decode.coerce import coerce
-from lakegate.decode.counting import count
-from lakegate.decode.exact import LineError, parse_value
-from lakegate.decode.fields import Field, quote
-from lakegate.decode.lines import BYTE_ORDER_MARK
-from lakegate.decode.refusals import LISTED_LINES, shorten
+from lakegate.decode import limits
 from lakegate.decode.tabular.decoder import TabularDecoder
+from lakegate.decode.text import BYTE_ORDER_MARK, LISTED_LINES, count, shorten
+from lakegate.decode.values.casts import coerce
+from lakegate.decode.values.json_column import Field, quote
+from lakegate.decode.values.json_text import LineError, parse_value
 from lakegate.errors import ErrorCode, LakegateError, Violation
 
 _MAX_HEADER_BYTES = 1024 * 1024
@@ -56,10 +54,10 @@ class CsvDecoder(TabularDecoder):
 def _read(data: bytes) -> pa.Table:
     names = _header(data)
     lines = count(data, b"\n") + count(data, b"\r")
-    cells.check_lines(lines)
+    limits.check_lines(lines)
     # A line break within quotes makes no row, so lines may be many more than rows.
-    if lines + count(data, b",") > cells.MAX_CELLS:
-        cells.check_cells(lines, len(names))
+    if lines + count(data, b",") > limits.MAX_CELLS:
+        limits.check_cells(lines, len(names))
     if not names:
         return pa.table({})
     try:
@@ -90,7 +88,7 @@ def _parse(data: bytes, names: Sequence[str], *, use_threads: bool) -> pa.Table:
             column_names=columns,
             skip_rows_after_names=1,
             use_threads=use_threads,
-            block_size=cells.MAX_LINE_BYTES,
+            block_size=limits.MAX_LINE_BYTES,
         ),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True),
         convert_options=pa_csv.ConvertOptions(

@@ -8,11 +8,10 @@ import msgspec
 import pyarrow as pa
 
 from lakegate.batches import Body, DecodedGroup, MemoryEstimate, TooLargeError
-from lakegate.decode import types
-from lakegate.decode.cells import check_lines
-from lakegate.decode.counting import count
-from lakegate.decode.lines import BYTE_ORDER_MARK, WHITESPACE
-from lakegate.decode.ndjson import NdjsonDecoder
+from lakegate.decode import standard_columns as types
+from lakegate.decode.limits import check_lines
+from lakegate.decode.ndjson.decoder import NdjsonDecoder
+from lakegate.decode.text import BYTE_ORDER_MARK, WHITESPACE, count
 from lakegate.errors import ErrorCode, LakegateError, Violation
 
 _CELLS_OF_ITEM = 6  # an item is a Python object for a while

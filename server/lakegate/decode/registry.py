@@ -3,7 +3,7 @@
 from lakegate.decode.arrow import ArrowDecoder
 from lakegate.decode.csv import CsvDecoder
 from lakegate.decode.json_arrays import JsonDecoder
-from lakegate.decode.ndjson import NdjsonDecoder
+from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.decode.parquet.decoder import ParquetDecoder
 
 # The first one is that of bodies whose sender does not say what they are.

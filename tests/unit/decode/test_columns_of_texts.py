@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.decode.generated_bodies import NAMES
 
-from lakegate.decode.fields import quote, unquote, write_string
-from lakegate.decode.names import Names
+from lakegate.decode.router import Names
+from lakegate.decode.values.json_column import quote, unquote, write_string
 
 TABLES = [
     ["at", "label", "body", "props"],

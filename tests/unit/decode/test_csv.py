@@ -10,7 +10,7 @@ from tests.unit.decode.test_arrow_hostile import FLAT, MIB, arrow_memory_at_most
 
 from lakegate.batches import Body, DecodedGroup
 from lakegate.columns.registry import parse_field
-from lakegate.decode import cells
+from lakegate.decode import limits
 from lakegate.decode.csv import CsvDecoder
 from lakegate.errors import ErrorCode
 
@@ -147,7 +147,7 @@ def test_a_row_may_have_a_megabyte_and_a_value_any_line_breaks() -> None:
 def test_rows_times_columns_are_bounded_before_anything_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cells, "MAX_CELLS", 2000)
+    monkeypatch.setattr(limits, "MAX_CELLS", 2000)
     names = ",".join(f"c{i}" for i in range(100))
     row = "," * 99
 
@@ -158,6 +158,6 @@ def test_rows_times_columns_are_bounded_before_anything_is_read(
 
 
 def test_too_many_rows_are_refused() -> None:
-    body = b"a\n" + b"x\n" * (cells.MAX_LINES + 1)
+    body = b"a\n" + b"x\n" * (limits.MAX_LINES + 1)
     with arrow_memory_at_most(FLAT):
         assert refusal(decode(body)).code is ErrorCode.BODY_TOO_LARGE

@@ -10,9 +10,9 @@ from tests.unit.decode.arrow_bodies import bad_body, refusal, rows
 from tests.unit.decode.generated_bodies import ALL_VALUES, WRONG
 
 from lakegate.batches import Body, DecodedGroup
-from lakegate.decode import cells
+from lakegate.decode import limits
 from lakegate.decode.json_arrays import JsonDecoder
-from lakegate.decode.ndjson import NdjsonDecoder
+from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.errors import ErrorCode, LakegateError
 
 DEFAULT = JsonDecoder.default_schema
@@ -80,7 +80,7 @@ def test_bytes_that_are_no_text_are_named() -> None:
 def test_an_array_of_too_many_items_is_refused_before_it_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cells, "MAX_LINES", 1000)
+    monkeypatch.setattr(limits, "MAX_LINES", 1000)
     [outcome] = decode("[" + "1," * 1000 + "1," * 1000).outcomes
     assert isinstance(outcome, LakegateError)
     assert outcome.code is ErrorCode.BODY_TOO_LARGE

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from lakegate.batches import Body, DecodedGroup
-from lakegate.decode.ndjson import NdjsonDecoder
-from lakegate.decode.reader import Reader
+from lakegate.decode.ndjson.decoder import NdjsonDecoder
+from lakegate.decode.ndjson.reader import Reader
 from lakegate.errors import ErrorCode, LakegateError
 
 DEFAULT = NdjsonDecoder.default_schema

@@ -6,8 +6,8 @@ from tests.unit.decode.generated_bodies import BODIES, Case, cases
 from tests.unit.decode.reference import Cell, Table, decode
 
 from lakegate.batches import Body, DecodedGroup
-from lakegate.decode.ndjson import NdjsonDecoder
-from lakegate.decode.reader import Reader
+from lakegate.decode.ndjson.decoder import NdjsonDecoder
+from lakegate.decode.ndjson.reader import Reader
 from lakegate.errors import ErrorCode, LakegateError
 
 ARROW_TYPES = {

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lakegate.batches import Body, MemoryEstimate
-from lakegate.decode.cells import check_cells
+from lakegate.decode.limits import check_cells
 from lakegate.decode.parquet.claims import claims
 from lakegate.decode.parquet.footer import Footer, read_footer
 from lakegate.decode.tabular.decoder import TabularDecoder

@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 
 from lakegate.batches import Body, DecodedGroup, TooLargeError
 from lakegate.columns.registry import is_dynamic, is_text
-from lakegate.decode import members, types
-from lakegate.decode.cells import check_cells
-from lakegate.decode.names import Names
-from lakegate.decode.refusals import shorten
+from lakegate.decode import standard_columns as types
+from lakegate.decode.limits import check_cells
+from lakegate.decode.router import Names
+from lakegate.decode.text import shorten
+from lakegate.decode.values import json_members as members
 from lakegate.errors import ErrorCode, LakegateError, Violation
 
 _MIB = 1024 * 1024

@@ -4,13 +4,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakegate.columns.registry import expectation, is_dynamic, is_text, vector_length
-from lakegate.decode import types
-from lakegate.decode.coerce import coerce
-from lakegate.decode.exact import LineError, parse_value
-from lakegate.decode.fields import Field
-from lakegate.decode.refusals import shorten
+from lakegate.decode import standard_columns as types
 from lakegate.decode.tabular.normalize import UnsupportedError, entries, list_offsets
 from lakegate.decode.tabular.to_json import to_json
+from lakegate.decode.text import shorten
+from lakegate.decode.values.casts import coerce
+from lakegate.decode.values.json_column import Field
+from lakegate.decode.values.json_text import LineError, parse_value
 
 
 def fit(array: pa.Array, column: pa.Field) -> pa.Array:

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from lakegate.columns.convert import convert_json
 from lakegate.columns.json_values import FIRST_MOMENT, LAST_MOMENT, MisfitError
 from lakegate.columns.registry import TIMESTAMP, is_dynamic, is_text, vector_length
-from lakegate.decode.fields import Field
-from lakegate.decode.timestamps import parse_iso_8601
+from lakegate.decode.values.json_column import Field
+from lakegate.decode.values.timestamps import parse_iso_8601
 
 _RFC_3339 = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?"

@@ -5,9 +5,9 @@ import pytest
 from tests.unit.decode.arrow_bodies import stream
 
 from lakegate.batches import Body, TooLargeError
-from lakegate.decode import cells
+from lakegate.decode import limits
 from lakegate.decode.arrow import ArrowDecoder
-from lakegate.decode.ndjson import NdjsonDecoder
+from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.errors import ErrorCode, LakegateError
 
 COLUMNS = 100
@@ -18,8 +18,8 @@ MAX_CELLS = 2000
 
 @pytest.fixture(autouse=True)
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cells, "MAX_CELLS", MAX_CELLS)
-    monkeypatch.setattr(cells, "MAX_LINES", MAX_LINES)
+    monkeypatch.setattr(limits, "MAX_CELLS", MAX_CELLS)
+    monkeypatch.setattr(limits, "MAX_LINES", MAX_LINES)
 
 
 def sparse(rows: int, prefix: str = "c") -> Body:

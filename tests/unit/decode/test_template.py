@@ -3,11 +3,20 @@
 import pyarrow as pa
 import pytest
 
-from lakegate.decode.engine import Engine
-from lakegate.decode.fields import Field
-from lakegate.decode.names import Names
-from lakegate.decode.parser import Parser
-from lakegate.decode.shapes import COMPACT, LOOSE, SPACED, Kind, Member, Shape, Style, learn
+from lakegate.decode.ndjson.engine import Engine
+from lakegate.decode.ndjson.template.parser import Parser
+from lakegate.decode.ndjson.template.template import (
+    COMPACT,
+    LOOSE,
+    SPACED,
+    Kind,
+    Member,
+    Shape,
+    Style,
+    learn,
+)
+from lakegate.decode.router import Names
+from lakegate.decode.values.json_column import Field
 
 PARSER = Parser(Engine())
 

@@ -19,9 +19,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.decode.engine import Engine, literal
-from lakegate.decode.entries import Entries
-from lakegate.decode.fields import unquote
+from lakegate.decode.ndjson.engine import Engine, literal
+from lakegate.decode.ndjson.mixed.fields import Entries
+from lakegate.decode.values.json_column import unquote
 
 _DEPTH = 32  # what nests deeper is read one by one
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from lakegate.decode.blocks import Appearance, Evolution, Resolved
-from lakegate.decode.fields import Field, write_string
-from lakegate.decode.names import Names
-from lakegate.decode.types import AT
+from lakegate.decode.ndjson.blocks import Appearance, Evolution, Resolved
+from lakegate.decode.router import Names
+from lakegate.decode.standard_columns import AT
+from lakegate.decode.values.json_column import Field, write_string
 
 
 class _Extra(NamedTuple):

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.decode.cells import check_cells
-from lakegate.decode.entries import Entries, scatter
-from lakegate.decode.fields import Field
-from lakegate.decode.names import Names
-from lakegate.decode.types import AT
+from lakegate.decode.limits import check_cells
+from lakegate.decode.ndjson.mixed.fields import Entries, scatter
+from lakegate.decode.router import Names
+from lakegate.decode.standard_columns import AT
+from lakegate.decode.values.json_column import Field
 
 
 class Extras(NamedTuple):

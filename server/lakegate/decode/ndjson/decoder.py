@@ -5,15 +5,16 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from lakegate.batches import Body, DecodedGroup, MemoryEstimate, TooLargeError
-from lakegate.decode import props, types
-from lakegate.decode.cells import check_cells
-from lakegate.decode.counting import count
-from lakegate.decode.evolution import Evolution
-from lakegate.decode.lines import split_lines
-from lakegate.decode.names import Names
-from lakegate.decode.reader import Reader
-from lakegate.decode.refusals import Refusals
-from lakegate.decode.rows import Rows
+from lakegate.decode import standard_columns as types
+from lakegate.decode.limits import check_cells
+from lakegate.decode.ndjson import props
+from lakegate.decode.ndjson.evolution import Evolution
+from lakegate.decode.ndjson.lines import split_lines
+from lakegate.decode.ndjson.reader import Reader
+from lakegate.decode.ndjson.refusals import Refusals
+from lakegate.decode.ndjson.rows import Rows
+from lakegate.decode.router import Names
+from lakegate.decode.text import count
 
 # What a field takes that has no column, in cells.
 _CELLS_OF_FIELD = 2

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from lakegate.decode.blocks import Appearance
-from lakegate.decode.lines import Lines
+from lakegate.decode.ndjson.blocks import Appearance
+from lakegate.decode.ndjson.lines import Lines
 
 
 @dataclass

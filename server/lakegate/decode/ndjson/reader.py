@@ -12,21 +12,21 @@ from threading import Lock
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.decode.blocks import Block
-from lakegate.decode.cells import MAX_LINE_BYTES, check_cells
-from lakegate.decode.engine import Engine
-from lakegate.decode.entries import Entries
-from lakegate.decode.entry_block import EntryBlock
-from lakegate.decode.exact import LineError, parse_line
-from lakegate.decode.exact_block import ExactRows
-from lakegate.decode.lines import Lines
-from lakegate.decode.names import Names
-from lakegate.decode.parser import Parser
-from lakegate.decode.refusals import Refusals
-from lakegate.decode.shape_block import ShapeBlock
-from lakegate.decode.shapes import Shape, learn
-from lakegate.decode.splitter import Splitter, is_blank
-from lakegate.decode.unread import Unread
+from lakegate.decode.limits import MAX_LINE_BYTES, check_cells
+from lakegate.decode.ndjson.blocks import Block
+from lakegate.decode.ndjson.engine import Engine
+from lakegate.decode.ndjson.lines import Lines
+from lakegate.decode.ndjson.mixed.block import EntryBlock
+from lakegate.decode.ndjson.mixed.fields import Entries
+from lakegate.decode.ndjson.mixed.splitter import Splitter, is_blank
+from lakegate.decode.ndjson.pending import Unread
+from lakegate.decode.ndjson.refusals import Refusals
+from lakegate.decode.ndjson.single.block import ExactRows
+from lakegate.decode.ndjson.template.block import ShapeBlock
+from lakegate.decode.ndjson.template.parser import Parser
+from lakegate.decode.ndjson.template.template import Shape, learn
+from lakegate.decode.router import Names
+from lakegate.decode.values.json_text import LineError, parse_line
 
 # So little is read one by one in less time than a call of the engine takes.
 _LITTLE_BYTES = 20_000

@@ -5,7 +5,7 @@ import re
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.decode.types import AT, PROPS
+from lakegate.decode.standard_columns import AT, PROPS
 from lakegate.reserved import RESERVED_COLUMNS
 
 _AT_SOURCES = (AT, "timestamp", "_timestamp")

@@ -6,11 +6,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakegate.columns.registry import expectation
-from lakegate.decode.blocks import Appearance, Block
-from lakegate.decode.coerce import coerce
-from lakegate.decode.evolution import Evolution
-from lakegate.decode.fields import Field, concatenate
-from lakegate.decode.refusals import Refusals, shorten
+from lakegate.decode.ndjson.blocks import Appearance, Block
+from lakegate.decode.ndjson.evolution import Evolution
+from lakegate.decode.ndjson.refusals import Refusals
+from lakegate.decode.text import shorten
+from lakegate.decode.values.casts import coerce
+from lakegate.decode.values.json_column import Field, concatenate
 
 
 class Rows:

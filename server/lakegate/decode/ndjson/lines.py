@@ -8,10 +8,8 @@ from itertools import accumulate
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.decode.cells import check_lines
-
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-WHITESPACE = " \t\r\n"  # RFC 8259, section 2
+from lakegate.decode.limits import check_lines
+from lakegate.decode.text import BYTE_ORDER_MARK, WHITESPACE
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.decode.fields import write_string
-from lakegate.decode.types import PROPS
+from lakegate.decode.standard_columns import PROPS
+from lakegate.decode.values.json_column import write_string
 
 
 def write(name: str, values: pa.Array) -> pa.Array:

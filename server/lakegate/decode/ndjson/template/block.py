@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.decode import members
-from lakegate.decode.blocks import Appearance, Evolution, Resolved
-from lakegate.decode.fields import Field
-from lakegate.decode.lines import Lines
-from lakegate.decode.names import Names
-from lakegate.decode.shapes import Member, Shape
-from lakegate.decode.types import AT
+from lakegate.decode.ndjson.blocks import Appearance, Evolution, Resolved
+from lakegate.decode.ndjson.lines import Lines
+from lakegate.decode.ndjson.template.template import Member, Shape
+from lakegate.decode.router import Names
+from lakegate.decode.standard_columns import AT
+from lakegate.decode.values import json_members as members
+from lakegate.decode.values.json_column import Field
 
 
 class ShapeBlock:

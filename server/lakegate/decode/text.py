@@ -1,8 +1,12 @@
-"""Counting the bytes of bodies."""
+"""What bodies of text have in common."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+WHITESPACE = " \t\r\n"  # RFC 8259, section 2
+LISTED_LINES = 10  # how many bad lines of a body are named
+_SHOWN_CHARACTERS = 100  # how much of a bad value is
 _LITTLE_BYTES = 64 * 1024  # counted in less time than threads take turns
 
 
@@ -13,3 +17,8 @@ def count(data: bytes, character: bytes) -> int:
     values = pa.Array.from_buffers(pa.uint8(), len(data), [None, pa.py_buffer(data)])
     found: int = pc.equal(values, pa.scalar(character[0], pa.uint8())).true_count
     return found
+
+
+def shorten(value: str) -> str:
+    """Return a value of a bad row, cut for a message."""
+    return value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "…"

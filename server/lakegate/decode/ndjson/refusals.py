@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from lakegate.decode.lines import Lines
+from lakegate.decode.ndjson.lines import Lines
+from lakegate.decode.text import LISTED_LINES
 from lakegate.errors import ErrorCode, LakegateError, Violation
-
-LISTED_LINES = 10  # how many bad lines of a body are named
-SHOWN_CHARACTERS = 100  # how much of a bad value is
 
 
 @dataclass
@@ -42,8 +40,3 @@ class Refusals:
         return LakegateError(
             ErrorCode.BAD_REQUEST_BODY, f"{first.field}: {first.description}", violations=violations
         )
-
-
-def shorten(value: str) -> str:
-    """Cut a value of a bad row for a message."""
-    return value if len(value) <= SHOWN_CHARACTERS else value[:SHOWN_CHARACTERS] + "…"

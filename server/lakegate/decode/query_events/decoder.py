@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from lakegate.batches import Body, DecodedGroup, MemoryEstimate
 from lakegate.columns.registry import TIMESTAMP
-from lakegate.decode.query_event_rules import (
+from lakegate.decode.query_events.rules import (
     ERROR_TYPES,
     QUERY_STATES,
     QUERY_TYPES,
@@ -21,7 +21,7 @@ from lakegate.decode.query_event_rules import (
     Flattened,
     check,
 )
-from lakegate.decode.timestamps import parse_iso_8601
+from lakegate.decode.values.timestamps import parse_iso_8601
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.v1 import query_events_pb2 as pb
 

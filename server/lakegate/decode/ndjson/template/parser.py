@@ -10,10 +10,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.decode.engine import Engine, literal
-from lakegate.decode.exact import MAX_DEPTH
-from lakegate.decode.fields import Field
-from lakegate.decode.shapes import Kind, Member, Shape, Style
+from lakegate.decode.ndjson.engine import Engine, literal
+from lakegate.decode.ndjson.template.template import Kind, Member, Shape, Style
+from lakegate.decode.values.json_column import Field
+from lakegate.decode.values.json_text import MAX_DEPTH
 
 # Of a string or a number, for the `{}` that is the name before it.
 _RAW = {

@@ -4,11 +4,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakegate.columns.registry import is_dynamic, is_text
-from lakegate.decode import types
-from lakegate.decode.evolution import Evolution
-from lakegate.decode.members import merge
-from lakegate.decode.refusals import Refusals, shorten
-from lakegate.decode.rows import Rows
+from lakegate.decode import standard_columns as types
+from lakegate.decode.ndjson.evolution import Evolution
+from lakegate.decode.ndjson.refusals import Refusals
+from lakegate.decode.ndjson.rows import Rows
+from lakegate.decode.text import shorten
+from lakegate.decode.values.json_members import merge
 
 
 def refuse_members(schema: pa.Schema, rows: Rows, members: pa.Array, refusals: Refusals) -> bool:

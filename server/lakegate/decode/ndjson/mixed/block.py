@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.decode.blocks import Appearance, Evolution, Resolved
-from lakegate.decode.entries import Entries, scatter
-from lakegate.decode.fields import Field, quote
-from lakegate.decode.lines import Lines
-from lakegate.decode.names import Names
-from lakegate.decode.placement import changes, place, to_columns
+from lakegate.decode.ndjson.blocks import Appearance, Evolution, Resolved
+from lakegate.decode.ndjson.lines import Lines
+from lakegate.decode.ndjson.mixed.fields import Entries, scatter
+from lakegate.decode.ndjson.mixed.placement import changes, place, to_columns
+from lakegate.decode.router import Names
+from lakegate.decode.values.json_column import Field, quote
 
 
 class EntryBlock:

@@ -24,9 +24,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from lakegate.decode.exact import LineError, parse_line
-from lakegate.decode.fields import write_string
-from lakegate.decode.names import Names
+from lakegate.decode.router import Names
+from lakegate.decode.values.json_column import write_string
+from lakegate.decode.values.json_text import LineError, parse_line
 
 
 @dataclass(frozen=True, slots=True)

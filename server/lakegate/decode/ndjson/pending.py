@@ -8,7 +8,7 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.decode.lines import Lines
+from lakegate.decode.ndjson.lines import Lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 
-from lakegate.decode.fields import Field
+from lakegate.decode.values.json_column import Field
 
 
 class Appearance(NamedTuple):
