@@ -15,7 +15,7 @@ from lakegate.decode.ndjson.template.template import (
     Style,
     learn,
 )
-from lakegate.decode.router import Names
+from lakegate.decode.router import Router
 from lakegate.decode.values.json_column import Field
 
 PARSER = Parser(Engine())
@@ -143,9 +143,9 @@ def test_a_name_is_none_without_its_spaces(line: str, kind: Kind, *, null: bool)
 
 def test_values_are_the_texts_and_digits_of_the_line() -> None:
     line = r'{"a":"\u00e9\n\/","b":1.10,"c":"x","d":"\\","e":[1,"y"]}'
-    names = Names(pa.schema([]))
+    router = Router(pa.schema([]))
 
-    shape = learn([line], names)
+    shape = learn([line], router)
     assert shape is not None
     parsed = PARSER.parse(pa.array([line]), shape)
 
@@ -180,7 +180,7 @@ def test_a_broken_line_of_any_script_does_not_hurt_its_neighbours() -> None:
 def test_a_shape_has_the_fields_of_all_samples_in_their_order() -> None:
     lines = ['{"a": "x", "c": 1}', '{"a": "y", "b": null, "c": 2}', '{"a": "z", "b": 5}']
 
-    shape = learn(lines, Names(pa.schema([])))
+    shape = learn(lines, Router(pa.schema([])))
 
     assert shape is not None
     assert [member.name for member in shape.members] == ["a", "b", "c"]
@@ -194,17 +194,17 @@ def test_a_shape_has_the_fields_of_all_samples_in_their_order() -> None:
     "line", ['{"a":1,"A":2}', '{"a":1,"a":2}', '{"a b":1}', "{}", "[1]", '{"a":'], ids=str
 )
 def test_lines_that_need_care_show_no_shape(line: str) -> None:
-    assert learn([line], Names(pa.schema([]))) is None
+    assert learn([line], Router(pa.schema([]))) is None
 
 
 def test_a_line_of_very_many_names_shows_no_shape() -> None:
     line = "{" + ",".join(f'"{i:x}":1' for i in range(1001)) + "}"
 
-    assert learn([line], Names(pa.schema([]))) is None
+    assert learn([line], Router(pa.schema([]))) is None
 
 
 def test_quotes_in_names_cannot_leave_the_query() -> None:
-    names = Names(pa.schema([]))
+    router = Router(pa.schema([]))
 
-    assert learn(["""{"a') AS x FROM lines; --":1}"""], names) is None
-    assert learn(["""{"it's":1}"""], names) is None
+    assert learn(["""{"a') AS x FROM lines; --":1}"""], router) is None
+    assert learn(["""{"it's":1}"""], router) is None

@@ -13,7 +13,7 @@ from lakegate.decode.ndjson.lines import split_lines
 from lakegate.decode.ndjson.reader import Reader
 from lakegate.decode.ndjson.refusals import Refusals
 from lakegate.decode.ndjson.rows import Rows
-from lakegate.decode.router import Names
+from lakegate.decode.router import Router
 from lakegate.decode.text import count
 
 # What a field takes that has no column, in cells.
@@ -74,7 +74,7 @@ class NdjsonDecoder:
     def _decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
         lines = split_lines([body.data for body in bodies])
         refusals = Refusals(lines)
-        rows = Rows(self._reader.read(lines, Names(schema), refusals))
+        rows = Rows(self._reader.read(lines, Router(schema), refusals))
         check_cells(len(rows), len(rows.occurring))
         columns = rows.convert(schema, refusals)
         while True:

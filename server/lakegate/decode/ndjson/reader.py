@@ -25,7 +25,7 @@ from lakegate.decode.ndjson.single.block import ExactRows
 from lakegate.decode.ndjson.template.block import ShapeBlock
 from lakegate.decode.ndjson.template.parser import Parser
 from lakegate.decode.ndjson.template.template import Shape, learn
-from lakegate.decode.router import Names
+from lakegate.decode.router import Router
 from lakegate.decode.values.json_text import LineError, parse_line
 
 # So little is read one by one in less time than a call of the engine takes.
@@ -49,11 +49,11 @@ class _Group:
     """What is read, and what for."""
 
     lines: Lines
-    names: Names
+    router: Router
     refusals: Refusals
 
     def block(self, rows: pa.Array, entries: Entries) -> EntryBlock:
-        return EntryBlock(rows, entries, self.names, self.lines)
+        return EntryBlock(rows, entries, self.router, self.lines)
 
 
 class Reader:
@@ -68,14 +68,14 @@ class Reader:
         self._max_shapes = max_shapes
         self._one_by_one = Lock()
 
-    def read(self, lines: Lines, names: Names, refusals: Refusals) -> list[Block]:
+    def read(self, lines: Lines, router: Router, refusals: Refusals) -> list[Block]:
         """Read all lines but those that are refused.
 
         Raises `TooLargeError`.
         """
         blocks: list[Block] = []
         rows = columns = 0
-        group = _Group(lines, names, refusals)
+        group = _Group(lines, router, refusals)
         for block in self._read(_not_too_long(Unread.all_of(lines), group), group):
             blocks.append(block)
             rows, columns = rows + len(block.rows), max(columns, len(block.known))
@@ -93,14 +93,14 @@ class Reader:
         for _ in range(self._max_shapes):
             if unread.size < self._little_bytes:
                 break
-            shape = learn(unread.sample(_SAMPLES, _LONGEST_SAMPLE), group.names)
+            shape = learn(unread.sample(_SAMPLES, _LONGEST_SAMPLE), group.router)
             if shape is None or (shape.sparse and not self._reads_most(shape, unread)):
                 break
             columns, proven = self._parser.parse(unread.text, shape)
             rows = unread.rows.filter(proven)
             if len(rows):
                 fields = [column.filter(proven) for column in columns]
-                yield ShapeBlock(rows, shape, fields, group.names, group.lines)
+                yield ShapeBlock(rows, shape, fields, group.router, group.lines)
             count, unread = len(unread), unread.filter(pc.invert(proven))
             if len(rows) * _COMMON < count:
                 break
@@ -161,7 +161,7 @@ def _not_too_long(unread: Unread, group: _Group) -> Unread:
 
 
 def _read_part(part: Unread, group: _Group) -> Block:
-    exact = ExactRows(group.names)
+    exact = ExactRows(group.router)
     for row, line in zip(part.rows.to_pylist(), part.text.to_pylist(), strict=True):
         if not group.refusals.is_full(row):
             try:

@@ -14,7 +14,7 @@ from lakegate.batches import Body, DecodedGroup, TooLargeError
 from lakegate.columns.registry import is_dynamic, is_text
 from lakegate.decode import standard_columns as types
 from lakegate.decode.limits import check_cells
-from lakegate.decode.router import Names
+from lakegate.decode.router import Route, Router, Target
 from lakegate.decode.text import shorten
 from lakegate.decode.values import json_members as members
 from lakegate.errors import ErrorCode, LakegateError, Violation
@@ -107,11 +107,14 @@ class TabularDecoder(ABC):
             return _Rows(0)
         check_cells(table.num_rows, table.num_columns)
         fields = _Fields(target, source, evolves=body.schema_evolve)
-        for name, column in zip(table.schema.names, table.columns, strict=True):
-            if not pa.types.is_null(column.type) and not fields.drops(name):
-                with _naming(name):
-                    chunks = [source.normalize(chunk) for chunk in column.chunks]
-                    fields.add(name, pa.concat_arrays(chunks))
+        present = [
+            (name, column)
+            for name, column in zip(table.schema.names, table.columns, strict=True)
+            if not pa.types.is_null(column.type)
+        ]
+        routes = fields.router.routes([name for name, _ in present])
+        for (name, column), route in zip(present, routes, strict=True):
+            fields.add(name, route, column)
         rows = fields.known(table.num_rows)
         fields.evolve(rows, min(room, self._max_new_columns))
         fields.overflow(rows)
@@ -134,33 +137,31 @@ class _Fields:
         self._source = source
         self._target = target
         self._evolves = evolves
-        self._names = Names(target)
+        self.router = Router(target)
         self._known: dict[str, pa.Array] = {}
         self._sources: dict[str, tuple[str, pa.Array]] = {}
         self._unknown: dict[str, tuple[str, pa.Array]] = {}
         self._settled: list[tuple[str, pa.Array]] = []  # go to `props`
         self._unnamed: list[tuple[str, pa.Array]] = []
 
-    def drops(self, name: str) -> bool:
-        """Tell whether a column is not wanted: the table lacks it and may not evolve."""
-        slot = self._names.slot(name)
-        return not self._evolves and (slot is None or not self._names.is_known(slot))
-
-    def add(self, name: str, values: pa.Array) -> None:
-        """Sort in the next column; of two with one name, the first has the table's column."""
-        slot = self._names.slot(name)
-        if slot is None:
+    def add(self, name: str, route: Route, column: pa.ChunkedArray) -> None:
+        """Sort in a column, unless the table lacks it and may not evolve."""
+        target, slot = route
+        if not self._evolves and target in (Target.NEW, Target.UNNAMED):
+            return
+        with _naming(name):
+            chunks = [self._source.normalize(chunk) for chunk in column.chunks]
+            values = pa.concat_arrays(chunks)
+        if slot is None or target is Target.UNNAMED:
             self._unnamed.append((name, values))
-        elif slot in self._names.at_sources and slot not in self._sources:
+        elif target is Target.AT and slot not in self._sources:
             self._sources[slot] = (name, values)
-        elif slot in self._unknown:
-            self._unnamed.append((name, values))
-        elif slot in self._sources or slot in self._known:
-            self._settled.append((name, values))
-        elif self._names.is_known(slot):
+        elif target is Target.COLUMN:
             self._known[slot] = values
-        else:
+        elif target is Target.NEW:
             self._unknown[slot] = (name, values)
+        else:
+            self._settled.append((name, values))
 
     def known(self, count: int) -> _Rows:
         """Give the columns that the table has, in its types."""
@@ -202,7 +203,7 @@ class _Fields:
     def _take_at(self, rows: _Rows) -> None:
         """Take `at` from the first source that a row has; the others go to `props`."""
         at = None
-        for slot in self._names.at_sources:
+        for slot in self.router.at_sources:
             if slot not in self._sources:
                 continue
             name, values = self._sources[slot]

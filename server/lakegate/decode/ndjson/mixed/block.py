@@ -9,21 +9,21 @@ from lakegate.decode.ndjson.blocks import Appearance, Evolution, Resolved
 from lakegate.decode.ndjson.lines import Lines
 from lakegate.decode.ndjson.mixed.fields import Entries, scatter
 from lakegate.decode.ndjson.mixed.placement import changes, place, to_columns
-from lakegate.decode.router import Names
+from lakegate.decode.router import Router
 from lakegate.decode.values.json_column import Field, quote
 
 
 class EntryBlock:
     """Rows whose fields are one flat table; `entries` counts them from 0."""
 
-    def __init__(self, rows: pa.Array, entries: Entries, names: Names, lines: Lines) -> None:
+    def __init__(self, rows: pa.Array, entries: Entries, router: Router, lines: Lines) -> None:
         """Take rows of a group.
 
         Raises `TooLargeError`.
         """
         self.rows = rows
         self._lines = lines
-        self._known, self._extras = place(entries, names, len(rows))
+        self._known, self._extras = place(entries, router, len(rows))
 
     @property
     def known(self) -> Mapping[str, Field]:

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from lakegate.decode.limits import check_cells
 from lakegate.decode.ndjson.mixed.fields import Entries, scatter
-from lakegate.decode.router import Names
+from lakegate.decode.router import Router
 from lakegate.decode.standard_columns import AT
 from lakegate.decode.values.json_column import Field
 
@@ -34,16 +34,16 @@ class Placement(NamedTuple):
     extras: Extras
 
 
-def place(entries: Entries, names: Names, rows: int) -> Placement:
+def place(entries: Entries, router: Router, rows: int) -> Placement:
     """Place the fields of so many rows. The first field of a row that names a column has it.
 
     Raises `TooLargeError`.
     """
-    distinct = names.slots(entries.name.dictionary).dictionary_encode()
+    distinct = router.slots(entries.name.dictionary).dictionary_encode()
     slots, slot = distinct.dictionary, distinct.indices.take(entries.name.indices)
-    at, is_source, is_late = _take_at(entries, slot, _codes(names.at_sources, slots), rows)
+    at, is_source, is_late = _take_at(entries, slot, _codes(router.at_sources, slots), rows)
     slot = pc.if_else(is_source, pa.scalar(None, slot.type), slot)
-    is_known = _of_distinct(pc.is_in(slots, value_set=names.known), slot)
+    is_known = _of_distinct(pc.is_in(slots, value_set=router.known), slot)
     is_repeat = _repeats(slot, entries.row)
     is_placed = pc.and_not(is_known, is_repeat)
     known = to_columns(entries.filter(is_placed), slot.filter(is_placed), slots, rows)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from lakegate.decode.ndjson.blocks import Appearance, Evolution, Resolved
-from lakegate.decode.router import Names
+from lakegate.decode.router import Route, Router, Target
 from lakegate.decode.standard_columns import AT
 from lakegate.decode.values.json_column import Field, write_string
 
@@ -82,36 +82,29 @@ class ExactBlock:
 class ExactRows:
     """Gathers the rows of an `ExactBlock`."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, router: Router) -> None:
         """Start without rows."""
-        self._names = names
+        self._router = router
         self._rows: list[int] = []
         self._columns: dict[str, _Sparse] = {}
         self._extras: list[_Extra] = []
 
     def add(self, row: int, fields: Sequence[tuple[str, str]]) -> None:
         """Add a row: its fields in their order, names and JSON texts."""
-        names = self._names
-        slots = [names.slot(name) for name, _ in fields]
-        source = self._source_of_at(slots, fields)
+        routes = self._router.routes([name for name, _ in fields])
+        source = self._source_of_at(routes, fields)
         index = len(self._rows)
-        taken: set[str] = set()
-        for position, (slot, (name, value)) in enumerate(zip(slots, fields, strict=True)):
-            if slot in names.at_sources:
-                if position == source:
-                    self._put(AT, index, value)
-                elif value != "null":
-                    self._overflow(index, position, name, value, settled=True)
-            elif slot is None or slot in taken:
-                settled = slot is not None and names.is_known(slot)
-                self._overflow(index, position, name, value, settled=settled)
-            else:
-                taken.add(slot)
-                if names.is_known(slot):
-                    self._put(slot, index, value)
-                else:
-                    extra = _Extra(index, position, name, value, slot, settled=False)
-                    self._extras.append(extra)
+        for position, ((target, slot), (name, value)) in enumerate(
+            zip(routes, fields, strict=True)
+        ):
+            if slot is not None and target is Target.COLUMN:
+                self._put(slot, index, value)
+            elif position == source:
+                self._put(AT, index, value)
+            elif target is not Target.AT or value != "null":
+                settled = target in (Target.AT, Target.PROPS)
+                becomes = slot if target is Target.NEW else None
+                self._extras.append(_Extra(index, position, name, value, becomes, settled))
         self._rows.append(row)
 
     def block(self) -> ExactBlock:
@@ -128,23 +121,22 @@ class ExactRows:
         )
 
     def _source_of_at(
-        self, slots: Sequence[str | None], fields: Sequence[tuple[str, str]]
+        self, routes: Sequence[Route], fields: Sequence[tuple[str, str]]
     ) -> int | None:
-        """Give the position of the field that `at` is taken from; null counts as absent."""
-        for source in self._names.at_sources:
-            for position, slot in enumerate(slots):
-                if slot == source and fields[position][1] != "null":
-                    return position
-        return None
+        """Return the position of the field that `at` is taken from; null counts as absent."""
+        sources = self._router.at_sources
+        candidates = [
+            (sources.index(slot), position)
+            for position, (target, slot) in enumerate(routes)
+            if target is Target.AT and slot is not None and fields[position][1] != "null"
+        ]
+        return min(candidates)[1] if candidates else None
 
     def _put(self, slot: str, index: int, value: str) -> None:
         column = self._columns.get(slot)
         if column is None:
             column = self._columns[slot] = _Sparse()
         column.put(index, value)
-
-    def _overflow(self, index: int, position: int, name: str, value: str, *, settled: bool) -> None:
-        self._extras.append(_Extra(index, position, name, value, None, settled))
 
 
 class _Sparse:

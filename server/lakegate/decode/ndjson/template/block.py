@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from lakegate.decode.ndjson.blocks import Appearance, Evolution, Resolved
 from lakegate.decode.ndjson.lines import Lines
 from lakegate.decode.ndjson.template.template import Member, Shape
-from lakegate.decode.router import Names
+from lakegate.decode.router import Router, Target
 from lakegate.decode.standard_columns import AT
 from lakegate.decode.values import json_members as members
 from lakegate.decode.values.json_column import Field
@@ -19,7 +19,7 @@ class ShapeBlock:
     """Rows of one shape; `columns` has the values of its members."""
 
     def __init__(
-        self, rows: pa.Array, shape: Shape, columns: Sequence[Field], names: Names, lines: Lines
+        self, rows: pa.Array, shape: Shape, columns: Sequence[Field], router: Router, lines: Lines
     ) -> None:
         """Take proven rows of a group."""
         self.rows = rows
@@ -28,14 +28,16 @@ class ShapeBlock:
         self._settled: list[tuple[int, str, Field]] = []  # go to `props`
         self._unknown: list[tuple[int, Member, Field]] = []
         sources: dict[str, tuple[int, str, Field]] = {}
+        routes = router.routes([member.name for member in shape.members])
         for position, (member, column) in enumerate(zip(shape.members, columns, strict=True)):
-            if member.slot in names.at_sources:
-                sources[member.slot] = (position, member.name, column)
-            elif member.slot is not None and names.is_known(member.slot):
-                self._known[member.slot] = column
+            target, slot = routes[position]
+            if slot is not None and target is Target.AT:
+                sources[slot] = (position, member.name, column)
+            elif slot is not None and target is Target.COLUMN:
+                self._known[slot] = column
             else:
                 self._unknown.append((position, member, column))
-        self._take_at([sources[slot] for slot in names.at_sources if slot in sources])
+        self._take_at([sources[slot] for slot in router.at_sources if slot in sources])
 
     def _take_at(self, sources: Sequence[tuple[int, str, Field]]) -> None:
         """Take `at` from the first source that a row has; the others go to `props`."""

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from lakegate.decode.router import Names
+from lakegate.decode.router import Router
 from lakegate.decode.values.json_column import write_string
 from lakegate.decode.values.json_text import LineError, parse_line
 
@@ -96,7 +96,7 @@ class Shape:
     sparse: bool = False
 
 
-def learn(lines: Sequence[str | None], names: Names) -> Shape | None:
+def learn(lines: Sequence[str | None], router: Router) -> Shape | None:
     """Give the shape that these lines show, as far as they agree; None if they show none."""
     samples = [
         (line, fields)
@@ -105,7 +105,7 @@ def learn(lines: Sequence[str | None], names: Names) -> Shape | None:
     ]
     order: list[str] = []
     agreeing = [sample for sample in samples if _merge(order, [name for name, _ in sample[1]])]
-    slots = {(names.slot(name) or name).lower() for name in order}
+    slots = {(router.slot(name) or name).lower() for name in order}
     if not 0 < len(order) <= _MAX_MEMBERS or len(slots) < len(order):
         return None
     if not all(map(_NAME.fullmatch, order)):
@@ -114,16 +114,16 @@ def learn(lines: Sequence[str | None], names: Names) -> Shape | None:
     for _, row in agreeing:
         for name, value in row:
             values[name].append(value)
-    members = [_member(name, texts, len(agreeing), names) for name, texts in values.items()]
+    members = [_member(name, texts, len(agreeing), router) for name, texts in values.items()]
     count = sum(len(row) for _, row in agreeing)
     return Shape(members, _style(agreeing), sparse=len(members) * len(samples) > _SPARSE * count)
 
 
-def _member(name: str, values: Sequence[str], rows: int, names: Names) -> Member:
+def _member(name: str, values: Sequence[str], rows: int, router: Router) -> Member:
     strings = [value for value in values if value != "null"]
     return Member(
         name=name,
-        slot=names.slot(name),
+        slot=router.slot(name),
         kind=_kind(strings),
         null=len(strings) < len(values),
         always=len(strings) == rows,
@@ -147,7 +147,7 @@ def _is_plain(number: str) -> bool:
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 
-# Names that need no care in any of the languages that they go through.
+# Router that need no care in any of the languages that they go through.
 _NAME = re.compile(r"[A-Za-z0-9_.@$/:-]+")
 
 
