@@ -45,7 +45,7 @@ def decoders(kind: str) -> Sequence[Decoder]:
         return [CsvDecoder(max_new_columns=32, max_table_columns=1000)]
     if kind == "query_events":
         return [QueryEventDecoder()]
-    as_shapes, as_a_mix = Reader(little_bytes=1), Reader(little_bytes=1, max_shapes=0)
+    as_shapes, as_a_mix = Reader(little_bytes=1), Reader(little_bytes=1, max_templates=0)
     large = [NdjsonDecoder(reader=as_shapes), NdjsonDecoder(reader=as_a_mix)]
     return [*[NdjsonDecoder()] * 7, *large]
 

@@ -131,7 +131,7 @@ def _uncompressed_size(body: pa.Buffer, offset: int, length: int) -> int:
 
 
 def _record_batch(message: pa.ipc.Message) -> "_FlatTable":
-    """Give the header of a record batch, or of the batch within a dictionary batch."""
+    """Return the header of a record batch, or of the batch within a dictionary batch."""
     metadata = memoryview(message.metadata)
     root = _FlatTable(metadata, struct.unpack_from("<I", metadata)[0])
     header = root.table(_MESSAGE_HEADER)
@@ -149,7 +149,7 @@ class _FlatTable:
         self._position = position
 
     def field(self, index: int) -> int | None:
-        """Give the position of a field; None if it is left out."""
+        """Return the position of a field; None if it is left out."""
         vtable = self._position - self._read("<i", self._position)
         slot = 4 + 2 * index
         if slot >= self._read("<H", vtable):
@@ -168,7 +168,7 @@ class _FlatTable:
         return 0 if position is None else self._read("<q", position)
 
     def buffers(self) -> Iterator[tuple[int, int]]:
-        """Give offset and length of each buffer."""
+        """Return offset and length of each buffer."""
         position = self.field(_BATCH_BUFFERS)
         if position is None:
             return

@@ -16,7 +16,7 @@ from lakegate.decode import limits
 from lakegate.decode.tabular.decoder import TabularDecoder
 from lakegate.decode.text import BYTE_ORDER_MARK, LISTED_LINES, count, shorten
 from lakegate.decode.values.casts import coerce
-from lakegate.decode.values.json_column import Field, quote
+from lakegate.decode.values.json_column import JsonColumn, quote
 from lakegate.decode.values.json_text import LineError, parse_value
 from lakegate.errors import ErrorCode, LakegateError, Violation
 
@@ -135,7 +135,7 @@ class _CsvSource:
         """
         if is_text(column.type) and not is_dynamic(column):
             return array.cast(column.type)
-        converted = coerce(Field(_as_json(array)), column)
+        converted = coerce(JsonColumn(_as_json(array)), column)
         if converted.misfits is not None:
             raise self._refusal(array, converted.misfits, column)
         return converted.values

@@ -33,7 +33,7 @@ class JsonDecoder:
         max_body_bytes: int = 0,
         ndjson: NdjsonDecoder | None = None,
     ) -> None:
-        """Let a body bring `max_new_columns`, and a table grow to `max_table_columns`."""
+        """Limit the columns that a body adds, and those that a table has."""
         del max_body_bytes  # an item takes no more than was sent
         self._ndjson = ndjson or NdjsonDecoder(
             max_new_columns=max_new_columns, max_table_columns=max_table_columns

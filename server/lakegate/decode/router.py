@@ -90,7 +90,7 @@ class Router:
         return routes
 
     def slot(self, field: str) -> str | None:
-        """Give the name that a field is kept under, or None if it can be no column.
+        """Return the name that a field is kept under, or None if it can be no column.
 
         That is a column's name, one of `at_sources`, or that of a column to be.
         """
@@ -117,7 +117,7 @@ class Router:
         )
 
     def is_known(self, slot: str) -> bool:
-        """Tell whether a slot needs no new column."""
+        """Return whether a slot needs no new column."""
         return slot in self._settled
 
     @property
@@ -127,7 +127,7 @@ class Router:
 
 
 def _sources_of_at(schema: pa.Schema) -> tuple[str, ...]:
-    """Give the fields that `at` is taken from, in order of precedence.
+    """Return the fields that `at` is taken from, in order of precedence.
 
     None but `at` itself where it is no timestamp; a column of its own keeps its values.
     """

@@ -19,7 +19,7 @@ MOMENT = datetime(2026, 5, 2, 10, 0, tzinfo=UTC)
 READERS = {
     "one by one": Reader(little_bytes=100_000),
     "as shapes": Reader(little_bytes=1),
-    "as a mix": Reader(little_bytes=1, max_shapes=0),
+    "as a mix": Reader(little_bytes=1, max_templates=0),
 }
 
 

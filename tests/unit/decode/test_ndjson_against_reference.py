@@ -38,7 +38,7 @@ def schema_of(table: Table) -> pa.Schema:
 READERS = {
     "one by one": Reader(little_bytes=1_000_000),
     "as shapes": Reader(little_bytes=1),
-    "as a mix": Reader(little_bytes=1, max_shapes=0),
+    "as a mix": Reader(little_bytes=1, max_templates=0),
 }
 
 

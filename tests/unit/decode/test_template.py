@@ -10,23 +10,23 @@ from lakegate.decode.ndjson.template.template import (
     LOOSE,
     SPACED,
     Kind,
-    Member,
-    Shape,
     Style,
+    Template,
+    TemplateMember,
     learn,
 )
 from lakegate.decode.router import Router
-from lakegate.decode.values.json_column import Field
+from lakegate.decode.values.json_column import JsonColumn
 
 PARSER = Parser(Engine())
 
 
-def member(kind: Kind, *, null: bool = False) -> Member:
-    return Member("a", "a", kind, null=null, always=not null)
+def member(kind: Kind, *, null: bool = False) -> TemplateMember:
+    return TemplateMember("a", "a", kind, null=null, always=not null)
 
 
-def proven(line: str, *members: Member, style: Style = COMPACT) -> bool:
-    parsed = PARSER.parse(pa.array([line]), Shape(members, style))
+def proven(line: str, *members: TemplateMember, style: Style = COMPACT) -> bool:
+    parsed = PARSER.parse(pa.array([line]), Template(members, style))
     verdict: bool = parsed.proven[0].as_py()
     return verdict
 
@@ -85,7 +85,7 @@ ANY = member(Kind.ANY)
 )
 @pytest.mark.parametrize("style", [COMPACT, LOOSE])
 def test_a_line_that_would_be_changed_is_not_proven(
-    line: str, member: Member, style: Style
+    line: str, member: TemplateMember, style: Style
 ) -> None:
     assert not proven(line, member, style=style)
 
@@ -112,7 +112,7 @@ def test_a_line_that_would_be_changed_is_not_proven(
     ],
 )
 def test_a_line_that_is_read_as_it_stands_is_proven(
-    line: str, member: Member, style: Style
+    line: str, member: TemplateMember, style: Style
 ) -> None:
     assert proven(line, member, style=style)
 
@@ -133,8 +133,8 @@ def test_a_line_that_is_read_as_it_stands_is_proven(
 )
 def test_a_name_is_none_without_its_spaces(line: str, kind: Kind, *, null: bool) -> None:
     names = [
-        Member("ab", "ab", kind, null=null, always=not null),
-        Member("o", "o", Kind.ANY, null=False, always=False),
+        TemplateMember("ab", "ab", kind, null=null, always=not null),
+        TemplateMember("o", "o", Kind.ANY, null=False, always=False),
     ]
 
     assert not proven(line, *names, style=LOOSE)
@@ -145,9 +145,9 @@ def test_values_are_the_texts_and_digits_of_the_line() -> None:
     line = r'{"a":"\u00e9\n\/","b":1.10,"c":"x","d":"\\","e":[1,"y"]}'
     router = Router(pa.schema([]))
 
-    shape = learn([line], router)
-    assert shape is not None
-    parsed = PARSER.parse(pa.array([line]), shape)
+    template = learn([line], router)
+    assert template is not None
+    parsed = PARSER.parse(pa.array([line]), template)
 
     assert parsed.proven.to_pylist() == [True]
     assert [column.text()[0].as_py() for column in parsed.columns] == [
@@ -162,17 +162,17 @@ def test_values_are_the_texts_and_digits_of_the_line() -> None:
 def test_a_line_that_is_no_json_does_not_hurt_its_neighbours() -> None:
     lines = pa.array(['{"a":"x"}', '{"a":', '{"a":"y"}'])
 
-    parsed = PARSER.parse(lines, Shape([PLAIN], COMPACT))
+    parsed = PARSER.parse(lines, Template([PLAIN], COMPACT))
 
     assert parsed.proven.to_pylist() == [True, False, True]
-    assert parsed.columns[0] == Field(parsed.columns[0].values, texts=True)
+    assert parsed.columns[0] == JsonColumn(parsed.columns[0].values, texts=True)
     assert parsed.columns[0].values.to_pylist() == ["x", None, "y"]
 
 
 def test_a_broken_line_of_any_script_does_not_hurt_its_neighbours() -> None:
     broken = ['{"a":"' + "x" * padding + "é漢" * 100 for padding in range(4)]
 
-    parsed = PARSER.parse(pa.array(['{"a":"x"}', *broken]), Shape([PLAIN], COMPACT))
+    parsed = PARSER.parse(pa.array(['{"a":"x"}', *broken]), Template([PLAIN], COMPACT))
 
     assert parsed.proven.to_pylist() == [True, False, False, False, False]
 
@@ -180,14 +180,14 @@ def test_a_broken_line_of_any_script_does_not_hurt_its_neighbours() -> None:
 def test_a_shape_has_the_fields_of_all_samples_in_their_order() -> None:
     lines = ['{"a": "x", "c": 1}', '{"a": "y", "b": null, "c": 2}', '{"a": "z", "b": 5}']
 
-    shape = learn(lines, Router(pa.schema([])))
+    template = learn(lines, Router(pa.schema([])))
 
-    assert shape is not None
-    assert [member.name for member in shape.members] == ["a", "b", "c"]
-    assert [member.kind for member in shape.members] == [Kind.PLAIN, Kind.ANY, Kind.ANY]
-    assert [member.null for member in shape.members] == [False, True, False]
-    assert [member.always for member in shape.members] == [True, False, False]
-    assert shape.style == SPACED
+    assert template is not None
+    assert [member.name for member in template.members] == ["a", "b", "c"]
+    assert [member.kind for member in template.members] == [Kind.PLAIN, Kind.ANY, Kind.ANY]
+    assert [member.null for member in template.members] == [False, True, False]
+    assert [member.always for member in template.members] == [True, False, False]
+    assert template.style == SPACED
 
 
 @pytest.mark.parametrize(

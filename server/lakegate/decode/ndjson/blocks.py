@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 
-from lakegate.decode.values.json_column import Field
+from lakegate.decode.values.json_column import JsonColumn
 
 
 class Appearance(NamedTuple):
@@ -30,11 +30,11 @@ class Evolution(Protocol):
         ...
 
     def first_row(self, slot: str) -> int | None:
-        """Give the row from which on a slot is a new column; None if it becomes none."""
+        """Return the row from which on a slot is a new column; None if it becomes none."""
         ...
 
     def keeps_unknown(self, rows: pa.Array) -> pa.Array:
-        """Tell for rows whether fields without a column go to `props`, or are dropped."""
+        """Return for rows whether fields without a column go to `props`, or are dropped."""
         ...
 
 
@@ -44,7 +44,7 @@ class Resolved(NamedTuple):
     `members` are texts like `"a":1,"b":2`, null for a row without any.
     """
 
-    columns: Mapping[str, Field]
+    columns: Mapping[str, JsonColumn]
     members: pa.Array
 
 
@@ -57,17 +57,17 @@ class Block(Protocol):
         ...
 
     @property
-    def known(self) -> Mapping[str, Field]:
+    def known(self) -> Mapping[str, JsonColumn]:
         """The fields that go to columns of the table."""
         ...
 
     def appearances(self, evolution: Evolution) -> Iterator[Appearance]:
-        """Give the names that may become columns; the first of each body that evolves at least.
+        """Return the names that may become columns; the first of each body that evolves at least.
 
         Of these no more are needed than the table has room for.
         """
         ...
 
     def resolve(self, evolution: Evolution) -> Resolved:
-        """Give what goes to new columns and what to `props`."""
+        """Return what goes to new columns and what to `props`."""
         ...

@@ -43,7 +43,7 @@ class NdjsonDecoder:
         max_body_bytes: int = 0,
         reader: Reader | None = None,
     ) -> None:
-        """Let a body bring `max_new_columns`, and a table grow to `max_table_columns`."""
+        """Limit the columns that a body adds, and those that a table has."""
         del max_body_bytes  # a line takes no more than was sent
         self._reader = reader or Reader()
         self._max_new_columns = max_new_columns

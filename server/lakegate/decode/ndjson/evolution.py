@@ -41,9 +41,9 @@ class Evolution:
         return list(self.first_rows)
 
     def first_row(self, slot: str) -> int | None:
-        """Give the row from which on a slot is a new column; None if it becomes none."""
+        """Return the row from which on a slot is a new column; None if it becomes none."""
         return self.first_rows.get(slot)
 
     def keeps_unknown(self, rows: pa.Array) -> pa.Array:
-        """Tell for rows whether fields without a column go to `props`, or are dropped."""
+        """Return for rows whether fields without a column go to `props`, or are dropped."""
         return self.lines.by_body(self.evolves).take(rows)

@@ -28,24 +28,24 @@ class Lines:
     positions: pa.Array | None
 
     def __len__(self) -> int:
-        """Give the number of rows."""
+        """Return the number of rows."""
         return len(self.text)
 
     def body_of(self, row: int) -> int:
-        """Give the index of the body that a row belongs to."""
+        """Return the index of the body that a row belongs to."""
         return bisect_right(self.starts, row) - 1
 
     def number(self, row: int) -> int:
-        """Give the line number of a row in its body, from 1, blank lines counted."""
+        """Return the line number of a row in its body, from 1, blank lines counted."""
         position = row if self.positions is None else self.positions[row].as_py()
         return int(position) - self.first_lines[self.body_of(row)] + 1
 
     def rows_of(self, body: int) -> int:
-        """Give the number of rows of a body."""
+        """Return the number of rows of a body."""
         return self.starts[body + 1] - self.starts[body]
 
     def by_body(self, values: Sequence[bool]) -> pa.Array:
-        """Give for each row the value that `values` has for its body."""
+        """Return for each row the value that `values` has for its body."""
         if all(values):
             return pa.repeat(pa.scalar(True), len(self))
         filled = [body for body in range(len(values)) if self.rows_of(body)]
@@ -81,7 +81,7 @@ def _binary(data: bytes) -> pa.Array:
 
 
 def _first_lines(lines: pa.Array, sizes: Sequence[int]) -> list[int]:
-    """Give for bodies of `sizes` bytes, joined by line feeds, the line that each starts with.
+    """Return for bodies of `sizes` bytes, joined by line feeds, the line that each starts with.
 
     At the end comes the number of all lines.
     """
@@ -110,7 +110,7 @@ def _decode(lines: pa.Array, joined: bytes) -> pa.Array:
 
 
 def _is_no_text(joined: bytes) -> pa.Array:
-    """Tell which lines are no UTF-8: bytes that are none become half surrogates, as no others."""
+    """Return which lines are no UTF-8: bytes that are none become half surrogates, as no others."""
     marked = joined.decode(errors="surrogateescape").encode(errors="surrogatepass")
     return pc.match_substring_regex(_split(marked), r"\xed[\xa0-\xbf]")
 

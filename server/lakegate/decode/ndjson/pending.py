@@ -12,7 +12,7 @@ from lakegate.decode.ndjson.lines import Lines
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class PendingRows:
     """Some rows of a group, and the text of their lines."""
 
     rows: pa.Array
@@ -20,11 +20,11 @@ class Unread:
 
     @classmethod
     def all_of(cls, lines: Lines) -> Self:
-        """Take all rows of a group."""
+        """Return all rows of a group."""
         return cls(pa.arange(0, len(lines)), lines.text)
 
     def __len__(self) -> int:
-        """Give the number of rows."""
+        """Return the number of rows."""
         return len(self.rows)
 
     @property
@@ -39,14 +39,14 @@ class Unread:
         return type(self)(self.rows.filter(mask), self.text.filter(mask))
 
     def sample(self, count: int, longest: int) -> list[str | None]:
-        """Give up to `count` lines from everywhere; None for one of more than `longest` bytes."""
+        """Return up to `count` lines from everywhere; None for one of more than `longest` bytes."""
         text = self.text[:: -(-len(self) // count)]
         too_long = pc.greater(pc.binary_length(text), longest)
         lines: list[str | None] = pc.if_else(too_long, pa.scalar(None, text.type), text).to_pylist()
         return lines
 
     def longer_than(self, size: int) -> pa.Array:
-        """Tell which lines have more than `size` bytes."""
+        """Return which lines have more than `size` bytes."""
         return pc.fill_null(pc.greater(pc.binary_length(self.text), size), fill_value=False)
 
     def by_rows(self, count: int) -> Iterator[Self]:

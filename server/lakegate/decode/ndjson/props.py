@@ -13,7 +13,7 @@ from lakegate.decode.values.json_members import merge
 
 
 def refuse_members(schema: pa.Schema, rows: Rows, members: pa.Array, refusals: Refusals) -> bool:
-    """Refuse rows with members for a `props` that is no text; tell whether there are new ones."""
+    """Refuse rows with members for a `props` that is no text; return whether there are new ones."""
     index = schema.get_field_index(types.PROPS)
     if index < 0 or is_text(schema.field(index).type):
         return False
@@ -27,7 +27,7 @@ def refuse_members(schema: pa.Schema, rows: Rows, members: pa.Array, refusals: R
 def column(
     schema: pa.Schema, rows: Rows, members: pa.Array, evolution: Evolution
 ) -> dict[str, pa.Array]:
-    """Give the column `props` where members that rows have no column for change it.
+    """Return the column `props` where members that rows have no column for change it.
 
     A table without it gets one as soon as it is needed, whatever the caps say.
     """

@@ -1,6 +1,6 @@
 """Lines to blocks of rows, by whatever way is fastest and right.
 
-Rows that share a shape are read as it has them; rows of any mix of shapes by regular
+Rows that share a template are read as it has them; rows of any mix of templates by regular
 expressions; and little, or what neither way can prove to have read right, one by one.
 """
 
@@ -16,25 +16,25 @@ from lakegate.decode.limits import MAX_LINE_BYTES, check_cells
 from lakegate.decode.ndjson.blocks import Block
 from lakegate.decode.ndjson.engine import Engine
 from lakegate.decode.ndjson.lines import Lines
-from lakegate.decode.ndjson.mixed.block import EntryBlock
-from lakegate.decode.ndjson.mixed.fields import Entries
+from lakegate.decode.ndjson.mixed.block import MixedBlock
+from lakegate.decode.ndjson.mixed.fields import FieldTable
 from lakegate.decode.ndjson.mixed.splitter import Splitter, is_blank
-from lakegate.decode.ndjson.pending import Unread
+from lakegate.decode.ndjson.pending import PendingRows
 from lakegate.decode.ndjson.refusals import Refusals
-from lakegate.decode.ndjson.single.block import ExactRows
-from lakegate.decode.ndjson.template.block import ShapeBlock
+from lakegate.decode.ndjson.single.block import SingleRows
+from lakegate.decode.ndjson.template.block import TemplateBlock
 from lakegate.decode.ndjson.template.parser import Parser
-from lakegate.decode.ndjson.template.template import Shape, learn
+from lakegate.decode.ndjson.template.template import Template, learn
 from lakegate.decode.router import Router
 from lakegate.decode.values.json_text import LineError, parse_line
 
 # So little is read one by one in less time than a call of the engine takes.
 _LITTLE_BYTES = 20_000
-_SAMPLES = 16  # lines that a shape is learnt from
+_SAMPLES = 16  # lines that a template is learnt from
 _PROBES = 256  # lines that a doubtful one is tried on
-_MAX_SHAPES = 4
-_COMMON = 4  # of so many rows one has to be of a shape, or another is not worth its time
-_LONGEST_SAMPLE = 64 * 1024  # a line of this length is not looked at for its shape
+_MAX_TEMPLATES = 4
+_COMMON = 4  # of so many rows one has to be of a template, or another is not worth its time
+_LONGEST_SAMPLE = 64 * 1024  # a line of this length is not looked at for its template
 _SIZE_AT_ONCE = 512 * 1024  # that is split into fields, which take many times their text
 # A line of more than this cannot be read one by one, nor may it have very many fields: both
 # would take fifty times its size.
@@ -52,20 +52,22 @@ class _Group:
     router: Router
     refusals: Refusals
 
-    def block(self, rows: pa.Array, entries: Entries) -> EntryBlock:
-        return EntryBlock(rows, entries, self.router, self.lines)
+    def block(self, rows: pa.Array, field_table: FieldTable) -> MixedBlock:
+        return MixedBlock(rows, field_table, self.router, self.lines)
 
 
 class Reader:
     """Reads the rows of groups. Any number of threads may use one."""
 
-    def __init__(self, little_bytes: int = _LITTLE_BYTES, max_shapes: int = _MAX_SHAPES) -> None:
+    def __init__(
+        self, little_bytes: int = _LITTLE_BYTES, max_templates: int = _MAX_TEMPLATES
+    ) -> None:
         """Read rows one by one where they have fewer than `little_bytes`."""
         engine = Engine()
         self._parser = Parser(engine)
         self._splitter = Splitter(engine)
         self._little_bytes = little_bytes
-        self._max_shapes = max_shapes
+        self._max_templates = max_templates
         self._one_by_one = Lock()
 
     def read(self, lines: Lines, router: Router, refusals: Refusals) -> list[Block]:
@@ -76,73 +78,77 @@ class Reader:
         blocks: list[Block] = []
         rows = columns = 0
         group = _Group(lines, router, refusals)
-        for block in self._read(_not_too_long(Unread.all_of(lines), group), group):
+        for block in self._read(_not_too_long(PendingRows.all_of(lines), group), group):
             blocks.append(block)
             rows, columns = rows + len(block.rows), max(columns, len(block.known))
             check_cells(rows, columns)
-        return blocks or [group.block(pa.array([], pa.int64()), Entries.none())]
+        return blocks or [group.block(pa.array([], pa.int64()), FieldTable.none())]
 
-    def _read(self, unread: Unread, group: _Group) -> Iterator[Block]:
-        unread = yield from self._read_shapes(unread, group)
-        if unread.size >= self._little_bytes:
-            unread = yield from self._read_mixed(unread, group)
-        yield from self._read_each(unread, group)
+    def _read(self, pending: PendingRows, group: _Group) -> Iterator[Block]:
+        pending = yield from self._read_templates(pending, group)
+        if pending.size >= self._little_bytes:
+            pending = yield from self._read_mixed(pending, group)
+        yield from self._read_each(pending, group)
 
-    def _read_shapes(self, unread: Unread, group: _Group) -> Generator[Block, None, Unread]:
-        """Read the rows of common shapes; give those that are left."""
-        for _ in range(self._max_shapes):
-            if unread.size < self._little_bytes:
+    def _read_templates(
+        self, pending: PendingRows, group: _Group
+    ) -> Generator[Block, None, PendingRows]:
+        """Read the rows of common templates; return those that are left."""
+        for _ in range(self._max_templates):
+            if pending.size < self._little_bytes:
                 break
-            shape = learn(unread.sample(_SAMPLES, _LONGEST_SAMPLE), group.router)
-            if shape is None or (shape.sparse and not self._reads_most(shape, unread)):
+            template = learn(pending.sample(_SAMPLES, _LONGEST_SAMPLE), group.router)
+            if template is None or (template.sparse and not self._reads_most(template, pending)):
                 break
-            columns, proven = self._parser.parse(unread.text, shape)
-            rows = unread.rows.filter(proven)
+            columns, proven = self._parser.parse(pending.text, template)
+            rows = pending.rows.filter(proven)
             if len(rows):
                 fields = [column.filter(proven) for column in columns]
-                yield ShapeBlock(rows, shape, fields, group.router, group.lines)
-            count, unread = len(unread), unread.filter(pc.invert(proven))
+                yield TemplateBlock(rows, template, fields, group.router, group.lines)
+            count, pending = len(pending), pending.filter(pc.invert(proven))
             if len(rows) * _COMMON < count:
                 break
-        return unread
+        return pending
 
-    def _reads_most(self, shape: Shape, unread: Unread) -> bool:
-        """Tell whether it is likely that a shape reads most rows."""
-        lines = pa.array(unread.sample(_PROBES, _LONGEST_SAMPLE), unread.text.type)
-        proven: int = self._parser.parse(lines, shape).proven.true_count
+    def _reads_most(self, template: Template, pending: PendingRows) -> bool:
+        """Return whether it is likely that a template reads most rows."""
+        lines = pa.array(pending.sample(_PROBES, _LONGEST_SAMPLE), pending.text.type)
+        proven: int = self._parser.parse(lines, template).proven.true_count
         return 2 * proven > len(lines)
 
-    def _read_mixed(self, unread: Unread, group: _Group) -> Generator[Block, None, Unread]:
-        """Read the rows of any mix of shapes; give those that are left."""
-        blank = is_blank(unread.text)
+    def _read_mixed(
+        self, pending: PendingRows, group: _Group
+    ) -> Generator[Block, None, PendingRows]:
+        """Read the rows of any mix of templates; return those that are left."""
+        blank = is_blank(pending.text)
         if blank.true_count:
-            yield group.block(unread.rows.filter(blank), Entries.none())
-            unread = unread.filter(pc.invert(blank))
-        unread = self._refuse_wide(unread, group)
+            yield group.block(pending.rows.filter(blank), FieldTable.none())
+            pending = pending.filter(pc.invert(blank))
+        pending = self._refuse_wide(pending, group)
         left = []
-        for part in unread.by_size(_SIZE_AT_ONCE):
-            entries, proven = self._splitter.split(part.text)
-            yield group.block(part.rows.filter(proven), entries)
+        for part in pending.by_size(_SIZE_AT_ONCE):
+            field_table, proven = self._splitter.split(part.text)
+            yield group.block(part.rows.filter(proven), field_table)
             left.append(proven)
-        return unread.filter(pc.invert(pa.chunked_array(left, pa.bool_()).combine_chunks()))
+        return pending.filter(pc.invert(pa.chunked_array(left, pa.bool_()).combine_chunks()))
 
-    def _refuse_wide(self, unread: Unread, group: _Group) -> Unread:
+    def _refuse_wide(self, pending: PendingRows, group: _Group) -> PendingRows:
         """Refuse long lines of very many fields, which cannot be read in parts."""
-        long = unread.longer_than(_LONG_LINE)
+        long = pending.longer_than(_LONG_LINE)
         if not long.true_count:
-            return unread
-        rows = unread.rows.filter(long)
-        wide = rows.filter(pc.greater(self._splitter.count(unread.text.filter(long)), _MAX_FIELDS))
+            return pending
+        rows = pending.rows.filter(long)
+        wide = rows.filter(pc.greater(self._splitter.count(pending.text.filter(long)), _MAX_FIELDS))
         for row in wide.to_pylist():
             group.refusals.add(row, f"It has more than {_MAX_FIELDS} fields")
-        return unread.filter(pc.invert(pc.is_in(unread.rows, wide))) if len(wide) else unread
+        return pending.filter(pc.invert(pc.is_in(pending.rows, wide))) if len(wide) else pending
 
-    def _read_each(self, unread: Unread, group: _Group) -> Iterator[Block]:
+    def _read_each(self, pending: PendingRows, group: _Group) -> Iterator[Block]:
         """Read rows one by one; refuse those that cannot be read.
 
         Of long passes there is one at a time: the event loop has to get its turn.
         """
-        for dense in unread.by_size(_SIZE_AT_ONCE):
+        for dense in pending.by_size(_SIZE_AT_ONCE):
             for part in dense.by_rows(_ROWS_AT_ONCE):
                 little = len(part) <= _FEW_ROWS and part.size <= _LITTLE_BYTES
                 with nullcontext() if little else self._one_by_one:
@@ -150,18 +156,18 @@ class Reader:
                 yield block
 
 
-def _not_too_long(unread: Unread, group: _Group) -> Unread:
-    """Refuse lines that nobody may send."""
-    too_long = unread.longer_than(MAX_LINE_BYTES)
+def _not_too_long(pending: PendingRows, group: _Group) -> PendingRows:
+    """Refuse lines over the limit."""
+    too_long = pending.longer_than(MAX_LINE_BYTES)
     if not too_long.true_count:
-        return unread
-    for row in unread.rows.filter(too_long).to_pylist():
+        return pending
+    for row in pending.rows.filter(too_long).to_pylist():
         group.refusals.add(row, f"It has more than {MAX_LINE_BYTES} bytes")
-    return unread.filter(pc.invert(too_long))
+    return pending.filter(pc.invert(too_long))
 
 
-def _read_part(part: Unread, group: _Group) -> Block:
-    exact = ExactRows(group.router)
+def _read_part(part: PendingRows, group: _Group) -> Block:
+    exact = SingleRows(group.router)
     for row, line in zip(part.rows.to_pylist(), part.text.to_pylist(), strict=True):
         if not group.refusals.is_full(row):
             try:

@@ -19,19 +19,19 @@ class Refusals:
         self._reasons.setdefault(self.lines.body_of(row), {}).setdefault(row, reason)
 
     def __contains__(self, body: int) -> bool:
-        """Tell whether a body has a bad line."""
+        """Return whether a body has a bad line."""
         return body in self._reasons
 
     def __len__(self) -> int:
-        """Give the number of bodies that have a bad line."""
+        """Return the number of bodies that have a bad line."""
         return len(self._reasons)
 
     def is_full(self, row: int) -> bool:
-        """Tell whether the body of a row has so many bad lines that no more are named."""
+        """Return whether the body of a row has so many bad lines that no more are named."""
         return len(self._reasons.get(self.lines.body_of(row), ())) >= LISTED_LINES
 
     def error(self, body: int) -> LakegateError:
-        """Give the error of a body that has a bad line."""
+        """Return the error of a body that has a bad line."""
         violations = tuple(
             Violation(f"line {self.lines.number(row)}", reason)
             for row, reason in sorted(self._reasons[body].items())[:LISTED_LINES]

@@ -11,7 +11,7 @@ from lakegate.decode.ndjson.evolution import Evolution
 from lakegate.decode.ndjson.refusals import Refusals
 from lakegate.decode.text import shorten
 from lakegate.decode.values.casts import coerce
-from lakegate.decode.values.json_column import Field, concatenate
+from lakegate.decode.values.json_column import JsonColumn, concatenate
 
 
 class Rows:
@@ -28,7 +28,7 @@ class Rows:
         self._known = [block.known for block in blocks]
 
     def convert(self, schema: pa.Schema, refusals: Refusals) -> dict[str, pa.Array]:
-        """Give the columns of the table that occur, in its types; refuse what does not fit."""
+        """Return the columns of the table that occur, in its types; refuse what does not fit."""
         occurring = self.occurring
         return {
             column.name: self._convert(column, refusals)
@@ -42,11 +42,11 @@ class Rows:
         return {slot for known in self._known for slot in known}
 
     def __len__(self) -> int:
-        """Give the number of rows."""
+        """Return the number of rows."""
         return len(self._rows)
 
-    def known(self, slot: str) -> Field | None:
-        """Give the field that goes to a column of the table, if it occurs."""
+    def known(self, slot: str) -> JsonColumn | None:
+        """Return the field that goes to a column of the table, if it occurs."""
         fields = [known.get(slot) for known in self._known]
         if not any(fields):
             return None
@@ -54,12 +54,12 @@ class Rows:
         return concatenate([field or _nothing(block) for block, field in blocks])
 
     def appearances(self, evolution: Evolution) -> Iterator[Appearance]:
-        """Give the fields that may become columns."""
+        """Return the fields that may become columns."""
         for block in self._blocks:
             yield from block.appearances(evolution)
 
     def resolve(self, evolution: Evolution) -> tuple[dict[str, pa.Array], pa.Array]:
-        """Give the texts of new columns, and for each row the members that `props` gets."""
+        """Return the texts of new columns, and for each row the members that `props` gets."""
         resolved = [block.resolve(evolution) for block in self._blocks]
         texts = {
             slot: _concatenate(
@@ -73,11 +73,11 @@ class Rows:
         return texts, _concatenate([part.members for part in resolved])
 
     def where(self, mask: pa.Array, values: pa.Array) -> Iterator[tuple[int, str]]:
-        """Give the rows for which `mask` is true, each with its value."""
+        """Return the rows for which `mask` is true, each with its value."""
         return _where(self._rows, mask, values)
 
     def of_bodies(self, evolution: Evolution) -> pa.Array:
-        """Tell for each row whether its body evolves the table."""
+        """Return for each row whether its body evolves the table."""
         return evolution.keeps_unknown(self._rows)
 
     def sort(self, table: pa.Table, keep: pa.Array | None) -> pa.Table:
@@ -107,13 +107,13 @@ class Rows:
         return _concatenate(parts)
 
 
-def _nothing(block: Block) -> Field:
-    """Give a field that no row of a block has."""
-    return Field(pa.nulls(len(block.rows), pa.string()), texts=True)
+def _nothing(block: Block) -> JsonColumn:
+    """Return a field that no row of a block has."""
+    return JsonColumn(pa.nulls(len(block.rows), pa.string()), texts=True)
 
 
 def _where(rows: pa.Array, mask: pa.Array, values: pa.Array) -> Iterator[tuple[int, str]]:
-    """Give the rows for which `mask` is true, each with its value."""
+    """Return the rows for which `mask` is true, each with its value."""
     chosen = pc.indices_nonzero(mask)
     yield from zip(rows.take(chosen).to_pylist(), values.take(chosen).to_pylist(), strict=True)
 

@@ -112,7 +112,7 @@ class QueryEventDecoder:
         return MemoryEstimate(size, size // _LEAST_EVENT_BYTES * columns)
 
     def _parse(self, messages: list[bytes]) -> tuple[pa.Array, dict[int, LakegateError]]:
-        """Give the events of each message, and which messages are malformed."""
+        """Return the events of each message, and which messages are malformed."""
         try:
             return self._events_of(messages), {}
         except ValueError:

@@ -27,12 +27,12 @@ class Flattened:
 
     @cached_property
     def parent(self) -> pa.Array:
-        """Give for each item the index of its list."""
+        """Return for each item the index of its list."""
         return pc.list_parent_indices(self.lists)
 
     @cached_property
     def position(self) -> pa.Array:
-        """Give for each item its index within its list."""
+        """Return for each item its index within its list."""
         indices = pc.subtract(pc.cumulative_sum(pa.repeat(1, len(self.items))), 1)
         starts = pc.subtract(self.lists.offsets, self.lists.offsets[0])
         return pc.subtract(indices, pc.take(starts, self.parent))
@@ -48,12 +48,12 @@ class EnumNames:
         self.expected = f"must be one of {', '.join(names.values())}"
 
     def of(self, numbers: pa.Array) -> pa.Array:
-        """Give the name of each number, or null."""
+        """Return the name of each number, or null."""
         listed = pc.and_(pc.greater(numbers, 0), pc.less(numbers, len(self._names)))
         return pc.take(self._names, pc.if_else(listed, numbers, None))
 
     def unlisted(self, numbers: pa.Array) -> pa.Array:
-        """Tell which numbers are given and have no name."""
+        """Return which numbers are given and have no name."""
         return pc.and_(pc.not_equal(numbers, 0), pc.is_null(self.of(numbers)))
 
 
@@ -72,7 +72,7 @@ class _Rule:
 
 
 def check(events: Flattened, timestamps: pa.Array) -> dict[int, LakegateError]:
-    """Give the requests that have an event which breaks a rule, and why.
+    """Return the requests that have an event which breaks a rule, and why.
 
     `timestamps`: those of the events, parsed; null where they could not be.
     """

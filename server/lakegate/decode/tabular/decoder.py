@@ -55,7 +55,7 @@ class TabularDecoder(ABC):
         max_table_columns: int = 1000,
         max_body_bytes: int = 64 * _MIB,
     ) -> None:
-        """Let a body bring `max_new_columns`, and a table grow to `max_table_columns`.
+        """Limit the columns that a body adds, and those that a table has.
 
         `max_body_bytes`: how much a body may take once it is uncompressed.
         """
@@ -164,7 +164,7 @@ class _Fields:
             self._settled.append((name, values))
 
     def known(self, count: int) -> _Rows:
-        """Give the columns that the table has, in its types."""
+        """Return the columns that the table has, in its types."""
         rows = _Rows(count)
         self._take_at(rows)
         for slot, values in self._known.items():
@@ -218,7 +218,7 @@ class _Fields:
             rows.columns[types.AT] = at
 
     def _merge(self, own: pa.Array | None, joined: pa.Array, column: pa.Field) -> pa.Array:
-        """Give `props`: what rows have there themselves, and members beside it."""
+        """Return `props`: what rows have there themselves, and members beside it."""
         if not is_text(column.type):
             raise LakegateError(
                 ErrorCode.BAD_REQUEST_BODY,

@@ -9,12 +9,12 @@ from lakegate.decode.tabular.normalize import UnsupportedError, entries, list_of
 from lakegate.decode.tabular.to_json import to_json
 from lakegate.decode.text import shorten
 from lakegate.decode.values.casts import coerce
-from lakegate.decode.values.json_column import Field
+from lakegate.decode.values.json_column import JsonColumn
 from lakegate.decode.values.json_text import LineError, parse_value
 
 
 def fit(array: pa.Array, column: pa.Field) -> pa.Array:
-    """Give the values of a normalized array in the type of a column.
+    """Return the values of a normalized array in the type of a column.
 
     Raises `UnsupportedError` for a value that it cannot hold as it is.
     """
@@ -29,7 +29,7 @@ def fit(array: pa.Array, column: pa.Field) -> pa.Array:
 
 
 def _to_dynamic(array: pa.Array) -> pa.Array:
-    """Give JSON texts: a text has to be one already."""
+    """Return JSON texts: a text has to be one already."""
     if not is_text(array.type):
         return to_json(array)
     try:
@@ -41,7 +41,7 @@ def _to_dynamic(array: pa.Array) -> pa.Array:
 
 
 def _to_text(array: pa.Array) -> pa.Array:
-    return array if is_text(array.type) else Field(to_json(array)).text()
+    return array if is_text(array.type) else JsonColumn(to_json(array)).text()
 
 
 def _demand_length(array: pa.Array, length: int) -> None:
@@ -92,7 +92,7 @@ def _fit_numbers(array: pa.Array, target: pa.DataType) -> pa.Array:
 def _as_json_would(array: pa.Array, column: pa.Field) -> pa.Array:
     """Read texts and whole numbers as JSON strings and numbers are read."""
     whole = pa.types.is_integer(array.type)
-    field = Field(array.cast(pa.string())) if whole else Field(array, texts=True)
+    field = JsonColumn(array.cast(pa.string())) if whole else JsonColumn(array, texts=True)
     converted = coerce(field, column)
     if converted.misfits is not None:
         row = pc.index(converted.misfits, True).as_py()

@@ -41,7 +41,7 @@ class Normalizer:
         self._max_bytes = max_bytes
 
     def normalize(self, array: pa.Array) -> pa.Array:
-        """Give the same values in a type that Iceberg has.
+        """Return the same values in a type that Iceberg has.
 
         Raises `UnsupportedError` where there is none.
         """
@@ -141,7 +141,7 @@ def _cut(array: pa.Array, target: pa.DataType) -> pa.Array:
 
 
 def _runs(array: pa.Array) -> pa.Array:
-    """Give for each row of a run-end encoded array the index of its run."""
+    """Return for each row of a run-end encoded array the index of its run."""
     runs = pa.RunEndEncodedArray.from_arrays(
         array.run_ends,
         pa.arange(0, len(array.values)),
@@ -151,7 +151,7 @@ def _runs(array: pa.Array) -> pa.Array:
 
 
 def entries(array: pa.MapArray) -> pa.ListArray:
-    """Give maps as lists of structs of a key and a value."""
+    """Return maps as lists of structs of a key and a value."""
     return pa.ListArray.from_arrays(
         pc.add(array.offsets, 0),  # a copy: a slice can have no mask
         pa.StructArray.from_arrays([array.keys, array.items], ["key", "value"]),
@@ -160,14 +160,14 @@ def entries(array: pa.MapArray) -> pa.ListArray:
 
 
 def list_offsets(array: pa.Array) -> pa.Array:
-    """Give the offsets of lists whose items lie one list after the other; null has none."""
+    """Return the offsets of lists whose items lie one list after the other; null has none."""
     lengths = pc.fill_null(pc.list_value_length(array), 0)
     ends = pc.cumulative_sum(lengths.cast(pa.int64()))
     return pa.concat_arrays([pa.array([0], pa.int64()), ends]).cast(pa.int32())
 
 
 def _sizes(array: pa.Array) -> pa.Array:
-    """Give for each value about how many bytes it takes."""
+    """Return for each value about how many bytes it takes."""
     type_ = array.type
     if pa.types.is_struct(type_):
         sizes = _constant(1, len(array))
@@ -186,7 +186,7 @@ def _sizes(array: pa.Array) -> pa.Array:
 
 
 def _lengths(array: pa.Array) -> pa.Array:
-    """Give for each text or binary value its length in bytes."""
+    """Return for each text or binary value its length in bytes."""
     if not (pa.types.is_string_view(array.type) or pa.types.is_binary_view(array.type)):
         return pc.binary_length(array)
     # Arrow has no kernel for it. A view is 16 bytes; the first four are the length.
@@ -201,7 +201,7 @@ def _constant(value: int, length: int) -> pa.Array:
 
 
 def _primitive_type(type_: pa.DataType) -> pa.DataType:
-    """Give the type that Iceberg has for a primitive type of Arrow."""
+    """Return the type that Iceberg has for a primitive type of Arrow."""
     for is_type, target in _PRIMITIVES:
         if is_type(type_):
             return target(type_)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 
 def to_json(array: pa.Array) -> pa.Array:
-    """Give each value as a JSON text; null stays null.
+    """Return each value as a JSON text; null stays null.
 
     Decimals keep their digits; dates and times are ISO 8601 texts; binary is Base64
     (RFC 4648); a float that is not finite is its name, a text. Maps of texts are objects.

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from lakegate.columns.convert import convert_json
 from lakegate.columns.json_values import FIRST_MOMENT, LAST_MOMENT, MisfitError
 from lakegate.columns.registry import TIMESTAMP, is_dynamic, is_text, vector_length
-from lakegate.decode.values.json_column import Field
+from lakegate.decode.values.json_column import JsonColumn
 from lakegate.decode.values.timestamps import parse_iso_8601
 
 _RFC_3339 = (
@@ -36,7 +36,7 @@ class _NotPlain(Exception):  # noqa: N818  # no error: the other way is taken
     """A column that has to be looked at value by value."""
 
 
-def coerce(field: Field, column: pa.Field) -> Column:
+def coerce(field: JsonColumn, column: pa.Field) -> Column:
     """Convert the values of a field to the type of a column."""
     if is_dynamic(column):
         return Column(field.present().cast(column.type))
@@ -48,7 +48,7 @@ def coerce(field: Field, column: pa.Field) -> Column:
         return _convert_each(field.present(), column)
 
 
-def _convert_plain(field: Field, column: pa.Field) -> pa.Array:
+def _convert_plain(field: JsonColumn, column: pa.Field) -> pa.Array:
     length = vector_length(column)
     if length is not None:
         return _to_vector(field, column.type, length)
@@ -58,19 +58,19 @@ def _convert_plain(field: Field, column: pa.Field) -> pa.Array:
     raise _NotPlain
 
 
-def _to_bool(field: Field, _: pa.DataType) -> pa.Array:
+def _to_bool(field: JsonColumn, _: pa.DataType) -> pa.Array:
     values = _bare(field)
     if not pc.all(pc.is_in(values, pa.array(["true", "false", None], values.type))).as_py():
         raise _NotPlain
     return pc.equal(values, "true")
 
 
-def _cast(field: Field, type_: pa.DataType) -> pa.Array:
+def _cast(field: JsonColumn, type_: pa.DataType) -> pa.Array:
     """Return integers; Arrow refuses what is none, or out of range."""
     return _bare(field).cast(type_)
 
 
-def _to_decimal(field: Field, type_: pa.DataType) -> pa.Array:
+def _to_decimal(field: JsonColumn, type_: pa.DataType) -> pa.Array:
     """Return decimals; Arrow refuses what it would have to round, and crashes at some exponents."""
     values = _bare(field)
     if not pc.all(pc.match_substring_regex(values, _PLAIN_DECIMAL)).as_py():
@@ -78,14 +78,14 @@ def _to_decimal(field: Field, type_: pa.DataType) -> pa.Array:
     return values.cast(type_)
 
 
-def _to_real(field: Field, type_: pa.DataType) -> pa.Array:
+def _to_real(field: JsonColumn, type_: pa.DataType) -> pa.Array:
     numbers = _bare(field).cast(pa.float64()).cast(type_, safe=False)
     if not pc.all(pc.is_finite(numbers)).as_py():
         raise _NotPlain
     return numbers
 
 
-def _to_vector(field: Field, type_: pa.DataType, length: int) -> pa.Array:
+def _to_vector(field: JsonColumn, type_: pa.DataType, length: int) -> pa.Array:
     values = _bare(field)
     bracketed = pc.and_(pc.starts_with(values, "["), pc.ends_with(values, "]"))
     items = pc.split_pattern(pc.utf8_slice_codeunits(values, 1, -1), ",")
@@ -103,7 +103,7 @@ def _to_vector(field: Field, type_: pa.DataType, length: int) -> pa.Array:
     return packed.cast(type_)
 
 
-def _to_timestamp(field: Field, type_: pa.DataType) -> pa.Array:
+def _to_timestamp(field: JsonColumn, type_: pa.DataType) -> pa.Array:
     if type_.unit != "us":
         raise _NotPlain
     strings = field.strings()
@@ -134,11 +134,11 @@ def _parse_rfc_3339(texts: pa.Array) -> pa.Array:
     return moments
 
 
-def _all_strings(field: Field, strings: pa.Array) -> bool:
+def _all_strings(field: JsonColumn, strings: pa.Array) -> bool:
     return field.texts or strings.null_count == field.present().null_count
 
 
-def _to_date(field: Field, type_: pa.DataType) -> pa.Array:
+def _to_date(field: JsonColumn, type_: pa.DataType) -> pa.Array:
     strings = field.strings()
     if not _all_strings(field, strings):
         raise _NotPlain
@@ -148,7 +148,9 @@ def _to_date(field: Field, type_: pa.DataType) -> pa.Array:
     return days
 
 
-_PLAIN: list[tuple[Callable[[pa.DataType], bool], Callable[[Field, pa.DataType], pa.Array]]] = [
+_PLAIN: list[
+    tuple[Callable[[pa.DataType], bool], Callable[[JsonColumn, pa.DataType], pa.Array]]
+] = [
     (pa.types.is_boolean, _to_bool),
     (pa.types.is_signed_integer, _cast),
     (pa.types.is_floating, _to_real),
@@ -158,8 +160,8 @@ _PLAIN: list[tuple[Callable[[pa.DataType], bool], Callable[[Field, pa.DataType],
 ]
 
 
-def _bare(field: Field) -> pa.Array:
-    """Give the JSON texts; the casts above refuse those of strings by their quotes."""
+def _bare(field: JsonColumn) -> pa.Array:
+    """Return the JSON texts; the casts above refuse those of strings by their quotes."""
     if field.texts:
         raise _NotPlain
     return field.present()

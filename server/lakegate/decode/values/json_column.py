@@ -15,7 +15,7 @@ _HEXADECIMAL = re.compile(r"\\(?:u00([0-9a-f]{2})|.)")
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class JsonColumn:
     """The values of one field, a row each; null where a row has no such field.
 
     Either JSON texts, or (`texts`) what JSON strings say: the usual case, which then
@@ -28,21 +28,21 @@ class Field:
     raw: pa.Array | None = None
 
     def json(self) -> pa.Array:
-        """Give the values as JSON texts."""
+        """Return the values as JSON texts."""
         if self.raw is not None:
             return self.raw
         return quote(self.values) if self.texts else self.values
 
     def present(self) -> pa.Array:
-        """Give the values as JSON texts, null where they are the JSON `null`."""
+        """Return the values as JSON texts, null where they are the JSON `null`."""
         return self.json() if self.texts else _without_null(self.values)
 
     def text(self) -> pa.Array:
-        """Give what a string column holds: a string's text, anything else as JSON."""
+        """Return what a string column holds: a string's text, anything else as JSON."""
         return self.values if self.texts else unquote(_without_null(self.values))
 
     def strings(self) -> pa.Array:
-        """Give the texts of JSON strings; null for any other value."""
+        """Return the texts of JSON strings; null for any other value."""
         if self.texts:
             return self.values
         quoted = pc.starts_with(self.values, '"')
@@ -56,18 +56,18 @@ class Field:
         return replace(self, values=self.values.filter(mask), raw=raw)
 
     def where(self, mask: pa.Array) -> Self:
-        """Give the values of the rows for which `mask` is true."""
+        """Return the values of the rows for which `mask` is true."""
         if pc.all(mask).as_py():
             return self
         raw = None if self.raw is None else _where(mask, self.raw)
         return replace(self, values=_where(mask, self.values), raw=raw)
 
 
-def concatenate(fields: Sequence[Field]) -> Field:
+def concatenate(fields: Sequence[JsonColumn]) -> JsonColumn:
     """Put the values of rows after one another."""
     if len(fields) == 1:
         return fields[0]
-    return Field(pa.concat_arrays([field.json() for field in fields]))
+    return JsonColumn(pa.concat_arrays([field.json() for field in fields]))
 
 
 def _where(mask: pa.Array, values: pa.Array) -> pa.Array:
@@ -75,7 +75,7 @@ def _where(mask: pa.Array, values: pa.Array) -> pa.Array:
 
 
 def quote(texts: pa.Array) -> pa.Array:
-    """Give texts as JSON strings, with the escapes that DuckDB writes."""
+    """Return texts as JSON strings, with the escapes that DuckDB writes."""
     escaped = pc.match_substring_regex(texts, _TO_ESCAPE)
     quoted = pc.binary_join_element_wise('"', texts, '"', "")
     if not pc.any(escaped).as_py():
@@ -100,7 +100,7 @@ _ESCAPES = {
 
 
 def unquote(values: pa.Array) -> pa.Array:
-    """Give the texts of JSON strings; other JSON texts stay as they are."""
+    """Return the texts of JSON strings; other JSON texts stay as they are."""
     quoted = pc.starts_with(values, '"')
     if not pc.any(quoted).as_py():
         return values
@@ -114,7 +114,7 @@ def unquote(values: pa.Array) -> pa.Array:
 
 
 def _loads(strings: pa.Array) -> pa.Array:
-    """Give the texts of JSON strings, some at a time: one call of `json` holds the GIL."""
+    """Return the texts of JSON strings, some at a time: one call of `json` holds the GIL."""
     texts = []
     for start in range(0, len(strings), _AT_ONCE):
         part = strings[start : start + _AT_ONCE]

@@ -25,7 +25,7 @@ class LineError(ValueError):
 
 
 def parse_line(line: str | None) -> list[tuple[str, str]]:
-    """Give the fields of a JSON object in their order: name and JSON text.
+    """Return the fields of a JSON object in their order: name and JSON text.
 
     Raises `LineError` for anything but one object by RFC 8259. Whitespace between
     the tokens of a value is taken out. None stands for bytes that are no text.
@@ -43,7 +43,7 @@ def parse_line(line: str | None) -> list[tuple[str, str]]:
 
 
 def parse_value(text: str) -> str:
-    """Give a JSON text of any value, without the whitespace between its tokens.
+    """Return a JSON text of any value, without the whitespace between its tokens.
 
     Raises `LineError` where `parse_line` would for the value of a field.
     """
@@ -84,7 +84,7 @@ def _parse_object(line: str) -> list[tuple[str, str]]:
 
 
 def _skip(line: str, position: int) -> int:
-    """Give the position of the next token."""
+    """Return the position of the next token."""
     while line[position : position + 1] in _SPACE:
         position += 1
     return position

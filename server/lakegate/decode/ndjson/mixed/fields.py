@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 
 @dataclass(frozen=True, slots=True)
-class Entries:
+class FieldTable:
     """The fields of `rows` in their order: the columns `row`, `name` and `value`.
 
     `row` (int32) is the index of the row among its neighbours, `name` (a dictionary of
@@ -22,12 +22,12 @@ class Entries:
 
     @classmethod
     def none(cls) -> Self:
-        """Give no fields."""
+        """Return no fields."""
         nothing = pa.array([], pa.string())
         return cls(pa.array([], pa.int32()), nothing.dictionary_encode(), nothing)
 
     def __len__(self) -> int:
-        """Give the number of fields."""
+        """Return the number of fields."""
         return len(self.row)
 
     def filter(self, mask: pa.Array) -> Self:

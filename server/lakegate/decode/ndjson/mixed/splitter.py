@@ -1,10 +1,10 @@
-r"""Lines of any mix of shapes to their fields, by regular expressions, each line proven or left.
+r"""Lines of any mix of templates to their fields, by regular expressions, each line proven or left.
 
 The proof that a line is an object by RFC 8259 has three parts:
 
 - DuckDB's `json_valid` knows the grammar. It takes a comma before a bracket, and numbers
   that are not finite.
-- `_TOKENS` knows the tokens, and not those. It wants a value after a comma. It knows nothing
+- `_TOKENS` knows the tokens, and not those. It requires a value after a comma. It knows nothing
   of how tokens follow one another otherwise.
 - `_OBJECT` knows how brackets pair, as deep as `_DEPTH`. So it is known that an object or
   array that `_FIELD` finds ends where it ends in the line.
@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakegate.decode.ndjson.engine import Engine, literal
-from lakegate.decode.ndjson.mixed.fields import Entries
+from lakegate.decode.ndjson.mixed.fields import FieldTable
 from lakegate.decode.values.json_column import unquote
 
 _DEPTH = 32  # what nests deeper is read one by one
@@ -66,9 +66,9 @@ _COUNT = "SELECT CASE WHEN json_valid(line) THEN len(json_keys(line)) END FROM l
 
 
 class Split(NamedTuple):
-    """What lines say; `proven` tells which lines that is, and they are the rows of `entries`."""
+    """The fields of the lines for which `proven` is true; those are the rows of `field_table`."""
 
-    entries: Entries
+    field_table: FieldTable
     proven: pa.Array
 
 
@@ -86,12 +86,12 @@ class Splitter:
         texts = fields.flatten()
         names, values = (texts.take(pa.arange(start, len(texts), 2)) for start in (0, 1))
         raw = names.dictionary_encode()
-        entries = Entries(
+        field_table = FieldTable(
             row=pc.list_parent_indices(fields).take(pa.arange(0, len(texts), 2)).cast(pa.int32()),
             name=pa.DictionaryArray.from_arrays(raw.indices, unquote(raw.dictionary)),
             value=_without_spaces(values),
         )
-        return Split(entries, proven)
+        return Split(field_table, proven)
 
     def count(self, lines: pa.Array) -> pa.Array:
         """Count the fields of lines; null for a line that is no JSON."""
@@ -100,7 +100,7 @@ class Splitter:
 
 
 def is_blank(lines: pa.Array) -> pa.Array:
-    """Tell which lines are objects without fields."""
+    """Return which lines are objects without fields."""
     return pc.fill_null(pc.match_substring_regex(lines, _BLANK_OBJECT), fill_value=False)
 
 

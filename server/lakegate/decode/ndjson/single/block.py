@@ -9,7 +9,7 @@ import pyarrow as pa
 from lakegate.decode.ndjson.blocks import Appearance, Evolution, Resolved
 from lakegate.decode.router import Route, Router, Target
 from lakegate.decode.standard_columns import AT
-from lakegate.decode.values.json_column import Field, write_string
+from lakegate.decode.values.json_column import JsonColumn, write_string
 
 
 class _Extra(NamedTuple):
@@ -41,22 +41,22 @@ _EXTRAS = pa.schema(
 
 
 @dataclass(frozen=True)
-class ExactBlock:
+class SingleBlock:
     """Rows that were read one by one; Arrow holds what there may be millions of."""
 
     rows: pa.Array
-    known: Mapping[str, Field]
+    known: Mapping[str, JsonColumn]
     extras: pa.Table
 
     def appearances(self, _: Evolution) -> Iterator[Appearance]:
-        """Give every field that may become a column."""
+        """Return every field that may become a column."""
         rows = self.rows.to_pylist()
         for extra in self._extras():
             if extra.slot is not None:
                 yield Appearance(rows[extra.at], extra.position, extra.slot)
 
     def resolve(self, evolution: Evolution) -> Resolved:
-        """Give what goes to new columns and what to `props`."""
+        """Return what goes to new columns and what to `props`."""
         columns: dict[str, _Sparse] = {}
         overflow: dict[int, list[str]] = {}
         rows = self.rows.to_pylist()
@@ -79,8 +79,8 @@ class ExactBlock:
         return map(_Extra._make, zip(*columns, strict=True))
 
 
-class ExactRows:
-    """Gathers the rows of an `ExactBlock`."""
+class SingleRows:
+    """Gathers the rows of an `SingleBlock`."""
 
     def __init__(self, router: Router) -> None:
         """Start without rows."""
@@ -107,14 +107,14 @@ class ExactRows:
                 self._extras.append(_Extra(index, position, name, value, becomes, settled))
         self._rows.append(row)
 
-    def block(self) -> ExactBlock:
-        """Give the rows gathered."""
+    def block(self) -> SingleBlock:
+        """Return the rows gathered."""
         count = len(self._rows)
         columns = zip(*self._extras, strict=True) if self._extras else [[]] * len(_EXTRAS)
         arrays = [
             pa.array(column, field.type) for column, field in zip(columns, _EXTRAS, strict=True)
         ]
-        return ExactBlock(
+        return SingleBlock(
             rows=pa.array(self._rows, pa.int64()),
             known={slot: column.field(count) for slot, column in self._columns.items()},
             extras=pa.table(arrays, schema=_EXTRAS),
@@ -151,6 +151,6 @@ class _Sparse:
             self._values.extend([None] * missing)
         self._values.append(value)
 
-    def field(self, length: int) -> Field:
+    def field(self, length: int) -> JsonColumn:
         values = self._values + [None] * (length - len(self._values))
-        return Field(pa.array(values, pa.string()))
+        return JsonColumn(pa.array(values, pa.string()))

@@ -1,4 +1,4 @@
-"""Rows of one shape: the columns that the parser made of them."""
+"""Rows of one template: the columns that the parser made of them."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,28 +8,33 @@ import pyarrow.compute as pc
 
 from lakegate.decode.ndjson.blocks import Appearance, Evolution, Resolved
 from lakegate.decode.ndjson.lines import Lines
-from lakegate.decode.ndjson.template.template import Member, Shape
+from lakegate.decode.ndjson.template.template import Template, TemplateMember
 from lakegate.decode.router import Router, Target
 from lakegate.decode.standard_columns import AT
 from lakegate.decode.values import json_members as members
-from lakegate.decode.values.json_column import Field
+from lakegate.decode.values.json_column import JsonColumn
 
 
-class ShapeBlock:
-    """Rows of one shape; `columns` has the values of its members."""
+class TemplateBlock:
+    """Rows of one template; `columns` has the values of its members."""
 
     def __init__(
-        self, rows: pa.Array, shape: Shape, columns: Sequence[Field], router: Router, lines: Lines
+        self,
+        rows: pa.Array,
+        template: Template,
+        columns: Sequence[JsonColumn],
+        router: Router,
+        lines: Lines,
     ) -> None:
         """Take proven rows of a group."""
         self.rows = rows
         self._lines = lines
-        self._known: dict[str, Field] = {}
-        self._settled: list[tuple[int, str, Field]] = []  # go to `props`
-        self._unknown: list[tuple[int, Member, Field]] = []
-        sources: dict[str, tuple[int, str, Field]] = {}
-        routes = router.routes([member.name for member in shape.members])
-        for position, (member, column) in enumerate(zip(shape.members, columns, strict=True)):
+        self._known: dict[str, JsonColumn] = {}
+        self._settled: list[tuple[int, str, JsonColumn]] = []  # go to `props`
+        self._unknown: list[tuple[int, TemplateMember, JsonColumn]] = []
+        sources: dict[str, tuple[int, str, JsonColumn]] = {}
+        routes = router.routes([member.name for member in template.members])
+        for position, (member, column) in enumerate(zip(template.members, columns, strict=True)):
             target, slot = routes[position]
             if slot is not None and target is Target.AT:
                 sources[slot] = (position, member.name, column)
@@ -39,7 +44,7 @@ class ShapeBlock:
                 self._unknown.append((position, member, column))
         self._take_at([sources[slot] for slot in router.at_sources if slot in sources])
 
-    def _take_at(self, sources: Sequence[tuple[int, str, Field]]) -> None:
+    def _take_at(self, sources: Sequence[tuple[int, str, JsonColumn]]) -> None:
         """Take `at` from the first source that a row has; the others go to `props`."""
         if not sources:
             return
@@ -47,17 +52,17 @@ class ShapeBlock:
         for position, name, column in sources[1:]:
             taken = at.present().is_valid()
             left = pc.if_else(taken, column.present(), pa.scalar(None, column.values.type))
-            self._settled.append((position, name, Field(left)))
-            at = Field(pc.coalesce(at.present(), column.present()))
+            self._settled.append((position, name, JsonColumn(left)))
+            at = JsonColumn(pc.coalesce(at.present(), column.present()))
         self._known[AT] = at
 
     @property
-    def known(self) -> Mapping[str, Field]:
+    def known(self) -> Mapping[str, JsonColumn]:
         """The fields that go to columns of the table."""
         return self._known
 
     def appearances(self, _: Evolution) -> Iterator[Appearance]:
-        """Give the first row of each body that has a field that may become a column."""
+        """Return the first row of each body that has a field that may become a column."""
         for position, member, column in self._unknown:
             if member.slot is not None:
                 rows = self.rows if member.null else self.rows.filter(column.values.is_valid())
@@ -65,7 +70,7 @@ class ShapeBlock:
                     yield Appearance(row, position, member.slot)
 
     def resolve(self, evolution: Evolution) -> Resolved:
-        """Give what goes to new columns and what to `props`."""
+        """Return what goes to new columns and what to `props`."""
         if not self._unknown and not self._settled:
             return Resolved({}, members.join([], len(self.rows)))
         columns = {}
@@ -91,7 +96,7 @@ class ShapeBlock:
         )
 
     def _first_of_bodies(self, rows: pa.Array) -> Iterator[int]:
-        """Give the first of `rows` in each body that has any."""
+        """Return the first of `rows` in each body that has any."""
         index = 0
         while index < len(rows):
             row = rows[index].as_py()

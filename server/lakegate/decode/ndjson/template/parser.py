@@ -1,4 +1,4 @@
-"""Many lines of one shape to columns, by DuckDB, each line proven or left."""
+"""Many lines of one template to columns, by DuckDB, each line proven or left."""
 
 import itertools
 import json
@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakegate.decode.ndjson.engine import Engine, literal
-from lakegate.decode.ndjson.template.template import Kind, Member, Shape, Style
-from lakegate.decode.values.json_column import Field
+from lakegate.decode.ndjson.template.template import Kind, Style, Template, TemplateMember
+from lakegate.decode.values.json_column import JsonColumn
 from lakegate.decode.values.json_text import MAX_DEPTH
 
 # Of a string or a number, for the `{}` that is the name before it.
@@ -30,12 +30,12 @@ _NOT_FINITE = r"(?i)(^|[:\[,])-?(nan|inf)"
 
 
 class Parsed(NamedTuple):
-    """The values of lines, a column for each member of the shape.
+    """The values of lines, a column for each member of the template.
 
     `proven` tells which lines were read right; of the others the values mean nothing.
     """
 
-    columns: Sequence[Field]
+    columns: Sequence[JsonColumn]
     proven: pa.Array
 
 
@@ -46,20 +46,20 @@ class Parser:
         """Read with `engine`."""
         self._engine = engine
 
-    def parse(self, lines: pa.Array, shape: Shape) -> Parsed:
-        """Read lines as a shape has them."""
+    def parse(self, lines: pa.Array, template: Template) -> Parsed:
+        """Read lines as a template has them."""
         try:
-            proven, *values = self._engine.run(_query(shape, "{}"), lines)
+            proven, *values = self._engine.run(_query(template, "{}"), lines)
         except (duckdb.Error, UnicodeDecodeError):  # a line is no JSON
-            proven, *values = self._engine.run(_query(shape, "TRY({})"), lines)
-        raw = iter(values[len(shape.members) :])
+            proven, *values = self._engine.run(_query(template, "TRY({})"), lines)
+        raw = iter(values[len(template.members) :])
         columns = [
-            Field(
+            JsonColumn(
                 column,
                 texts=member.kind not in (Kind.ANY, Kind.RAW_NUMBER),
                 raw=next(raw) if member.kind is Kind.RAW_STRING else None,
             )
-            for column, member in zip(values, shape.members, strict=False)
+            for column, member in zip(values, template.members, strict=False)
         ]
         for column in columns:
             if not column.texts:
@@ -67,17 +67,17 @@ class Parser:
         return Parsed(columns, pc.fill_null(proven, fill_value=False))
 
 
-def _query(shape: Shape, guard: str) -> str:
+def _query(template: Template, guard: str) -> str:
     """Write the query that reads lines, and writes each of them again to prove it.
 
     It gives the proof, the members, and after them the texts of those that are `RAW_STRING`.
     """
     types = {
-        member.name: "JSON" if member.kind is Kind.ANY else "VARCHAR" for member in shape.members
+        member.name: "JSON" if member.kind is Kind.ANY else "VARCHAR" for member in template.members
     }
     row = guard.format(f"json_transform(line, {literal(json.dumps(types))})")
-    values = [f"struct_extract_at(row, {i + 1})" for i in range(len(shape.members))]
-    members = list(zip(shape.members, values, strict=True))
+    values = [f"struct_extract_at(row, {i + 1})" for i in range(len(template.members))]
+    members = list(zip(template.members, values, strict=True))
     columns = [
         _raw(member, value) if member.kind is Kind.RAW_NUMBER else f"{value}::VARCHAR"
         for member, value in members
@@ -85,29 +85,29 @@ def _query(shape: Shape, guard: str) -> str:
     columns += [_raw(member, value) for member, value in members if member.kind is Kind.RAW_STRING]
     # Every text that comes from a request is a literal, quoted by `literal`.
     outputs = ", ".join(
-        f"{output} AS c{i}" for i, output in enumerate([_proof(shape, values), *columns])
+        f"{output} AS c{i}" for i, output in enumerate([_proof(template, values), *columns])
     )
     return f"SELECT {outputs} FROM (SELECT line, {row} AS row FROM lines)"  # noqa: S608  # as said
 
 
-def _proof(shape: Shape, values: Sequence[str]) -> str:
-    """Give the SQL that tells whether a line was read right."""
-    commas = itertools.chain(["{"], itertools.repeat(shape.style.comma))
+def _proof(template: Template, values: Sequence[str]) -> str:
+    """Return the SQL that tells whether a line was read right."""
+    commas = itertools.chain(["{"], itertools.repeat(template.style.comma))
     written = [
-        _written(member, value, comma, shape.style)
-        for member, value, comma in zip(shape.members, values, commas, strict=False)
+        _written(member, value, comma, template.style)
+        for member, value, comma in zip(template.members, values, commas, strict=False)
     ]
     rewritten, line = f"concat({', '.join(written)}, '}}')", "line"
     conditions = ["row IS NOT NULL"]  # or else the line is no JSON
-    if shape.style.loose:
+    if template.style.loose:
         rewritten, line = f"replace({rewritten}, ' ', '')", "replace(line, ' ', '')"
-        if any(member.null for member in shape.members):
+        if any(member.null for member in template.members):
             conditions.append(f"NOT regexp_matches(line, {literal(_SPACE_IN_NAME)})")
     return " AND ".join([*conditions, f"{rewritten} = {line}"])
 
 
-def _written(member: Member, value: str, before: str, style: Style) -> str:
-    """Give the arguments of `concat`, which passes over NULL, that write a member."""
+def _written(member: TemplateMember, value: str, before: str, style: Style) -> str:
+    """Return the arguments of `concat`, which passes over NULL, that write a member."""
     name = f"{before}{json.dumps(member.name)}{style.colon}"
     quote = '"' if member.kind is Kind.PLAIN else ""
     text = value
@@ -122,15 +122,15 @@ def _written(member: Member, value: str, before: str, style: Style) -> str:
     return f"coalesce({written}, {literal(name + 'null')})" if member.null else written
 
 
-def _raw(member: Member, value: str) -> str:
-    """Give the SQL that looks in the line for the text of a value that it has."""
+def _raw(member: TemplateMember, value: str) -> str:
+    """Return the SQL that looks in the line for the text of a value that it has."""
     pattern = _RAW[member.kind].format(re.escape(member.name))
     text = f"regexp_extract(line, {literal(pattern)}, 1)"
     return f"CASE WHEN {value} IS NOT NULL THEN {text} END"
 
 
 def _not_finite(values: pa.Array) -> pa.Array | None:
-    """Tell which JSON texts may have a number that is not finite; None: none does."""
+    """Return which JSON texts may have a number that is not finite; None: none does."""
     if pc.all(pc.ascii_is_decimal(values)).as_py():
         return None
     if not any(pc.any(pc.match_substring(values, letter)).as_py() for letter in "nN"):
@@ -139,7 +139,7 @@ def _not_finite(values: pa.Array) -> pa.Array | None:
 
 
 def _deep(values: pa.Array) -> pa.Array | None:
-    """Tell which JSON texts may nest deeper than is allowed; None: none does."""
+    """Return which JSON texts may nest deeper than is allowed; None: none does."""
     if (pc.max(pc.binary_length(values)).as_py() or 0) <= 2 * MAX_DEPTH:
         return None
     brackets = pc.add(pc.count_substring(values, "["), pc.count_substring(values, "{"))

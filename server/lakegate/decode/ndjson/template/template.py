@@ -1,10 +1,10 @@
-"""The shape of rows: fields in an order, and how they are written.
+"""The template of rows: fields in an order, and how they are written.
 
-Rows of one client mostly share one. A shape read off a few lines lets DuckDB read
+Rows of one client mostly share one. A template read off a few lines lets DuckDB read
 many at once, and prove of each that it was read right.
 
 The proof: from the values that DuckDB found in a line, write the line again as the
-shape has it. Where the two texts are equal, the values are what the line says: no
+template has it. Where the two texts are equal, the values are what the line says: no
 field is unknown, repeated or left over, no digit or escape is changed, no comma
 trails. Any other line is read in another way.
 
@@ -58,8 +58,8 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """A field of a shape. The table knows it as `slot`, None if it can be no column.
+class TemplateMember:
+    """A field of a template. The table knows it as `slot`, None if it can be no column.
 
     `always`: every row has a value.
     `null`: a row without one has a `null`; otherwise it leaves the field out.
@@ -79,25 +79,25 @@ _MAX_MEMBERS = 1000
 # Characters of a line that is read one by one, to learn from it.
 _LONGEST = 64 * 1024
 
-# Members for each field of a row, from which on a shape is sparse.
+# Members for each field of a row, from which on a template is sparse.
 _SPARSE = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class Template:
     """Fields in an order, any of which but the first may be left out.
 
-    `sparse`: rows leave most of them out, so that it may be a mix of shapes and no shape of
+    `sparse`: rows leave most of them out, so that it may be a mix of templates and no template of
     other rows than those it was learnt from.
     """
 
-    members: Sequence[Member]
+    members: Sequence[TemplateMember]
     style: Style
     sparse: bool = False
 
 
-def learn(lines: Sequence[str | None], router: Router) -> Shape | None:
-    """Give the shape that these lines show, as far as they agree; None if they show none."""
+def learn(lines: Sequence[str | None], router: Router) -> Template | None:
+    """Return the template that these lines show, as far as they agree; None if they show none."""
     samples = [
         (line, fields)
         for line in lines
@@ -116,12 +116,12 @@ def learn(lines: Sequence[str | None], router: Router) -> Shape | None:
             values[name].append(value)
     members = [_member(name, texts, len(agreeing), router) for name, texts in values.items()]
     count = sum(len(row) for _, row in agreeing)
-    return Shape(members, _style(agreeing), sparse=len(members) * len(samples) > _SPARSE * count)
+    return Template(members, _style(agreeing), sparse=len(members) * len(samples) > _SPARSE * count)
 
 
-def _member(name: str, values: Sequence[str], rows: int, router: Router) -> Member:
+def _member(name: str, values: Sequence[str], rows: int, router: Router) -> TemplateMember:
     strings = [value for value in values if value != "null"]
-    return Member(
+    return TemplateMember(
         name=name,
         slot=router.slot(name),
         kind=_kind(strings),
@@ -141,7 +141,7 @@ def _kind(values: Sequence[str]) -> Kind:
 
 
 def _is_plain(number: str) -> bool:
-    """Tell whether DuckDB surely writes a number as it is."""
+    """Return whether DuckDB surely writes a number as it is."""
     return bool(_INTEGER.fullmatch(number)) or repr(float(number)) == number
 
 
@@ -159,7 +159,7 @@ def _parse(line: str) -> list[tuple[str, str]]:
 
 
 def _merge(order: list[str], names: list[str]) -> bool:
-    """Put the names of a row into an order; tell whether the row follows it."""
+    """Put the names of a row into an order; return whether the row follows it."""
     if names == order:
         return True
     if len(set(names)) < len(names):
