@@ -1,4 +1,5 @@
-# `make run` and `make test` are all a newcomer needs; both install what they need.
+# `make run` and `make test` are all a newcomer needs; both install what they need. `make
+# test-engines` needs Java and Maven on the machine, and no other target does.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +12,7 @@ PROTOC = $(BIN)/python -m grpc_tools.protoc -I proto -I $(GOOGLEAPIS)
 # The contract as callers have it: `make lint` refuses what would break them.
 PUBLISHED := proto/published.binpb
 
-.PHONY: install run test lint format generate publish lock clean
+.PHONY: install run test test-engines lint format generate publish lock clean
 
 install: $(INSTALLED)
 
@@ -26,6 +27,10 @@ run: install  ## The server and Envoy on the embedded catalog, until Ctrl-C
 
 test: lint  ## Everything that must hold
 	$(BIN)/pytest
+
+test-engines: install  ## What needs Java and Maven beside: real catalogs, real engines
+	LAKEGATE_TEST_BATCHES=$${LAKEGATE_TEST_BATCHES:-2000} \
+		$(BIN)/pytest -rs tests/engines tests/faults/test_two_servers_widening.py
 
 lint: install build/contract.binpb  ## Style, types, layers, the contract
 	$(BIN)/ruff format --check --quiet .

@@ -21,14 +21,21 @@ local ENUMS = {
   ["ErrorCode.Type"] = "USER_ERROR, INTERNAL_ERROR, INSUFFICIENT_RESOURCES, EXTERNAL",
 }
 
+-- Set on refusals that do not come from the server: nothing of the request went there.
+local NOT_SENT = "lakegate-not-sent"
+
 -- What a REST caller has no use for.
 local GRPC_HEADERS = {
   "grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-accept-encoding",
-  "lakegate-http-status", "lakegate-error-code", "lakegate-error-body",
+  "lakegate-http-status", "lakegate-error-body", NOT_SENT,
 }
 
--- Where the request is remembered for its response.
+-- Where the request is remembered for its response: its id, if it is REST; and by ends.lua,
+-- whether its rows may be committed whatever becomes of the answer.
 local MEMORY = "lakegate"
+
+-- Said where the rows may be committed.
+local DOUBT = "The rows may or may not be committed. A retry with the same idempotency key is safe."
 
 function envoy_on_request(handle)
   local headers = handle:headers()
@@ -101,11 +108,34 @@ function refuse(handle, status, code, request_id, message)
 end
 
 function envoy_on_response(handle)
-  local memory = handle:streamInfo():dynamicMetadata():get(MEMORY)
-  if memory == nil then
-    return
-  end
+  local memory = handle:streamInfo():dynamicMetadata():get(MEMORY) or {}
   local headers = handle:headers()
+  if memory["request_id"] then
+    translate(handle, headers, memory)
+  elseif headers:get("grpc-status") then -- of native gRPC, which may also come in trailers
+    forbid_retries(headers, memory)
+    headers:remove(NOT_SENT)
+  elseif memory["in_doubt"] then
+    forbid_retries(handle:trailers(), memory)
+  end
+end
+
+-- Clients of gRPC send again by themselves what was UNAVAILABLE: that may not be said where
+-- the rows may be committed.
+function forbid_retries(headers, memory)
+  if headers and headers:get("grpc-status") == "14" and is_in_doubt(headers, memory) then
+    headers:replace("grpc-status", "2")
+    headers:replace("grpc-message", DOUBT)
+  end
+end
+
+-- Whether rows may be committed though the call has failed. The server's own refusals say
+-- what they mean.
+function is_in_doubt(headers, memory)
+  return memory["in_doubt"] and not (headers:get("lakegate-error-body") or headers:get(NOT_SENT))
+end
+
+function translate(handle, headers, memory)
   local grpc_status = headers:get("grpc-status")
   if grpc_status == nil then
     if headers:get(":status") == "400" then
@@ -115,7 +145,7 @@ function envoy_on_response(handle)
   end
   local status, body
   if grpc_status ~= "0" then
-    status, body = status_and_body(all_of(headers), memory["request_id"])
+    status, body = status_and_body(headers, memory)
     headers:replace(":status", status)
     headers:replace("content-type", "application/json")
     if status == "429" and headers:get("retry-after") == nil then
@@ -158,18 +188,23 @@ local BARE_FAILURE = {"500", "ingest_failed", "the server failed; its log has th
 local BARE_TOO_LARGE = {"413", "body_too_large",
   "the body is too large: split it into smaller batches"}
 
-function status_and_body(headers, request_id)
-  local status = headers["lakegate-http-status"]
-  local body = headers["lakegate-error-body"]
-  if status == nil or body == nil then
-    local verdict = BARE_STATUS[tonumber(headers["grpc-status"])] or BARE_FAILURE
-    if (headers["grpc-message"] or ""):find("larger than max", 1, true) then
-      verdict = BARE_TOO_LARGE
-    end
-    status = verdict[1]
-    body = error_body(verdict[2], verdict[3], request_id)
+-- Statuses that a call may end with which had been committed.
+local IN_DOUBT = {[1] = true, [2] = true, [4] = true, [13] = true, [14] = true}
+local OUTCOME_UNKNOWN = {"500", "outcome_unknown", DOUBT}
+
+function status_and_body(headers, memory)
+  local status, body = headers:get("lakegate-http-status"), headers:get("lakegate-error-body")
+  if status and body then
+    return status, body
   end
-  return status, body
+  local grpc_status = tonumber(headers:get("grpc-status"))
+  local verdict = BARE_STATUS[grpc_status] or BARE_FAILURE
+  if (headers:get("grpc-message") or ""):find("larger than max", 1, true) then
+    verdict = BARE_TOO_LARGE
+  elseif IN_DOUBT[grpc_status] and is_in_doubt(headers, memory) then
+    verdict = OUTCOME_UNKNOWN
+  end
+  return verdict[1], error_body(verdict[2], verdict[3], memory["request_id"])
 end
 
 -- The transcoder refuses a query event in protobuf's words:
@@ -230,14 +265,6 @@ end
 function error_body(code, escaped_message, request_id)
   return string.format('{"error":{"code":"%s","message":"%s","request_id":"%s"}}',
     code, escaped_message, escaped(request_id))
-end
-
-function all_of(headers)
-  local copy = {}
-  for name, value in pairs(headers) do
-    copy[name] = value
-  end
-  return copy
 end
 
 function escaped(text)

@@ -10,7 +10,9 @@
 local STAGE = "lakegate-body"
 local ASK_TIMEOUT_MS = 15000
 local INFLATE_TIMEOUT_MS = 60000
-local UNAVAILABLE = {[":status"] = "200", ["grpc-status"] = "14"}
+-- The body is still here, so the filter of errors need not be in doubt.
+local NOT_SENT = "lakegate-not-sent"
+local UNAVAILABLE = {[":status"] = "200", ["grpc-status"] = "14", [NOT_SENT] = "true"}
 
 function envoy_on_request(handle)
   local context = handle:filterContext()
@@ -70,6 +72,7 @@ function call(handle, method, message, timeout_ms)
   if headers[":status"] ~= "200" then
     handle:respond(UNAVAILABLE)
   elseif (headers["grpc-status"] or "0") ~= "0" then
+    headers[NOT_SENT] = "true"
     handle:respond(headers)
   end
   return (answer or ""):sub(6)

@@ -43,8 +43,12 @@ _NAMES = {"database", "table"}
 _Headers: TypeAlias = Mapping[str, tuple[str, dict[str, Any]]]
 # The options of any body that brings rows.
 _BODY_HEADERS: _Headers = {
+    "Idempotency-Key": (
+        "Identifies the batch over retries, with this body: a string of RFC 8941, or its text.",
+        {"type": "string", "pattern": '^([!#-~][!-~]{0,254}|"[!#-\\[\\]-~]{0,255}")?$'},
+    ),
     "X-Idempotency-Key": (
-        "Identifies the batch over retries.",
+        "The same, whatever the body of a retry. Not beside another Idempotency-Key.",
         {"type": "string", "maxLength": 255, "pattern": "^[!-~]*$"},
     ),
     "Content-Encoding": (

@@ -208,6 +208,14 @@ class Settings(BaseSettings):
             "history.expire.max-snapshot-age-ms says for how long."
         ),
     )
+    snapshots_kept_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        description=(
+            "How long each snapshot is kept at least, in seconds, however many there are: "
+            "other engines' DELETE, MERGE and OPTIMIZE fail where they take longer than that."
+        ),
+    )
     maintenance_interval_seconds: float = Field(
         default=60.0,
         ge=0,
@@ -229,8 +237,16 @@ class Settings(BaseSettings):
         default=3600.0,
         ge=60,
         description=(
-            "How old a file that no snapshot references must be before it is deleted. "
-            "The same on all servers of a catalog."
+            "How long a file of Lakegate's must have been seen unreferenced by every snapshot "
+            "before it is deleted, in seconds: readers may be at it."
+        ),
+    )
+    foreign_orphan_grace_seconds: float = Field(
+        default=259_200.0,
+        ge=60,
+        description=(
+            "The same for files of other engines, which may not have committed them yet: "
+            "longer than their longest job."
         ),
     )
 

@@ -66,6 +66,12 @@ class _AioContext:
         self.invocation_metadata = context.invocation_metadata
         self.set_trailing_metadata = context.set_trailing_metadata
 
+    def cancelled(self) -> bool:
+        return not self._context.is_active()
+
+    async def send_initial_metadata(self, metadata: Any) -> None:
+        self._context.send_initial_metadata(metadata)
+
     async def abort(self, code: grpc.StatusCode, details: str, trailing_metadata: Any) -> None:
         self._context.set_trailing_metadata(trailing_metadata)
         self._context.set_code(code)

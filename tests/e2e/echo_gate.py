@@ -20,6 +20,7 @@ from grpc_health.v1.health import aio as grpc_health
 from lakegate.envoy.process import Envoy, running_envoy
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.admission import Admission
+from lakegate.rpc.completeness import whole_body
 from lakegate.rpc.inflate_service import add_inflate_servicer
 from lakegate.rpc.interceptor import CallInterceptor
 from lakegate.rpc.server import options
@@ -51,6 +52,7 @@ class Echo(
     metadata: list[dict[str, str]] = field(default_factory=list)
     pieces: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
     queries: list[PushQueriesRequest] = field(default_factory=list)
+    waiting: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def IngestBody(
@@ -59,20 +61,18 @@ class Echo(
         headers = self._remember(context)
         body = hashlib.sha256()
         size = 0
-        async for chunk in chunks:
-            size += len(chunk.data)
-            body.update(chunk.data)
-            if chunk.data:
-                self.pieces.put_nowait(chunk.data)
+        async for _, data in whole_body(chunks, context):
+            size += len(data)
+            body.update(data)
+            if data:
+                self.pieces.put_nowait(data)
             if size > int(headers.get("x-refuse-after", size)):
                 raise LakegateError(ErrorCode.BODY_TOO_LARGE, "enough")
-        _refuse_if_asked(headers)
-        if "x-wait" in headers:
-            await self.go_on.wait()
+        await self._do_as_asked(headers)
         return Acknowledgement(snapshot_id=body.hexdigest(), bytes_written=size)
 
     async def Ingest(self, request: IngestRequest, context: Context) -> Acknowledgement:
-        _refuse_if_asked(self._remember(context))
+        await self._do_as_asked(self._remember(context))
         return Acknowledgement(snapshot_id=request.table)
 
     async def IngestStream(
@@ -83,8 +83,9 @@ class Echo(
             yield IngestStreamResponse(acknowledgement=Acknowledgement(snapshot_id=request.table))
 
     async def PushQueries(self, request: PushQueriesRequest, context: Context) -> Acknowledgement:
-        self._remember(context)
+        headers = self._remember(context)
         self.queries.append(request)
+        await self._do_as_asked(headers)
         return Acknowledgement(rows_ingested=len(request.queries))
 
     async def GetHealth(self, request: GetHealthRequest, context: Context) -> GetHealthResponse:
@@ -98,18 +99,20 @@ class Echo(
         self._remember(context)
         return ListTablesResponse(tables=[request.database, str(request.page_size)])
 
+    async def _do_as_asked(self, headers: Mapping[str, str]) -> None:
+        if "x-refuse" in headers:
+            code = ErrorCode[headers["x-refuse"]]
+            raise LakegateError(code, 'no "ü"\n', retry_after_seconds=2.5)
+        if "x-wait" in headers:
+            self.waiting.set()
+            await self.go_on.wait()
+
     def _remember(self, context: Context) -> dict[str, str]:
         metadata = {key: str(value) for key, value in context.invocation_metadata() or ()}
         if (seconds := context.time_remaining()) is not None:
             metadata["x-time-remaining"] = str(seconds)
         self.metadata.append(metadata)
         return metadata
-
-
-def _refuse_if_asked(headers: Mapping[str, str]) -> None:
-    if "x-refuse" in headers:
-        code = ErrorCode[headers["x-refuse"]]
-        raise LakegateError(code, 'no "ü"\n', retry_after_seconds=2.5)
 
 
 @dataclass

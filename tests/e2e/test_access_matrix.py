@@ -31,7 +31,7 @@ from lakegate.v1.ingest_pb2 import GetStreamRequest, IngestRequest
 from lakegate.v1.query_events_pb2 import PushQueriesRequest, QueryContext, QueryEvent
 from lakegate.v1.tables_pb2 import EnsureTableRequest, GetTableRequest, ListTablesRequest
 
-# The README has this very table.
+# docs/operations.md has this very table.
 MATRIX = """\
 | call | permission | no token, open gate | no token | unknown token | revoked token | token of another database | permission missing | right token |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -58,7 +58,7 @@ HEADER, _, *ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")] for line in MATRIX.splitlines()
 ]
 SITUATIONS = HEADER[2:]
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs/operations.md"
 
 DATABASE, TABLE = "sales", "orders"
 EVENT = QueryEvent(
@@ -236,8 +236,8 @@ def test_every_rpc_has_its_row_and_its_rule() -> None:
     assert rules == {name.replace(".", "/") for name in methods}
 
 
-def test_the_readme_has_this_table() -> None:
-    assert MATRIX in README.read_text()
+def test_the_documentation_has_this_table() -> None:
+    assert MATRIX in PAGE.read_text()
 
 
 def test_nothing_of_a_refused_request_is_written(locked: Locked) -> None:

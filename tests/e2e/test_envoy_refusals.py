@@ -394,14 +394,6 @@ async def test_a_server_that_is_not_there_is_unavailable() -> None:
             assert (status, code) == (503, "unavailable")
 
 
-async def test_a_server_that_goes_away_is_unavailable() -> None:
-    async with running_echo_gate() as gate:
-        upload = asyncio.create_task(refused(gate, "POST", "/v1/ingest", b"x", {"X-Wait": ""}))
-        await gate.echo.pieces.get()
-        await gate.server.stop(None)
-        assert (await upload)[:2] == (503, "unavailable")
-
-
 async def answer_to(gate: EchoGate, request: str) -> tuple[int, dict[str, str]]:
     """Send a request as it is; give the status and the error."""
     reader, writer = await asyncio.open_connection(*gate.address)

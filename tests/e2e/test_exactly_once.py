@@ -48,6 +48,35 @@ def error_info(status: status_pb2.Status) -> error_details_pb2.ErrorInfo:
     return info
 
 
+@pytest.mark.parametrize("retry", ['"k-1"', "k-1"], ids=["quoted", "bare"])
+def test_the_standards_key_is_replayed_with_its_body_and_refused_with_another(
+    gate: RunningGate, retry: str
+) -> None:
+    table = f"standard_{len(retry)}"
+    first = gate.ingest(table, '{"a":1}', {"Idempotency-Key": '"k-1"'})
+    again = gate.ingest(table, '{"a":1}', {"Idempotency-Key": retry})
+    other = gate.ingest(table, '{"a":2}', {"Idempotency-Key": retry})
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert (first.json()["replayed"], again.json()["replayed"]) == (False, True)
+    assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reused")
+    assert [row["a"] for row in gate.rows(table)] == ["1"]
+
+
+def test_query_events_take_the_standards_key_too(gate: RunningGate) -> None:
+    headers = {"Idempotency-Key": '"events-1"'}
+    answers = [
+        gate.push({**EVENT, "queryId": "bound", "duration_ms": ms}, headers) for ms in (1, 1, 2)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 422]
+    assert [answer.json()["replayed"] for answer in answers[:2]] == [False, True]
+
+
+def test_two_keys_that_differ_are_refused(gate: RunningGate) -> None:
+    headers = {"Idempotency-Key": '"k-1"', "X-Idempotency-Key": "k-2"}
+    answer = gate.ingest("two_keys", '{"a":1}', headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_argument")
+
+
 def test_a_replay_over_rest_is_the_first_answer_to_the_byte_but_for_replayed(
     gate: RunningGate,
 ) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from pyiceberg.catalog import Catalog
+from tests.unit.lake.passing import PassingClock, passing_clock
 
 from lakegate.lake.catalog import open_catalog
 from lakegate.settings import Settings
@@ -17,3 +18,9 @@ def settings(tmp_path: Path) -> Settings:
 def catalog(settings: Settings) -> Iterator[Catalog]:
     with open_catalog(settings.catalog, settings.home) as catalog:
         yield catalog
+
+
+@pytest.fixture
+def time() -> Iterator[PassingClock]:
+    with passing_clock() as passing:
+        yield passing

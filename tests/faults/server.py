@@ -46,6 +46,12 @@ class Server:
         self.process.kill()
         self.process.join()
 
+    def terminate(self) -> None:
+        """End it with SIGTERM and wait until it has drained."""
+        assert self.process is not None
+        self.process.terminate()
+        self.process.join()
+
 
 def _environment() -> dict[str, str]:
     """What the fork server, started earlier, may not have seen."""

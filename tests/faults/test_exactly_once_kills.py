@@ -1,49 +1,40 @@
-"""Servers die at any moment; batches with a key, sent until acknowledged, are there once."""
+"""Servers die or drain at any moment; batches that are acknowledged are there once."""
 
 import asyncio
+import itertools
 import os
 import random
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
 
 import grpc.aio
 import pytest
 from pyiceberg.catalog import Catalog
-from tests.faults.server import Server
+from tests.faults.cluster import Cluster, on_postgres, running_cluster
+from tests.faults.traffic import Load, Told, assert_promise_kept, send_all
 from tests.faults.writer import LEDGER_STEPS, STEPS, Fault, Work, acknowledged, refused, start
-from tests.postgres import new_database, running_postgres
+from tests.postgres import running_postgres
 from tests.unit.lake.ledger.named import keyed
 from tests.unit.lake.lines import LinesDecoder
 from tests.unit.lake.reading import duckdb_rows, labels
+from tests.unit.waiting import until
 
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.settings import Settings
 from lakegate.v1 import ingest_pb2_grpc
-from lakegate.v1.acknowledgement_pb2 import Acknowledgement
 from lakegate.v1.ingest_pb2 import GetStreamRequest, IngestRequest
 
 # More of them: LAKEGATE_TEST_ROUNDS=1000.
 ROUNDS = int(os.environ.get("LAKEGATE_TEST_ROUNDS", "50"))
 CLIENTS = 16
-BATCHES_EACH = 4 * ROUNDS
 LIVES = 20
 BATCHES_A_LIFE = 120  # of which some are acknowledged
 # Short, so that nobody waits long for the dead; what is safe does not depend on it.
 LEASE = {"ledger_lease_seconds": 0.5}
-
-
-@dataclass
-class Cluster:
-    """Two servers, and what others see of their tables."""
-
-    servers: list[Server]
-    catalog: Catalog
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -54,20 +45,8 @@ def cluster(
     with ExitStack() as stack:
         settings: dict[str, object] = dict(LEASE)
         if request.param == "postgresql":
-            url = stack.enter_context(running_postgres())
-            for name, value in {
-                "TYPE": "sql",
-                "URI": new_database(url, "catalog"),
-                "WAREHOUSE": tmp_path.as_uri(),
-            }.items():
-                monkeypatch.setenv(f"PYICEBERG_CATALOG__SHARED__{name}", value)
-            settings |= {"catalog": "shared", "ledger_url": new_database(url, "ledger")}
-        servers = [Server(tmp_path, settings) for _ in range(2)]
-        for server in servers:
-            server.start()
-            stack.callback(server.kill)
-        name = str(settings.get("catalog", "lakegate"))
-        yield Cluster(servers, stack.enter_context(open_catalog(name, tmp_path)))
+            settings |= on_postgres(monkeypatch, stack.enter_context(running_postgres()), tmp_path)
+        yield stack.enter_context(running_cluster(tmp_path, settings))
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -107,36 +86,29 @@ async def test_a_kill_between_commit_and_settle_is_answered_with_the_snapshot_th
     assert labels(catalog) == ["k-0-0"]
 
 
-async def test_servers_killed_at_random_while_clients_retry_lose_and_double_nothing(
+async def test_servers_that_are_killed_or_drained_at_random_lose_and_double_nothing(
     cluster: Cluster,
 ) -> None:
-    servers, catalog = cluster.servers, cluster.catalog
+    """Half of the senders retry with keys; what the others are told is true, or unknown."""
+    servers, told = cluster.servers, Told()
+    servers[1].settings = {**servers[1].settings, "drain_seconds": 0}  # waits for no commit
     chance = random.Random(5)  # noqa: S311 - no secret
-    answers: dict[str, Acknowledgement] = {}
-    progress = asyncio.Condition()
-
-    async def client(number: int) -> None:
-        async with _Client(servers) as client:
-            for batch in range(BATCHES_EACH):
-                label = f"{number}-{batch}"
-                answers[label] = await client.ingest(label)
-                async with progress:
-                    progress.notify_all()
+    over = asyncio.Event()
 
     async def killer() -> None:
-        for kill in range(ROUNDS):
-            moment = kill * CLIENTS * BATCHES_EACH // ROUNDS + chance.randrange(CLIENTS * 4)
-            async with progress:
-                await progress.wait_for(lambda: len(answers) >= moment)  # noqa: B023 - awaited here
+        for _ in range(ROUNDS):
+            moment = len(told) + chance.randrange(1, 4 * CLIENTS)
+            await until(lambda: len(told) >= moment)  # noqa: B023 - awaited here
             await asyncio.sleep(chance.uniform(0, 0.02))  # anywhere within a commit
             victim = chance.choice(servers)
-            await asyncio.to_thread(victim.kill)
+            await asyncio.to_thread(chance.choice((victim.kill, victim.terminate)))
             await asyncio.to_thread(victim.start)
+        over.set()
 
-    await asyncio.gather(killer(), *map(client, range(CLIENTS)))
-    sent = [f"{number}-{batch}" for number in range(CLIENTS) for batch in range(BATCHES_EACH)]
-    assert Counter(labels(catalog)) == Counter(duckdb_rows(catalog)) == Counter(sent)
-    assert all(answer.rows_ingested == 1 for answer in answers.values())
+    numbers = itertools.takewhile(lambda _: not over.is_set(), itertools.count())
+    load = Load(senders=CLIENTS, column_every=0)
+    await asyncio.gather(killer(), send_all(servers, told, numbers, load))
+    assert_promise_kept(cluster.catalog, told)
 
 
 async def test_a_stream_client_that_dies_and_resumes_leaves_no_duplicate_and_no_hole(
@@ -185,35 +157,6 @@ async def _batches(begin: int, end: int) -> AsyncIterator[IngestRequest]:
 def _request(label: str, **options: object) -> IngestRequest:
     line = f'{{"label":"{label}"}}'.encode()
     return IngestRequest(table="orders", ndjson=line, **options)  # type: ignore[arg-type] # fields
-
-
-class _Client:
-    """Sends a batch until it is acknowledged, to whichever server is there."""
-
-    def __init__(self, servers: list[Server]) -> None:
-        self._servers = servers
-        self._channels: dict[str, grpc.aio.Channel] = {}
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for channel in self._channels.values():
-            await channel.close()
-
-    async def ingest(self, label: str) -> Acknowledgement:
-        request = _request(label, idempotency_key=label)
-        attempt = hash(label)
-        while True:
-            address = self._servers[attempt % len(self._servers)].address
-            if address not in self._channels:
-                self._channels[address] = grpc.aio.insecure_channel(address)
-            with suppress(grpc.aio.AioRpcError):
-                stub = ingest_pb2_grpc.IngestServiceStub(self._channels[address])
-                answer: Acknowledgement = await stub.Ingest(request, timeout=30)
-                return answer
-            attempt += 1
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

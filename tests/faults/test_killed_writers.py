@@ -14,7 +14,7 @@ from tests.faults.writer import STEPS, Fault, Work, acknowledged, refused, start
 from tests.unit.lake.reading import duckdb_rows, load
 
 from lakegate.lake.maintenance.maintain import Maintenance
-from lakegate.lake.maintenance.policy import MaintenancePolicy
+from lakegate.lake.maintenance.policy import Graces, MaintenancePolicy
 from lakegate.lake.retention import Retention
 from lakegate.settings import Settings
 
@@ -27,11 +27,6 @@ def read(catalog: Catalog) -> Counter[str]:
         return Counter(duckdb_rows(catalog))
     except NoSuchTableError:
         return Counter()
-
-
-def age(warehouse: Path) -> None:
-    for path in warehouse.rglob("*"):
-        os.utime(path, (1, 1))
 
 
 def files(warehouse: Path) -> set[str]:
@@ -76,10 +71,7 @@ def test_a_writer_killed_at_a_step_of_its_commit_loses_and_doubles_nothing(
     assert len(acknowledged(next_one)) == 3
     assert read(catalog) == rows + Counter(acknowledged(next_one))
 
-    age(settings.warehouse)
-    Maintenance(catalog, MaintenancePolicy(Retention())).run()
-    age(settings.warehouse)  # what the compaction left over
-    Maintenance(catalog, MaintenancePolicy(Retention())).run()
+    Maintenance(catalog, MaintenancePolicy(Retention(), graces=Graces(0, 0))).run()
     assert files(settings.warehouse) == referenced(catalog)
     assert read(catalog) == rows + Counter(acknowledged(next_one))
 

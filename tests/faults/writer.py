@@ -16,7 +16,6 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from pyiceberg.serializers import ToOutputFile
 from tests.unit.lake.lines import LinesDecoder, batch
 
 from lakegate.errors import LakegateError
@@ -27,6 +26,7 @@ from lakegate.lake.ledger.ledger import Ledger
 from lakegate.lake.maintenance import compaction, rewrite, sweep
 from lakegate.lake.maintenance.maintain import Maintenance
 from lakegate.lake.maintenance.policy import MaintenancePolicy
+from lakegate.lake.metadata_file import MetadataWriter
 from lakegate.settings import Settings
 
 # The steps of a commit, in order: where each is looked up, and its name there.
@@ -35,7 +35,7 @@ STEPS: dict[str, tuple[Any, str]] = {
     "data files": (preparation, "write_data_files"),
     "manifest": (group_commit, "new_append"),
     "manifest list": (snapshot, "new_snapshot"),
-    "metadata": (ToOutputFile, "table_metadata"),
+    "metadata": (MetadataWriter, "write"),
     "catalog": (lean_sql_catalog.LeanSqlCatalog, "_swap"),
     "answer": (group.PreparedGroup, "acknowledge"),
 }
@@ -53,17 +53,20 @@ MAINTENANCE_STEPS: dict[str, tuple[Any, str]] = {
     "rewritten manifests": (rewrite.Rewrite, "prepare"),
     "replacement's manifest list": (rewrite, "new_snapshot"),
     "replacement's commit": (rewrite, "commit_snapshot"),
+    "fence": (sweep, "put_fence"),
     "orphans": (sweep, "delete_files"),
+    "marks": (sweep, "write_marks"),
 }
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Die at the `nth` time of a step, before it or after it."""
+    """Die at the `nth` time of a step, before it or after it; or stop, `by` another signal."""
 
     step: str
     after: bool
     nth: int
+    by: signal.Signals = signal.SIGKILL
 
     def install(self) -> None:
         owner, name = {**STEPS, **LEDGER_STEPS, **MAINTENANCE_STEPS}[self.step]
@@ -74,13 +77,13 @@ class Fault:
         def fatal(*args: Any, **kwargs: Any) -> Any:
             last = next(times) == self.nth
             if last and not self.after:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), self.by)
             result = original(*args, **kwargs)
-            if last:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if last and self.after:
+                os.kill(os.getpid(), self.by)
             return result
 
-        setattr(owner, name, staticmethod(fatal) if owner is ToOutputFile else fatal)
+        setattr(owner, name, fatal)
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,14 @@ BODIES = {
         b'{"columns":[{"name":"status","type":"int"}],"partition_by":["day(at)"],"properties":{}}'
     ],
 }
-HEADERS = ["X-Table", "X-Database", "X-Auto-Create", "X-Schema-Evolve", "X-Idempotency-Key"]
+HEADERS = [
+    "X-Table",
+    "X-Database",
+    "X-Auto-Create",
+    "X-Schema-Evolve",
+    "X-Idempotency-Key",
+    "Idempotency-Key",
+]
 TYPES = ["application/x-ndjson", "application/json", "text/html", "a/b; c", ""]
 ENCODINGS = ["identity", "gzip", "zstd", "br"]
 

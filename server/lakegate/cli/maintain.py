@@ -53,6 +53,7 @@ def _lines(summary: Summary) -> list[str]:
         f"Files merged         {merged} into {written}",
         f"Snapshots expired    {summary.snapshots_expired:,}",
         f"Orphans deleted      {summary.orphans_deleted:,} ({_size(summary.orphan_bytes)})",
+        f"Orphans left for now {summary.orphans_waiting:,}",
     ]
 
 

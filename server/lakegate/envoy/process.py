@@ -106,7 +106,7 @@ async def running_envoy(settings: Settings, upstream_addr: str) -> AsyncIterator
 def write_configuration(settings: Settings, upstream_addr: str, directory: Path) -> Path:
     """Write all that Envoy reads into `directory`; give the path of the bootstrap."""
     sources = resources.files("lakegate.envoy") / "bootstrap"
-    for name in ("errors.lua", "held.lua", "openapi.json"):
+    for name in ("errors.lua", "ends.lua", "held.lua", "openapi.json"):
         (directory / name).write_text((sources / name).read_text())
     descriptor_set = directory / "lakegate.binpb"
     descriptor_set.write_bytes(_descriptor_set().SerializeToString())
@@ -122,6 +122,7 @@ def write_configuration(settings: Settings, upstream_addr: str, directory: Path)
         "admin_host": admin_host,
         "admin_port": admin_port,
         "lua_file": str(directory / "errors.lua"),
+        "ends_lua_file": str(directory / "ends.lua"),
         "held_lua_file": str(directory / "held.lua"),
         "openapi_file": str(directory / "openapi.json"),
         "descriptor_set_file": str(descriptor_set),

@@ -17,6 +17,7 @@ from lakegate.batches import TableName
 from lakegate.lake.committer import TableCommitter
 from lakegate.lake.failures import TableMissingError, TableReplacedError
 from lakegate.lake.maintenance.maintain import Maintenance
+from lakegate.lake.maintenance.managed import UnmanagedTableError
 from lakegate.lake.maintenance.plan import FAN_IN, SmallFiles
 from lakegate.lake.maintenance.policy import MaintenancePolicy
 from lakegate.lake.periodic import Periodic
@@ -77,9 +78,9 @@ class BackgroundMaintenance:
             if committer.commits - known.compacted_at >= FAN_IN:
                 known.compacted_at = committer.commits
                 await loop.run_in_executor(self._thread, self._compact, table, known, loop)
-            if clock.monotonic() - known.swept_at > self._policy.orphan_grace_seconds:
+            if clock.monotonic() - known.swept_at > self._policy.graces.own:
                 known.swept_at = clock.monotonic()
-                await loop.run_in_executor(self._thread, self._clean_up, table.name)
+                await loop.run_in_executor(self._thread, self._clean_up, table, loop)
 
     def _compact(self, table: WarmTable, known: _Known, loop: asyncio.AbstractEventLoop) -> None:
         with self._failures_logged(table.name):
@@ -90,15 +91,17 @@ class BackgroundMaintenance:
                 everything=False,
             )
 
-    def _clean_up(self, name: TableName) -> None:
-        with self._failures_logged(name):
-            self._maintenance.expire(name)
-            self._maintenance.sweep(name)
+    def _clean_up(self, table: WarmTable, loop: asyncio.AbstractEventLoop) -> None:
+        with self._failures_logged(table.name):
+            self._maintenance.expire(table.name)
+            self._maintenance.sweep(table.name, alone=lambda: _held(table, loop))
 
     @contextlib.contextmanager
     def _failures_logged(self, name: TableName) -> Iterator[None]:
         try:
             yield
+        except UnmanagedTableError:
+            pass  # its owner keeps it in order
         except (TableMissingError, TableReplacedError):
             log.info("%s was dropped during its maintenance", name)
         except Exception:

@@ -23,7 +23,7 @@ from requests.exceptions import ConnectionError as HttpConnectionError
 from requests.exceptions import ConnectTimeout
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
-from lakegate.lake.failures import CommitOutcomeUnknownError
+from lakegate.lake.failures import CommitOutcomeUnknownError, TableMissingError
 from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
 from lakegate.lake.table_state import SnapshotManifests, TableState
 
@@ -48,14 +48,16 @@ def change_table(
     """Apply `updates` to the table of `state` if the `requirements` hold. Blocks.
 
     `known`: the manifests of the snapshot that the updates add. Raises `CommitFailedException`
-    for a conflict, `CommitOutcomeUnknownError` where the commit may have come through, and
-    whatever else the catalog raises where it has not.
+    for a conflict, `TableMissingError`, `CommitOutcomeUnknownError` where the commit may have come
+    through, and whatever else the catalog raises where it has not.
     """
     catalog = state.table.catalog
     try:
         response = catalog.commit_table(
             state.table, (AssertTableUUID(uuid=state.uuid), *requirements), updates
         )
+    except NoSuchTableError as error:
+        raise TableMissingError from error
     except Exception as error:
         if _is_refusal(error, catalog):
             raise
@@ -65,7 +67,7 @@ def change_table(
 
 def _is_refusal(error: Exception, catalog: object) -> bool:
     """Whether the error proves that nothing was committed."""
-    if isinstance(error, (CommitFailedException, NoSuchTableError)):
+    if isinstance(error, CommitFailedException):
         return True
     if isinstance(catalog, LeanSqlCatalog):
         return not isinstance(error, CommitStateUnknownException)

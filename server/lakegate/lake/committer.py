@@ -20,6 +20,7 @@ from lakegate.lake.ledger.looked_for import LookedFor
 from lakegate.lake.ledger.once import ExactlyOnce
 from lakegate.lake.preparation import prepare
 from lakegate.lake.removable import RemovableSnapshots
+from lakegate.lake.retention import least_interval_seconds
 from lakegate.lake.warm_table import WarmTable
 
 # With this much gathered, the next group is prepared while one commits; with
@@ -44,7 +45,7 @@ class TableCommitter:
         self._busy = False
         self._last_commit = float("-inf")
         self._tidying: set[asyncio.Task[int]] = set()
-        self._unanswered: set[Member] = set()
+        self._unanswered: dict[Member, None] = {}
         self._under_way: set[GroupCommit] = set()
         self._given_up = False
 
@@ -55,8 +56,8 @@ class TableCommitter:
         """
         answer = asyncio.get_running_loop().create_future()
         member = Member(batch, answer, self.once.enter(entry) if entry else None)
-        self._unanswered.add(member)
-        answer.add_done_callback(lambda _: self._unanswered.discard(member))
+        self._unanswered[member] = None
+        answer.add_done_callback(lambda _: self._unanswered.pop(member))
         self._gather(member)
         return answer
 
@@ -114,11 +115,15 @@ class TableCommitter:
     async def _pace(self) -> None:
         """Wait until the table may commit again, if its senders share commits: then more will."""
         if self._busy:
-            await asyncio.sleep(
-                self._last_commit + self._policy.interval_seconds - clock.monotonic()
-            )
+            await asyncio.sleep(self._last_commit + self._interval() - clock.monotonic())
             await self.table.workers.precedence.give_way()
         self._last_commit = clock.monotonic()
+
+    def _interval(self) -> float:
+        """Return the least time between two shared commits, in seconds."""
+        state = self.table.warm_state
+        least = least_interval_seconds(state.metadata) if state is not None else 0.0
+        return max(self._policy.interval_seconds, least)
 
     async def _until_worthwhile(self, commit: asyncio.Task[None]) -> None:
         """Wait until the commit ends, or enough has gathered to be prepared beside it."""

@@ -14,6 +14,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import TableProperties
 from pyiceberg.typedef import Properties, Record
 
+from lakegate.lake.files import own_name
 from lakegate.lake.partitions import Placement, place, split
 from lakegate.lake.schema import file_schema
 from lakegate.lake.table_state import TableState
@@ -33,7 +34,7 @@ def write_data_files(
         placement = place(plain, spec, schema)
     write_id = uuid.uuid4()
     return [
-        _write_data_file(state, partition, key, f"{number:05d}-{write_id}.parquet")
+        _write_data_file(state, partition, key, own_name(f"{number:05d}-{write_id}.parquet"))
         for number, (key, partition) in enumerate(split(plain, placement))
     ]
 
@@ -44,6 +45,8 @@ def _as_file_columns(rows: pa.Table, schema: Schema) -> pa.Table:
         first = schema.fields[0].name
         rows = rows.append_column(first, pa.nulls(len(rows)))
     present = set(rows.column_names)
+    if unknown := present.difference(field.name for field in schema.fields):
+        raise ValueError(f"The table has no column {min(unknown)}")
     columns = file_schema(schema, [field.name for field in schema.fields if field.name in present])
     return pa.Table.from_arrays(
         [_cast(rows.column(field.name), field.type) for field in columns], schema=columns

@@ -42,7 +42,7 @@ class CommitOutcomeUnknownError(Exception):
 
 
 class FilesTooOldError(Exception):
-    """Data files wait for their commit for so long that a sweep may take them for orphans."""
+    """A sweep has put up a fence since data files were begun, and may have deleted them."""
 
 
 class ColumnConflictError(Exception):

@@ -1,4 +1,4 @@
-"""Files of tables: deleted without fuss."""
+"""Files of tables: named, and deleted without fuss."""
 
 import logging
 from collections.abc import Iterable
@@ -6,6 +6,15 @@ from collections.abc import Iterable
 from pyiceberg.io import FileIO
 
 log = logging.getLogger(__name__)
+
+# What the names of all files begin with that Lakegate writes, metadata files apart: their names
+# have a form that engines read. Files so named obey the protocol of `lakegate.lake.fence`.
+OWN_PREFIX = "lakegate-"
+
+
+def own_name(name: str) -> str:
+    """Return the name of a file that Lakegate writes."""
+    return f"{OWN_PREFIX}{name}"
 
 
 def delete_files(io: FileIO, locations: Iterable[str]) -> int:

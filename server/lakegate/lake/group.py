@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pyiceberg.manifest import DataFile
 from pyiceberg.table.metadata import TableMetadata
 
-from lakegate import clock
 from lakegate.batches import Acknowledgement, Batch, Decoder
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.data_files import total_size
 from lakegate.lake.failures import TableChangedError, TableReplacedError
+from lakegate.lake.fence import fence_of
 from lakegate.lake.ledger.candidate import Candidate
 from lakegate.lake.ledger.entries import Committed
 from lakegate.lake.table_state import TableState
@@ -82,8 +82,8 @@ class PreparedGroup:
     files: list[DataFile] = field(default_factory=list)
     rows: list[tuple[Member, int]] = field(default_factory=list)
     deferred: list[Member] = field(default_factory=list)
-    # When the oldest file was begun, on the monotonic clock.
-    begun_at: float = field(default_factory=clock.monotonic)
+    # The table's fence before the first file was begun: see `lakegate.lake.fence`.
+    begun_under: int = 0
 
     @property
     def members(self) -> list[Member]:
@@ -94,6 +94,8 @@ class PreparedGroup:
         """Take files that were written for `table`. Raises as `check_fits`."""
         if files:
             self.check_fits(table)
+            if not self.files:
+                self.begun_under = fence_of(table.metadata)
             self.table = table
             self.files.extend(files)
 

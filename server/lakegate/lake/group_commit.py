@@ -60,16 +60,16 @@ _PREPARE_AGAIN = (
 
 @dataclass(frozen=True, slots=True)
 class CommitPolicy:
-    """How commits happen: the settings of these names, the interval in seconds.
-
-    `uncommitted_seconds`: how long data files may wait for their commit.
-    """
+    """How commits happen: the settings of these names, the interval in seconds."""
 
     group_max_bytes: int
     interval_seconds: float
     attempts: int
     retention: Retention
-    uncommitted_seconds: float
+
+
+class _HistoryExpiredError(Exception):
+    """The table no longer shows whether an attempt of unknown outcome came through."""
 
 
 class GroupCommit:
@@ -105,16 +105,24 @@ class GroupCommit:
             elif self._prepared.rows:
                 await self._acknowledge_without_rows()
         except _PREPARE_AGAIN:
-            if self._in_doubt:  # the attempt may still come through: no second one
-                refuse(unnamed(self._prepared.members), outcome_unknown())
             await self._claims.abandon()
-            return self._prepared.members
+            return self._unsent_members()
         except Exception as error:
-            if not isinstance(error, (LakegateError, *RETRYABLE)):
+            if not isinstance(error, (LakegateError, _HistoryExpiredError, *RETRYABLE)):
                 log.exception("A commit to %s failed", self._table.name)
             await self._claims.abandon()
             refuse(self._prepared.members, self._refusal(error))
         return ()
+
+    def _unsent_members(self) -> Sequence[Member]:
+        """Return the members that may be prepared again."""
+        members = self._prepared.members
+        if self._in_doubt:  # the attempt may still come through: the ledger alone can tell
+            refuse(unnamed(members), outcome_unknown())
+        else:
+            for member in members:
+                member.sent = False
+        return members
 
     def give_up(self) -> None:
         """Begin no further attempt."""
@@ -170,7 +178,7 @@ class GroupCommit:
     def _attempts(self, error: Exception) -> int:
         if isinstance(error, RETRYABLE):
             return self._policy.attempts
-        if isinstance(error, LakegateError):
+        if isinstance(error, (LakegateError, _HistoryExpiredError)):
             return 0
         return min(OTHER_ATTEMPTS, self._policy.attempts)
 
@@ -193,12 +201,10 @@ class GroupCommit:
         self._prepared.check_fits(state)
         metadata = state.metadata
         if not all(_shows_all_since(metadata, number) for number in self._doubtful):
-            raise CommitOutcomeUnknownError
+            raise _HistoryExpiredError
         if self._append is None:
-            self._append = new_append(state, self._prepared.files, self._id)
-        # After the state was read: see the proof in `maintenance.sweep`.
-        if clock.monotonic() - self._prepared.begun_at > self._policy.uncommitted_seconds:
-            raise FilesTooOldError
+            prepared = self._prepared
+            self._append = new_append(state, prepared.files, self._id, prepared.begun_under)
         try:
             return self._append.commit(state, self._removable.of(metadata))
         except CommitOutcomeUnknownError:

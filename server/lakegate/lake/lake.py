@@ -50,7 +50,6 @@ class Lake:
             interval_seconds=settings.commit_interval_ms / 1000,
             attempts=settings.commit_attempts,
             retention=maintenance.retention,
-            uncommitted_seconds=maintenance.uncommitted_seconds,
         )
         self._committers: OrderedDict[TableName, TableCommitter] = OrderedDict()
         self._maintenance = BackgroundMaintenance(
@@ -73,12 +72,15 @@ class Lake:
     async def append(self, batch: Batch) -> Acknowledgement:
         """Commit a batch; return once its rows are in a snapshot.
 
-        Raises `LakegateError`; then nothing of the batch is in the table.
+        Raises `LakegateError`; then nothing of the batch is in the table, unless the code is
+        OUTCOME_UNKNOWN.
         """
         if self._closed:
             raise draining()
         self._maintenance.start()
         entry = await self._entry_of(batch)
+        if self._closed:  # meanwhile
+            raise draining()
         while entry and (first := self._committer(batch.table).once.first_of(entry)):
             if (acknowledgement := await replayed(first, batch, entry)) is not None:
                 return acknowledgement

@@ -2,7 +2,6 @@
 
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
-from pyiceberg.serializers import ToOutputFile
 from pyiceberg.table import CommitTableResponse, Table
 from pyiceberg.table.locations import load_location_provider
 from pyiceberg.table.update import TableRequirement, TableUpdate
@@ -11,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from typing_extensions import override
 
+from lakegate.lake.metadata_file import MetadataWriter
 from lakegate.lake.pyiceberg_private import next_metadata_version, updated_metadata
 
 
@@ -21,6 +21,11 @@ class LeanSqlCatalog(SqlCatalog):
     whether the table is still what the caller knows: it is guarded by the
     location of the metadata that the commit is based on.
     """
+
+    def __init__(self, name: str, **properties: str) -> None:
+        """Open the catalog, as PyIceberg's."""
+        super().__init__(name, **properties)
+        self._metadata_writer = MetadataWriter()
 
     @override
     def commit_table(
@@ -41,7 +46,7 @@ class LeanSqlCatalog(SqlCatalog):
         metadata = updated_metadata(table, updates)
         locations = load_location_provider(metadata.location, metadata.properties)
         location = locations.new_table_metadata_file_location(next_metadata_version(table))
-        ToOutputFile.table_metadata(metadata, table.io.new_output(location))
+        self._metadata_writer.write(metadata, table.io.new_output(location))
         self._swap(table, location)
         return CommitTableResponse(metadata=metadata, metadata_location=location)
 

@@ -28,6 +28,8 @@ class OldMetadata:
 
         Only where the table says so (`write.metadata.delete-after-commit.enabled`),
         and only where it is the client's work: a REST catalog does it itself.
+        By that property the owner of any table asks it of every client that
+        commits, so it does not matter whether Lakegate maintains the table.
         """
         enabled = after.metadata.properties.get(
             TableProperties.METADATA_DELETE_AFTER_COMMIT_ENABLED

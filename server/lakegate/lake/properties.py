@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pyiceberg.table import TableProperties
 
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.lake.retention import GC_ENABLED, Retention
+from lakegate.lake.ownership import GC_ENABLED
+from lakegate.lake.retention import Retention
 
 FORMAT_VERSION = "2"
 COMMENT = "comment"

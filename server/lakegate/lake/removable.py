@@ -8,6 +8,9 @@ from lakegate import clock
 from lakegate.lake.ledger.looked_for import LookedFor
 from lakegate.lake.retention import Retention
 
+# More of its own than a table has snapshots that are younger than retention lets go.
+OWN_SNAPSHOTS = 10_000
+
 
 class RemovableSnapshots:
     """The snapshots of one table that are past retention and that no retry looks for."""
@@ -16,7 +19,7 @@ class RemovableSnapshots:
         """Go by `retention`, and by what `looked_for` knows of the ledger."""
         self._retention = retention
         self._looked_for = looked_for
-        self._own: deque[int] = deque(maxlen=2 * retention.count)
+        self._own: deque[int] = deque(maxlen=OWN_SNAPSHOTS)
 
     def add_own(self, snapshot_id: int) -> None:
         """Note a snapshot that this process has made."""

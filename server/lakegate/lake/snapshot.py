@@ -35,6 +35,8 @@ from pyiceberg.table.update import (
 
 from lakegate import clock
 from lakegate.lake.catalog_commit import change_table
+from lakegate.lake.fence import check_fence
+from lakegate.lake.files import own_name
 from lakegate.lake.manifests import merged
 from lakegate.lake.table_state import SnapshotManifests, TableState
 
@@ -52,11 +54,15 @@ _TOTALS = (
 
 @dataclass(frozen=True)
 class Append:
-    """Data files that become one snapshot, however many attempts that takes."""
+    """Data files that become one snapshot, however many attempts that takes.
+
+    `begun_under`: the table's fence before the first file was begun.
+    """
 
     snapshot_id: int
     commit_id: str
     files: Sequence[DataFile]
+    begun_under: int
     manifests: Sequence[ManifestFile] = field(default=())
 
     def commit(self, state: TableState, expired: Sequence[int]) -> TableState:
@@ -77,8 +83,10 @@ class Append:
             self.snapshot_id,
             manifests,
             summary(state, Operation.APPEND, self.commit_id, added=self.files),
+            self.begun_under,
         )
-        return commit_snapshot(state, snapshot, manifests, expired, written)
+        removal = [RemoveSnapshotsUpdate(snapshot_ids=list(expired))] if expired else []
+        return commit_snapshot(state, snapshot, manifests, removal, written)
 
     def _existing(self, state: TableState) -> Sequence[ManifestEntry]:
         """Give the entries of the files as the next snapshot after this one has them."""
@@ -95,7 +103,9 @@ class Append:
         ]
 
 
-def new_append(state: TableState, files: Sequence[DataFile], commit_id: str) -> Append:
+def new_append(
+    state: TableState, files: Sequence[DataFile], commit_id: str, begun_under: int
+) -> Append:
     """Write the manifest of `files` and give them a snapshot id."""
     snapshot_id = state.metadata.new_snapshot_id()
     entries = [
@@ -107,7 +117,7 @@ def new_append(state: TableState, files: Sequence[DataFile], commit_id: str) -> 
     spec_id = files[0].spec_id
     name = f"{commit_id}-m0.avro"
     manifest = write_entries(state, name, spec_id, snapshot_id, entries)
-    return Append(snapshot_id, commit_id, files, (manifest,))
+    return Append(snapshot_id, commit_id, files, begun_under, (manifest,))
 
 
 def write_entries(
@@ -119,7 +129,7 @@ def write_entries(
         metadata.format_version,
         metadata.specs()[spec_id],
         metadata.schema(),
-        state.io.new_output(state.locations.new_metadata_location(name)),
+        state.io.new_output(state.locations.new_metadata_location(own_name(name))),
         snapshot_id,
         _avro_compression(state),
     ) as writer:
@@ -148,14 +158,23 @@ def _numbered(manifest: ManifestFile, sequence_number: int) -> ManifestFile:
 
 
 def new_snapshot(
-    state: TableState, snapshot_id: int, manifests: Sequence[ManifestFile], summary: Summary
+    state: TableState,
+    snapshot_id: int,
+    manifests: Sequence[ManifestFile],
+    summary: Summary,
+    begun_under: int,
 ) -> Snapshot:
-    """Write the manifest list and describe the snapshot."""
+    """Write the manifest list and describe the snapshot.
+
+    `begun_under`: the table's fence before the first file of the snapshot was begun. Raises
+    `FilesTooOldError` where that is not the one of `state`, which the commit is based on.
+    """
     metadata = state.metadata
+    check_fence(metadata, begun_under)
     sequence_number = metadata.next_sequence_number()
     # The sequence number makes the name of each attempt another one.
     name = f"snap-{snapshot_id}-{sequence_number}-{summary[COMMIT_ID]}.avro"
-    location = state.locations.new_metadata_location(name)
+    location = state.locations.new_metadata_location(own_name(name))
     with write_manifest_list(
         metadata.format_version,
         state.io.new_output(location),
@@ -180,18 +199,18 @@ def commit_snapshot(
     state: TableState,
     snapshot: Snapshot,
     manifests: tuple[ManifestFile, ...],
-    expired: Sequence[int],
+    more: Sequence[TableUpdate] = (),
     written: Mapping[str, Sequence[ManifestEntry]] = MappingProxyType({}),
 ) -> TableState:
     """Make `snapshot` the current one of `main`, if the table is still as `state` has it.
 
     That is: its snapshot, and the schema and the partition spec that the data files were
-    written for. `written`: what is in the manifests that were written for it, by path.
-    Raises as `change_table`.
+    written for. `more`: what changes with it. `written`: what is in the manifests that were
+    written for it, by path. Raises as `change_table`.
     """
     metadata = state.metadata
     main = metadata.refs.get(MAIN_BRANCH)
-    updates: list[TableUpdate] = [
+    updates: tuple[TableUpdate, ...] = (
         AddSnapshotUpdate(snapshot=snapshot),
         SetSnapshotRefUpdate(
             ref_name=MAIN_BRANCH,
@@ -201,9 +220,8 @@ def commit_snapshot(
             max_snapshot_age_ms=main.max_snapshot_age_ms if main else None,
             max_ref_age_ms=main.max_ref_age_ms if main else None,
         ),
-    ]
-    if expired:
-        updates.append(RemoveSnapshotsUpdate(snapshot_ids=list(expired)))
+        *more,
+    )
     return change_table(
         state,
         (
@@ -211,7 +229,7 @@ def commit_snapshot(
             AssertCurrentSchemaId(current_schema_id=metadata.current_schema_id),
             AssertDefaultSpecId(default_spec_id=metadata.default_spec_id),
         ),
-        tuple(updates),
+        updates,
         SnapshotManifests(snapshot.snapshot_id, manifests, {**state.entries, **written}),
     )
 
@@ -233,7 +251,7 @@ def summary(
     for file in removed:
         collector.remove_file(file, schema, specs[file.spec_id])
     changes = collector.build()
-    parent = metadata.current_snapshot()
+    parent = state.current_snapshot
     before = parent.summary.additional_properties if parent and parent.summary else None
     totals = _totals(changes, before if parent else dict.fromkeys(t for t, _, _ in _TOTALS))
     return Summary(operation, **{COMMIT_ID: commit_id}, **changes, **totals)

@@ -17,6 +17,7 @@ from pyiceberg.manifest import ManifestEntry, ManifestFile
 from pyiceberg.table import CommitTableResponse, Table
 from pyiceberg.table.locations import LocationProvider, load_location_provider
 from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.snapshots import Snapshot
 
 from lakegate import clock
 from lakegate.batches import TableName
@@ -72,14 +73,26 @@ class TableState:
         return self.table.metadata
 
     @cached_property
+    def current_snapshot(self) -> Snapshot | None:
+        """The current snapshot of `main`. New ones are last, so it is found at once."""
+        current = self.metadata.current_snapshot_id
+        snapshots = reversed(self.metadata.snapshots)
+        return next((each for each in snapshots if each.snapshot_id == current), None)
+
+    @property
     def _current(self) -> SnapshotManifests | None:
-        """The manifests of the current snapshot. The first access may block."""
-        snapshot = self.metadata.current_snapshot()
+        """The manifests of the current snapshot. The first access may block.
+
+        No `cached_property`: before Python 3.12 one lock guards those of all tables, and a slow
+        read for one would hold up the others.
+        """
+        snapshot = self.current_snapshot
         if snapshot is None:
             return None
-        if self.known is not None and self.known.snapshot_id == snapshot.snapshot_id:
-            return self.known
-        return SnapshotManifests(snapshot.snapshot_id, tuple(snapshot.manifests(self.io)))
+        if self.known is None or self.known.snapshot_id != snapshot.snapshot_id:
+            read = SnapshotManifests(snapshot.snapshot_id, tuple(snapshot.manifests(self.io)))
+            object.__setattr__(self, "known", read)  # a value that was not there yet
+        return self.known
 
     @property
     def manifests(self) -> tuple[ManifestFile, ...]:

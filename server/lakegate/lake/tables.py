@@ -32,7 +32,7 @@ from lakegate.lake.failures import (
     CommitOutcomeUnknownError,
     TableMissingError,
 )
-from lakegate.lake.maintenance.policy import MANAGED
+from lakegate.lake.ownership import MANAGED
 from lakegate.lake.partitions import check_names, partition_spec, partition_terms
 from lakegate.lake.properties import FORMAT_VERSION, check_properties, check_together
 from lakegate.lake.schema import (
@@ -56,6 +56,8 @@ NEW_TABLE_PROPERTIES = {
     TableProperties.PARQUET_COMPRESSION: "zstd",
     TableProperties.METADATA_PREVIOUS_VERSIONS_MAX: "20",
     TableProperties.METADATA_DELETE_AFTER_COMMIT_ENABLED: "true",
+    # Other engines delete beside ingest: rows that come in meanwhile do not make them fail.
+    "write.delete.isolation-level": "snapshot",
     MANAGED: "true",
 }
 
@@ -234,7 +236,8 @@ def _evolve(
         if not missing.names and not narrow:
             return state
         try:
-            return _commit_schema(state, missing, narrow)
+            # The answer may show a still later schema: it is looked at again.
+            state = _commit_schema(state, missing, narrow)
         except (CommitFailedException, CommitOutcomeUnknownError):
             clock.sleep(backoff_seconds(attempt))
             state = reload(catalog, name, state.uuid)

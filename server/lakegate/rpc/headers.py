@@ -11,6 +11,9 @@ from lakegate.errors import ErrorCode, LakegateError
 
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
 MAX_STREAM_ID_CHARACTERS = 255
+# A string of RFC 8941, section 3.3.3.
+_QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
+_ESCAPED = re.compile(r"\\(.)")
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -75,6 +78,33 @@ def idempotency_key(key: str) -> str | None:
             "none of them NUL",
         )
     return key or None
+
+
+def idempotency(headers: Mapping[str, str]) -> tuple[str | None, bool]:
+    """Return the idempotency key of a request, and whether it is bound to its body.
+
+    `Idempotency-Key` binds it (draft-ietf-httpapi-idempotency-key-header), `X-Idempotency-Key`
+    does not. Raises `LakegateError` (invalid_argument), also where the two differ.
+    """
+    plain = idempotency_key(headers.get("x-idempotency-key", ""))
+    binding = idempotency_key(_unquoted(headers.get("idempotency-key", "").strip()))
+    if plain and binding and plain != binding:
+        raise LakegateError(
+            ErrorCode.INVALID_ARGUMENT, "Idempotency-Key and X-Idempotency-Key differ: send one"
+        )
+    return binding or plain, binding is not None
+
+
+def _unquoted(value: str) -> str:
+    """Return the text of a quoted string; a value without quotes as it is."""
+    if not value.startswith('"'):
+        return value
+    quoted = _QUOTED.fullmatch(value)
+    if quoted is None:
+        raise LakegateError(
+            ErrorCode.INVALID_ARGUMENT, "Idempotency-Key is no string of RFC 8941, section 3.3.3"
+        )
+    return _ESCAPED.sub(r"\1", quoted[1])
 
 
 def _is_storable(text: str) -> bool:

@@ -13,11 +13,13 @@ from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.admission import Admission
 from lakegate.rpc.append import Append, append
 from lakegate.rpc.auth import CALLER
+from lakegate.rpc.completeness import whole_body
 from lakegate.rpc.formats import Formats
 from lakegate.rpc.headers import (
     Context,
     boolean,
     headers_of,
+    idempotency,
     idempotency_key,
     stream_id,
     table_name,
@@ -68,14 +70,14 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         headers = headers_of(context)
         # Everything that can be refused is, before the body is read.
         table = table_name(headers.get("x-database", ""), headers.get("x-table", ""))
-        key = idempotency_key(headers.get("x-idempotency-key", ""))
+        key, key_binds_body = idempotency(headers)
         auto_create = boolean(headers, "X-Auto-Create", default=True)
         schema_evolve = boolean(headers, "X-Schema-Evolve", default=True)
         plan = self._reading_plan(headers)
         async with self._admission.room(str(table), plan.room(0)) as hold:
             async with self._admission.reading():
                 content_type, data = await self._read(
-                    chunks, headers.get("content-encoding", ""), hold, plan
+                    whole_body(chunks, context), headers.get("content-encoding", ""), hold, plan
                 )
             hold.shrink(len(data))
             CALLER.get().sent(len(data))
@@ -85,6 +87,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
                 decoder=self._formats.of_media_type(content_type),
                 auto_create=auto_create,
                 idempotency_key=key,
+                key_binds_body=key_binds_body,
             )
             del data
             return await append(self._lake, batch)
@@ -143,7 +146,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
     async def _read(
         self,
-        chunks: AsyncIterator[HttpBody],
+        chunks: AsyncIterator[tuple[str, bytes]],
         content_encoding: str,
         hold: Hold,
         plan: "_ReadingPlan",
@@ -157,12 +160,12 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         parts: list[bytes] = []
         size = 0
         largest = self._admission.max_body_bytes
-        async for chunk in chunks:
+        async for media_type, data in chunks:
             if not parts:
-                content_type = chunk.content_type
+                content_type = media_type
                 self._formats.of_media_type(content_type)
-            part = chunk.data
-            del chunk
+            part = data
+            del data
             if inflating:
                 # It may inflate to anything, so for that moment there is room for much.
                 await self._admission.grow(hold, size + len(part) + self._admission.unknown)

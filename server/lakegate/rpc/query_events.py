@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -12,7 +13,7 @@ from lakegate.budget import Hold
 from lakegate.rpc.admission import Admission
 from lakegate.rpc.append import Append, append
 from lakegate.rpc.auth import CALLER
-from lakegate.rpc.headers import Context, headers_of, idempotency_key
+from lakegate.rpc.headers import Context, headers_of, idempotency
 from lakegate.rpc.streams import answer_in_order, result_of
 from lakegate.v1 import query_events_pb2
 from lakegate.v1.acknowledgement_pb2 import Acknowledgement
@@ -35,8 +36,11 @@ class QueryEventServicer:
 
     async def PushQueries(self, request: bytes, context: Context) -> Acknowledgement:
         """Take one request, the bytes of a `PushQueriesRequest`."""
-        key = idempotency_key(headers_of(context).get("x-idempotency-key", ""))
-        return await append(self._lake, self._batch(request, CALLER.get().database, key))
+        key, key_binds_body = idempotency(headers_of(context))
+        batch = self._batch(request, CALLER.get().database)
+        return await append(
+            self._lake, replace(batch, idempotency_key=key, key_binds_body=key_binds_body)
+        )
 
     async def StreamQueries(
         self, requests: AsyncIterator[bytes], context: Context
@@ -48,7 +52,7 @@ class QueryEventServicer:
         async def take(request: bytes) -> Acknowledgement:
             await caller.check_again(caller.database)
             caller.sent(len(request))
-            return await append(self._lake, self._batch(request, caller.database, key=None))
+            return await append(self._lake, self._batch(request, caller.database))
 
         def answer(request: bytes) -> Awaitable[StreamQueriesResponse]:
             return result_of(take(request), StreamQueriesResponse)
@@ -60,12 +64,11 @@ class QueryEventServicer:
         async for response in answer_in_order(requests, answer, len, room, self._draining):
             yield response
 
-    def _batch(self, request: bytes, database: str, key: str | None) -> Batch:
+    def _batch(self, request: bytes, database: str) -> Batch:
         return Batch(
             table=TableName(database, QUERY_EVENTS_TABLE),
             body=Body(request),
             decoder=self._decoder,
-            idempotency_key=key,
         )
 
 

@@ -14,6 +14,7 @@ from lakegate.batches import Decoder
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.admission import MESSAGE_OVERHEAD_BYTES, Admission, AdmissionInterceptor
 from lakegate.rpc.auth import AuthInterceptor
+from lakegate.rpc.drain import DrainInterceptor
 from lakegate.rpc.formats import Formats
 from lakegate.rpc.health import HealthServicer
 from lakegate.rpc.inflate_service import add_inflate_servicer
@@ -35,6 +36,8 @@ from lakegate.v1 import (
 
 # Envoy takes headers of 64 KiB and adds some; each counts 32 bytes more (RFC 7541, section 4.1).
 _MAX_METADATA_BYTES = 80 * 1024
+# How long the answers may take that the lake gives when it gives up.
+_ANSWER_SECONDS = 2.0
 
 SERVICES = tuple(
     service.full_name
@@ -44,7 +47,14 @@ SERVICES = tuple(
 
 
 class Lake(Tables, Streams, Protocol):
-    """What the servicers together need of the lake."""
+    """What the servicers together need of the lake, and the end of the server."""
+
+    def give_up(self) -> None:
+        """Refuse at once every batch that is not answered, and those that come after.
+
+        The code is `outcome_unknown` where the batch may be committed, else `unavailable`.
+        """
+        ...
 
 
 class Server:
@@ -61,11 +71,13 @@ class Server:
         """Build the server and register every service; must run on the event loop."""
         self.address = settings.grpc_addr
         self._settings = settings
+        self._lake = lake
         self._draining = asyncio.Event()
         self._health = grpc_health.HealthServicer()
+        self._calls = DrainInterceptor(self._draining)
         admission = Admission.of(settings)
         self._server = grpc.aio.server(
-            interceptors=(CallInterceptor(), auth, AdmissionInterceptor(admission)),
+            interceptors=(CallInterceptor(), self._calls, auth, AdmissionInterceptor(admission)),
             options=options(settings),
         )
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(
@@ -107,13 +119,19 @@ class Server:
         return self._server.add_secure_port(self._settings.grpc_addr, credentials)
 
     async def stop(self) -> None:
-        """Answer what is under way, refuse what is new, then close.
+        """Refuse new calls, answer those under way, then close.
 
-        What is still under way after `drain_seconds` is cut off, unacknowledged.
+        After `drain_seconds` the lake answers what it still has. What is under way then has
+        never been handed to the lake, and is cut off.
         """
         await self._health.enter_graceful_shutdown()
         self._draining.set()
-        await self._server.stop(self._settings.drain_seconds)
+        try:
+            async with asyncio.timeout(self._settings.drain_seconds):
+                await self._calls.ended()
+        except TimeoutError:
+            self._lake.give_up()
+        await self._server.stop(_ANSWER_SECONDS)
 
 
 def options(settings: Settings) -> list[tuple[str, int]]:

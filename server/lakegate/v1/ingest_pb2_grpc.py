@@ -67,12 +67,14 @@ class IngestServiceServicer:
         """The REST door: the body of `POST /v1/ingest`, in chunks as they arrive.
 
         The options travel as HTTP headers, and so as gRPC metadata: `X-Table`
-        (required), `X-Database` (default `default`), `X-Idempotency-Key`,
-        `X-Auto-Create` and `X-Schema-Evolve` (`true` or `false`, default `true`),
-        `X-Request-ID`. `Content-Type` says what the body is:
-        `application/x-ndjson` (also `application/json`, or none),
-        `application/vnd.apache.arrow.stream`, `application/vnd.apache.parquet` or
-        `text/csv`. At most 64 MiB after decompression.
+        (required), `X-Database` (default `default`), `Idempotency-Key` or
+        `X-Idempotency-Key`, `X-Auto-Create` and `X-Schema-Evolve` (`true` or
+        `false`, default `true`), `X-Request-ID`. A body is written whole or not at
+        all: one that breaks off is none. `Content-Type` says what the body is:
+        `application/x-ndjson` (or none), `application/json` (the same, or an array
+        of objects), `application/vnd.apache.arrow.stream`,
+        `application/vnd.apache.parquet` or `text/csv`. At most 64 MiB after
+        decompression.
 
         A client with generated code calls Ingest instead.
         """
@@ -90,7 +92,10 @@ class IngestServiceServicer:
     def IngestStream(self, request_iterator, context):
         """Many batches, many in flight. Every request is answered by one response,
         in the order of the requests. A batch that is refused gets its error and
-        the stream goes on; batches for different tables may share a stream.
+        the stream goes on; batches for different tables may share a stream. When
+        the stream itself breaks (UNAVAILABLE where the server has gone away), the
+        batches without an answer may or may not be committed: send them again with
+        the same `idempotency_key`, or the same `stream_id` and `offset`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -59,7 +59,8 @@ class QueryEventServiceServicer:
     """
 
     def PushQueries(self, request, context):
-        """One event or an array of events, committed together.
+        """One event or an array of events, committed together. The metadata
+        `idempotency-key` or `x-idempotency-key` identify them over retries.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -67,7 +68,9 @@ class QueryEventServiceServicer:
 
     def StreamQueries(self, request_iterator, context):
         """Many requests, many in flight. Every request is answered by one response,
-        in the order of the requests; a refused one does not end the stream.
+        in the order of the requests; a refused one does not end the stream. When
+        the stream itself breaks (UNAVAILABLE where the server has gone away), the
+        requests without an answer may or may not be committed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from pyiceberg.catalog import Catalog
 from tests.unit.lake.lines import LinesDecoder
+from tests.unit.lake.passing import PassingClock, passing_clock
 
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.lake import Lake
@@ -32,3 +33,9 @@ async def lake(settings: Settings) -> AsyncIterator[Lake]:
 @pytest.fixture
 def decoder() -> LinesDecoder:
     return LinesDecoder()
+
+
+@pytest.fixture
+def time() -> Iterator[PassingClock]:
+    with passing_clock() as passing:
+        yield passing

@@ -20,10 +20,11 @@ from tests.unit.lake.rest_catalog import rest_catalog
 from lakegate.batches import Body, DecodedGroup
 from lakegate.errors import LakegateError
 from lakegate.lake.catalog import open_catalog
+from lakegate.lake.group import PreparedGroup
 from lakegate.lake.lake import Lake
 from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
 from lakegate.lake.maintenance.maintain import Maintenance
-from lakegate.lake.maintenance.policy import MaintenancePolicy
+from lakegate.lake.maintenance.policy import Graces, MaintenancePolicy
 from lakegate.lake.retention import Retention
 from lakegate.lake.table_state import TableState, load_state
 from lakegate.lake.tables import TableShape
@@ -187,13 +188,35 @@ async def test_a_partitioning_that_changes_between_two_formats_of_a_group_is_tha
 async def test_snapshots_past_retention_leave_with_the_commit(
     settings: Settings, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
-    few = settings.model_copy(update={"snapshots_kept": 3})
+    few = settings.model_copy(update={"snapshots_kept": 3, "snapshots_kept_seconds": 0})
     lake = Lake(open_catalog(settings.catalog, settings.home), few)
     for number in range(8):
         await lake.append(batch(decoder, {"label": str(number)}))
     await lake.close()
     assert len(load(catalog).snapshots()) == 4  # three and the current one
     assert len(labels(catalog)) == 8
+
+
+@pytest.mark.parametrize("base", ["before the sweep", "after the sweep"])
+async def test_a_commit_names_no_file_that_a_sweep_has_deleted(
+    base: str, lake: Lake, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+    committer = lake._committer(ORDERS)
+    commit = committer._commit
+    maintenance = Maintenance(catalog, MaintenancePolicy(Retention(), graces=Graces(0, 0)))
+
+    async def sweep_first(prepared: PreparedGroup) -> None:
+        monkeypatch.setattr(committer, "_commit", commit)
+        await asyncio.to_thread(maintenance.sweep, ORDERS)
+        if base == "after the sweep":
+            committer.table.forget()
+        await commit(prepared)
+
+    monkeypatch.setattr(committer, "_commit", sweep_first)
+    await lake.append(batch(decoder, {"label": "b"}))
+    assert maintenance.summary.orphans_deleted >= 1
+    assert labels(catalog) == duckdb_rows(catalog) == ["a", "b"]
 
 
 def test_a_configured_sql_catalog_commits_lean_too(settings: Settings, catalog: Catalog) -> None:

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 from pyiceberg.catalog import Catalog
 from tests.unit.lake.lines import LinesDecoder, batch
+from tests.unit.lake.passing import HOUR, PassingClock
 from tests.unit.lake.reading import duckdb_rows, file_rows
 
 from lakegate.cli.main import main
@@ -47,6 +48,20 @@ def test_a_second_time_there_is_nothing_to_do(runner: CliRunner, settings: Setti
     result = runner.invoke(main, ["maintain"])
     assert result.exit_code == 0
     assert "Files merged         0 (0 bytes) into 0 (0 bytes)" in result.stdout
+
+
+def test_what_one_run_finds_unreferenced_another_one_deletes(
+    runner: CliRunner, settings: Settings, time: PassingClock
+) -> None:
+    asyncio.run(write(settings, 1))
+    orphan = next(settings.warehouse.rglob("data")) / "lakegate-orphan.parquet"
+    orphan.write_bytes(b"x" * 30)
+    found = runner.invoke(main, ["maintain"])
+    assert "Orphans deleted      0 (0 bytes)\nOrphans left for now 1\n" in found.stdout
+    time.pass_(HOUR + 60)
+    deleted = runner.invoke(main, ["maintain"])
+    assert "Orphans deleted      1 (30 bytes)\nOrphans left for now 0\n" in deleted.stdout
+    assert not orphan.exists()
 
 
 def test_a_lake_without_tables_is_fine(runner: CliRunner) -> None:

@@ -1,27 +1,18 @@
-"""Compaction, expiry and the sweep: fewer files, the same rows, nothing deleted that is needed."""
+"""Compaction: fewer files, the same rows."""
 
 import asyncio
-import os
-import threading
-import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table.snapshots import Operation
 from tests.unit.lake.lines import COLUMNS, ORDERS, LinesDecoder, batch
 from tests.unit.lake.reading import duckdb_rows, file_rows, labels, load
 
-from lakegate.batches import TableName
-from lakegate.lake import committer
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.lake import Lake
-from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
 from lakegate.lake.maintenance import compaction
 from lakegate.lake.maintenance.maintain import Maintenance, Progress
 from lakegate.lake.maintenance.policy import MaintenancePolicy
@@ -31,7 +22,6 @@ from lakegate.lake.tables import TableShape
 from lakegate.settings import Settings
 
 POLICY = MaintenancePolicy(Retention())
-FOREVER = timedelta(days=2)
 
 
 async def append_each(lake: Lake, *names: str) -> None:
@@ -43,16 +33,6 @@ async def maintain(catalog: Catalog, policy: MaintenancePolicy = POLICY) -> Main
     maintenance = Maintenance(catalog, policy)
     await asyncio.to_thread(maintenance.run)
     return maintenance
-
-
-def files_of(settings: Settings) -> set[Path]:
-    return {path for path in settings.warehouse.rglob("*") if path.is_file()}
-
-
-def age(paths: set[Path]) -> None:
-    long_ago = time.time() - FOREVER.total_seconds()
-    for path in paths:
-        os.utime(path, (long_ago, long_ago))
 
 
 async def test_small_files_become_one_and_the_rows_stay(lake: Lake, catalog: Catalog) -> None:
@@ -219,117 +199,6 @@ async def test_rows_that_compress_well_are_not_all_in_memory_at_once(
     assert max(sizes) <= 4 * 200_000
     assert len(file_rows(catalog)) == 4  # three of three, and one that is left
     assert labels(catalog) == duckdb_rows(catalog) == ["x" * 200_000] * 10
-
-
-async def test_tables_are_swept_in_the_background_even_when_idle(
-    settings: Settings, catalog: Catalog
-) -> None:
-    often = settings.model_copy(
-        update={"maintenance_interval_seconds": 0.05, "orphan_grace_seconds": 1.0}
-    )
-    lake = Lake(open_catalog(settings.catalog, settings.home), often)
-    await append_each(lake, "a")
-    orphan = next(settings.warehouse.rglob("data")) / "left-behind.parquet"
-    orphan.write_bytes(b"x")
-    age({orphan})
-    async with asyncio.timeout(30):
-        while orphan.exists():  # noqa: ASYNC110 - there is no event to wait for
-            await asyncio.sleep(0.05)
-    await lake.close()
-    assert labels(catalog) == duckdb_rows(catalog) == ["a"]
-
-
-async def test_a_file_that_no_snapshot_references_is_swept_after_the_grace_period(
-    lake: Lake, settings: Settings, catalog: Catalog
-) -> None:
-    await append_each(lake, "a")
-    orphan = next(settings.warehouse.rglob("data")) / "left-behind.parquet"
-    orphan.write_bytes(b"rows of an attempt that failed")
-    assert (await maintain(catalog)).summary.orphans_deleted == 0  # it is young
-    age({orphan})
-    done = await maintain(catalog)
-    assert not orphan.exists()
-    assert (done.summary.orphans_deleted, done.summary.orphan_bytes) == (1, 30)
-
-
-async def test_the_sweep_deletes_nothing_that_any_snapshot_needs(
-    lake: Lake, settings: Settings, catalog: Catalog
-) -> None:
-    await append_each(lake, *"abcdefghijklmnop")
-    snapshots = [str(snapshot.snapshot_id) for snapshot in load(catalog).snapshots()]
-    seen = [labels(catalog, snapshot_id=snapshot) for snapshot in snapshots]
-    await maintain(catalog)
-    age(files_of(settings))
-    await maintain(catalog)
-    assert [labels(catalog, snapshot_id=snapshot) for snapshot in snapshots] == seen
-    assert labels(catalog) == duckdb_rows(catalog) == list("abcdefghijklmnop")
-
-
-async def test_files_of_expired_snapshots_go_and_the_current_rows_stay(
-    settings: Settings, catalog: Catalog
-) -> None:
-    few = settings.model_copy(update={"snapshots_kept": 2})
-    lake = Lake(open_catalog(settings.catalog, settings.home), few)
-    await append_each(lake, *"abcdefghijkl")
-    await lake.close()
-    policy = MaintenancePolicy(Retention(count=1, others_age_ms=0))
-    await maintain(catalog, policy)  # merges; then expires
-    age(files_of(settings))
-    await maintain(catalog, policy)
-    assert len(list(settings.warehouse.rglob("*.parquet"))) == 1
-    assert labels(catalog) == duckdb_rows(catalog) == list("abcdefghijkl")
-
-
-async def test_a_commit_whose_files_a_sweep_took_for_orphans_writes_them_again(
-    lake: Lake, settings: Settings, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await append_each(lake, "a")
-    commit = LeanSqlCatalog.commit_table
-    clock = time.monotonic
-    stalled: list[SimpleNamespace] = []
-
-    def stall_once(self: LeanSqlCatalog, *args: object) -> object:
-        if stalled:
-            return commit(self, *args)  # type: ignore[arg-type] # passed on as they are
-        # Half the grace period passes; to the sweep it is all of it.
-        age(files_of(settings))
-        Maintenance(catalog, POLICY).sweep(ORDERS)
-        stalled.append(SimpleNamespace(monotonic=later, time_ns=time.time_ns))
-        monkeypatch.setattr(committer, "time", stalled[0])
-        raise CommitFailedException("somebody was faster")
-
-    def later() -> float:
-        if threading.current_thread() is threading.main_thread():
-            return clock()  # only the attempt itself, in its thread, is late
-        monkeypatch.setattr(committer, "time", time)
-        return clock() + POLICY.uncommitted_seconds + 1
-
-    monkeypatch.setattr(LeanSqlCatalog, "commit_table", stall_once)
-    await append_each(lake, "b")
-    assert labels(catalog) == duckdb_rows(catalog) == ["a", "b"]
-
-
-async def test_tables_of_others_are_left_alone(lake: Lake, catalog: Catalog) -> None:
-    await append_each(lake, "a")
-    theirs = catalog.create_table("default.theirs", pa.schema([("label", pa.string())]))
-    for name in "xy":
-        theirs.append(pa.table({"label": [name]}))
-    done = await maintain(catalog)
-    assert done.summary.tables == 1
-    assert len(file_rows(catalog, TableName("default", "theirs"))) == 2
-
-
-async def test_a_table_that_forbids_deleting_files_keeps_them(
-    lake: Lake, settings: Settings, catalog: Catalog
-) -> None:
-    shape = TableShape(properties={"gc.enabled": "false"})
-    await lake.ensure_table(ORDERS, COLUMNS, shape)
-    await append_each(lake, "a")
-    orphan = next(settings.warehouse.rglob("metadata")) / "left-behind.avro"
-    orphan.write_bytes(b"x")
-    age({orphan})
-    await maintain(catalog)
-    assert orphan.exists()
 
 
 async def test_progress_is_told(lake: Lake, catalog: Catalog) -> None:

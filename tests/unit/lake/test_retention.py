@@ -5,7 +5,7 @@ import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
-from lakegate.lake.retention import Retention
+from lakegate.lake.retention import Retention, least_interval_seconds
 
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
@@ -13,9 +13,10 @@ DAY_MS = 24 * 60 * MINUTE_MS
 
 @pytest.fixture
 def table(catalog: Catalog) -> Table:
-    """A table with ten snapshots, all made just now."""
+    """A table that Lakegate maintains, with ten snapshots, all made just now."""
     catalog.create_namespace("default")
-    table = catalog.create_table("default.orders", pa.schema([("n", pa.int64())]))
+    columns = pa.schema([("n", pa.int64())])
+    table = catalog.create_table("default.orders", columns, properties={"lakegate.managed": "true"})
     for number in range(10):
         table.append(pa.table({"n": [number]}))
     return table
@@ -26,7 +27,8 @@ def ids(table: Table) -> list[int]:
 
 
 def now_ms(table: Table) -> int:
-    return table.snapshots()[-1].timestamp_ms
+    """Return a time at which every snapshot has been there for a minute."""
+    return table.snapshots()[-1].timestamp_ms + MINUTE_MS
 
 
 def test_own_snapshots_leave_when_there_are_too_many(table: Table) -> None:
@@ -41,6 +43,32 @@ def test_snapshots_of_another_server_stay_until_it_cannot_look_for_them_any_more
     assert retention.expired(table.metadata, (), now_ms(table)) == []
     later = now_ms(table) + 11 * MINUTE_MS
     assert retention.expired(table.metadata, (), later) == ids(table)[:6]
+
+
+def test_every_snapshot_stays_for_a_minute_so_that_other_engines_can_commit_on_it(
+    table: Table,
+) -> None:
+    made_ms = [snapshot.timestamp_ms for snapshot in table.snapshots()]
+    now_ms = made_ms[4] + MINUTE_MS - 1
+    expired = Retention(count=2).expired(table.metadata, ids(table), now_ms)
+    assert expired == [
+        each for each, at in zip(ids(table), made_ms, strict=True) if at < made_ms[4]
+    ]
+    longer = Retention(count=2, least_age_ms=2 * MINUTE_MS)
+    assert longer.expired(table.metadata, ids(table), now_ms) == []
+
+
+def test_a_table_of_others_keeps_every_snapshot(table: Table) -> None:
+    with table.transaction() as transaction:
+        transaction.remove_properties("lakegate.managed")
+    later = now_ms(table) + 6 * DAY_MS
+    assert Retention(count=1).expired(table.metadata, ids(table), later) == []
+
+
+def test_a_busy_table_commits_the_less_often_the_more_snapshots_it_has(table: Table) -> None:
+    few = least_interval_seconds(table.metadata)
+    doubled = table.metadata.model_copy(update={"snapshots": 2 * table.metadata.snapshots})
+    assert least_interval_seconds(doubled) == 2 * few > 0
 
 
 def test_old_snapshots_leave_however_few_there_are(table: Table) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.manifest import ManifestFile
-from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.snapshots import Operation, ancestors_between_ids
 from tests.unit.lake.lines import COLUMNS, ORDERS, LinesDecoder, batch
 from tests.unit.lake.reading import duckdb_rows, file_rows, labels, load
 
@@ -90,10 +90,24 @@ async def test_a_commit_is_one_call_at_the_catalog(
     assert calls == ["commit_table"]
 
 
+async def test_a_statement_of_another_engine_finds_the_way_back_to_where_it_began(
+    settings: Settings, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    few = settings.model_copy(update={"snapshots_kept": 10, "snapshots_kept_seconds": 3600})
+    lake = Lake(open_catalog(settings.catalog, settings.home), few)
+    began = await lake.append(batch(decoder, {"label": "x"}))
+    for _ in range(40):
+        ended = await lake.append(batch(decoder, {"label": "x"}))
+    await lake.close()
+    metadata = load(catalog).metadata
+    chain = ancestors_between_ids(int(began.snapshot_id), int(ended.snapshot_id), metadata)
+    assert len(list(chain)) == 40
+
+
 async def test_manifests_and_snapshots_stay_few(
     settings: Settings, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
-    few = settings.model_copy(update={"snapshots_kept": 10})
+    few = settings.model_copy(update={"snapshots_kept": 10, "snapshots_kept_seconds": 0})
     lake = Lake(open_catalog(settings.catalog, settings.home), few)
     names = [f"{number:03d}" for number in range(120)]
     for name in names:

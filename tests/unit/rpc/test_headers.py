@@ -4,7 +4,7 @@ import pytest
 
 from lakegate.batches import TableName
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.rpc.headers import boolean, idempotency_key, table_name
+from lakegate.rpc.headers import boolean, idempotency, idempotency_key, table_name
 
 
 def test_the_database_has_a_default_and_the_table_has_none() -> None:
@@ -48,4 +48,41 @@ def test_an_idempotency_key_has_at_most_255_characters() -> None:
     assert idempotency_key("k" * 255) == "k" * 255
     with pytest.raises(LakegateError) as refusal:
         idempotency_key("k" * 256)
+    assert refusal.value.code is ErrorCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [
+        ("abc", "abc"),
+        ('"abc"', "abc"),
+        (' "a b" ', "a b"),
+        (r'"a\"b\\c"', r'a"b\c'),
+        ('a"b', 'a"b'),
+        ('""', None),
+        ("", None),
+    ],
+)
+def test_an_idempotency_key_is_a_structured_string_or_its_bare_text(
+    value: str, key: str | None
+) -> None:
+    assert idempotency({"idempotency-key": value}) == (key, key is not None)
+
+
+@pytest.mark.parametrize("value", ['"', '"a', '"a"b', r'"\a"', '"a"b"', '"ä"', "k" * 256])
+def test_what_is_no_structured_string_is_refused(value: str) -> None:
+    with pytest.raises(LakegateError) as refusal:
+        idempotency({"idempotency-key": value})
+    assert refusal.value.code is ErrorCode.INVALID_ARGUMENT
+
+
+def test_only_the_header_of_the_standard_binds_the_key_to_the_body() -> None:
+    assert idempotency({}) == (None, False)
+    assert idempotency({"x-idempotency-key": '"k"'}) == ('"k"', False)
+    assert idempotency({"idempotency-key": '"k"', "x-idempotency-key": "k"}) == ("k", True)
+
+
+def test_two_keys_for_one_request_are_refused() -> None:
+    with pytest.raises(LakegateError) as refusal:
+        idempotency({"idempotency-key": '"k"', "x-idempotency-key": "l"})
     assert refusal.value.code is ErrorCode.INVALID_ARGUMENT

@@ -28,7 +28,12 @@ def test_every_code_has_a_grpc_status_and_a_fitting_http_status(code: ErrorCode)
     is_callers_fault = code.value.http_status < 500
     assert is_callers_fault == (
         status
-        not in {grpc.StatusCode.INTERNAL, grpc.StatusCode.ABORTED, grpc.StatusCode.UNAVAILABLE}
+        not in {
+            grpc.StatusCode.INTERNAL,
+            grpc.StatusCode.ABORTED,
+            grpc.StatusCode.UNAVAILABLE,
+            grpc.StatusCode.UNKNOWN,
+        }
     )
 
 

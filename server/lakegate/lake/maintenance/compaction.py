@@ -6,8 +6,7 @@ made meanwhile are kept, and only what is merged must still be there at the end
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -18,17 +17,16 @@ from pyiceberg.table.sorting import SortDirection
 from pyiceberg.transforms import IdentityTransform
 
 from lakegate import clock
-from lakegate.batches import TableName
 from lakegate.lake.backoff import backoff_seconds
 from lakegate.lake.data_files import total_size, write_data_files
+from lakegate.lake.failures import FilesTooOldError
+from lakegate.lake.maintenance.managed import Alone, ManagedTable
 from lakegate.lake.maintenance.policy import MaintenancePolicy
 from lakegate.lake.maintenance.reading import read_data_files
 from lakegate.lake.maintenance.rewrite import Rewrite, new_rewrite
-from lakegate.lake.table_state import TableState, reload
+from lakegate.lake.table_state import TableState
 
 log = logging.getLogger(__name__)
-
-Alone = Callable[[], AbstractContextManager[None]]
 
 # Ingest is always faster; after so many attempts the files are left for another day.
 ATTEMPTS = 10
@@ -66,41 +64,35 @@ class Compaction:
     alone: Alone
     most_bytes: int
 
-    def merge(self, state: TableState, files: Sequence[DataFile]) -> Compacted:
+    def merge(self, table: ManagedTable, files: Sequence[DataFile]) -> Compacted:
         """Merge `files`, all of one partition, into one."""
         done = Compacted()
         while len(files) > 1:
-            rows, read = read_data_files(state, files, self.most_bytes)
+            rows, read = read_data_files(table.state, files, self.most_bytes)
             files = files[len(read) :]
             if len(read) > 1:
-                done += self._replace(state, read, rows)
-                state = reload(self.catalog, TableName(*state.table.name()), state.uuid)
+                done += self._replace(table, read, rows)
+                table = table.reload(self.catalog)
         return done
 
-    def _replace(self, state: TableState, files: Sequence[DataFile], rows: pa.Table) -> Compacted:
+    def _replace(self, table: ManagedTable, files: Sequence[DataFile], rows: pa.Table) -> Compacted:
         """Replace `files` by one with their `rows`, unless somebody is faster."""
-        name = TableName(*state.table.name())
-        began = clock.monotonic()
+        state = table.state
         added = write_data_files(state, _sorted(rows, state, self.policy.sort_column))
         rewrite = new_rewrite(state, files, added)
         for attempt in range(ATTEMPTS):
-            if clock.monotonic() - began > self.policy.uncommitted_seconds:
-                break  # a sweep may soon take the new files for orphans
-            rewrite.prepare(reload(self.catalog, name, state.uuid))
-            with self.alone():
-                if _try(rewrite, reload(self.catalog, name, state.uuid)):
-                    return _compacted(rewrite)
-            clock.sleep(backoff_seconds(attempt))
-        log.info("%s: %d files are left unmerged, ingest was faster", name, len(files))
+            rewrite.prepare(table.reload(self.catalog).state)
+            try:
+                with self.alone():
+                    rewrite.commit(table.reload(self.catalog).state)
+            except CommitFailedException:
+                clock.sleep(backoff_seconds(attempt))
+            except FilesTooOldError:
+                break
+            else:
+                return _compacted(rewrite)
+        log.info("%s: %d files are left unmerged, ingest was faster", table.name, len(files))
         return Compacted()
-
-
-def _try(rewrite: Rewrite, state: TableState) -> bool:
-    try:
-        rewrite.commit(state)
-    except CommitFailedException:
-        return False
-    return True
 
 
 def _compacted(rewrite: Rewrite) -> Compacted:

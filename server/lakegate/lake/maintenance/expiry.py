@@ -4,32 +4,30 @@ from collections.abc import Callable, Sequence
 
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import MAIN_BRANCH
-from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, RemoveSnapshotsUpdate
+from pyiceberg.table.update import AssertRefSnapshotId, RemoveSnapshotsUpdate
 
 from lakegate import clock
+from lakegate.lake.catalog_commit import change_table
+from lakegate.lake.maintenance.managed import ManagedTable
 from lakegate.lake.retention import Retention
-from lakegate.lake.table_state import TableState
 
 Removable = Callable[[TableMetadata, Sequence[int]], list[int]]
 
 
-def expire(state: TableState, retention: Retention, removable: Removable) -> int:
-    """Remove the snapshots past retention; return how many. Raises `CommitFailedException`.
+def expire(table: ManagedTable, retention: Retention, removable: Removable) -> int:
+    """Remove the snapshots past retention; return how many. Raises as `change_table`.
 
     `removable` gives those of them that nobody looks for any more.
 
     A busy table needs none of this: each commit does it too.
     """
-    metadata = state.metadata
+    metadata = table.metadata
     past = retention.expired(metadata, (), clock.now_ms())
     expired = removable(metadata, past)
     if expired:
-        state.table.catalog.commit_table(
-            state.table,
-            (
-                AssertTableUUID(uuid=metadata.table_uuid),
-                AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=metadata.current_snapshot_id),
-            ),
+        change_table(
+            table.state,
+            (AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=metadata.current_snapshot_id),),
             (RemoveSnapshotsUpdate(snapshot_ids=expired),),
         )
     return len(expired)

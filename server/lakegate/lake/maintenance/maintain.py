@@ -17,17 +17,13 @@ from lakegate.lake.failures import (
 )
 from lakegate.lake.ledger.ledger import Ledger
 from lakegate.lake.ledger.looked_for import LookedFor
-from lakegate.lake.maintenance.compaction import Alone, Compacted, Compaction
+from lakegate.lake.maintenance.compaction import Compacted, Compaction
 from lakegate.lake.maintenance.expiry import expire
+from lakegate.lake.maintenance.managed import Alone, UnmanagedTableError, load_managed
 from lakegate.lake.maintenance.plan import SmallFiles, plan
-from lakegate.lake.maintenance.policy import (
-    MaintenancePolicy,
-    is_managed,
-    may_collect_garbage,
-    target_bytes,
-)
+from lakegate.lake.maintenance.policy import MaintenancePolicy, target_bytes
 from lakegate.lake.maintenance.sweep import Swept, sweep
-from lakegate.lake.table_state import load_state, reload
+from lakegate.lake.ownership import may_collect_garbage
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +44,7 @@ class Summary:
     snapshots_expired: int = 0
     orphans_deleted: int = 0
     orphan_bytes: int = 0
+    orphans_waiting: int = 0
 
     def add_compacted(self, compacted: Compacted) -> None:
         """Count rewrites."""
@@ -60,6 +57,7 @@ class Summary:
         """Count one sweep."""
         self.orphans_deleted += swept.files
         self.orphan_bytes += swept.bytes
+        self.orphans_waiting += swept.waiting
 
 
 # Files take so many times their size in memory, as a rule; where rows compress better than
@@ -81,7 +79,10 @@ Report = Callable[[Progress], None]
 
 
 class Maintenance:
-    """Maintains the tables of a catalog. Its methods block."""
+    """Maintains the tables of a catalog. Its methods block.
+
+    Those of one table raise `UnmanagedTableError` where it is not Lakegate's to maintain.
+    """
 
     def __init__(
         self, catalog: Catalog, policy: MaintenancePolicy, report: Report = lambda _: None
@@ -101,8 +102,8 @@ class Maintenance:
         for name in all_tables(self._catalog):
             try:
                 self._maintain(name)
-            except (TableMissingError, TableReplacedError):
-                continue  # dropped while we were at it
+            except (UnmanagedTableError, TableMissingError, TableReplacedError):
+                continue  # its owner's, or dropped while we were at it
             except CATALOG_FAILURES:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one table
@@ -111,8 +112,6 @@ class Maintenance:
         return self.summary
 
     def _maintain(self, name: TableName) -> None:
-        if not is_managed(load_state(self._catalog, name).metadata):
-            return
         self.compact(name, everything=True)
         self.expire(name)
         self.sweep(name)
@@ -127,16 +126,16 @@ class Maintenance:
         small_files: SmallFiles | None = None,
     ) -> None:
         """Merge small files; see `plan` for which, and `Compaction` for `alone`."""
-        state = load_state(self._catalog, name)
-        target = target_bytes(state.metadata)
+        table = load_managed(self._catalog, name)
+        target = target_bytes(table.metadata)
         if not everything:
             target = min(target, self._policy.background_bytes)
-        groups = plan(state, small_files or SmallFiles(), target, everything=everything)
+        groups = plan(table.state, small_files or SmallFiles(), target, everything=everything)
         compaction = Compaction(self._catalog, self._policy, alone, IN_MEMORY * target)
         for done, files in enumerate(groups):
             self._report(Progress(name, "compact", done, len(groups)))
-            state = reload(self._catalog, name, state.uuid)
-            self.summary.add_compacted(compaction.merge(state, files))
+            table = table.reload(self._catalog)
+            self.summary.add_compacted(compaction.merge(table, files))
         self._report(Progress(name, "compact", len(groups), len(groups)))
 
     def expire(self, name: TableName) -> None:
@@ -149,19 +148,18 @@ class Maintenance:
             self.summary.snapshots_expired += expired
 
     def _expire(self, name: TableName) -> int:
-        state, retention = load_state(self._catalog, name), self._policy.retention
+        table, retention = load_managed(self._catalog, name), self._policy.retention
         if self._policy.ledger_url is None:
-            return expire(state, retention, lambda _, past: list(past))
+            return expire(table, retention, lambda _, past: list(past))
         with contextlib.closing(Ledger(self._policy.ledger_url)) as ledger:
-            return expire(state, retention, LookedFor(ledger, name).removable)
+            return expire(table, retention, LookedFor(ledger, name).removable)
 
-    def sweep(self, name: TableName) -> None:
+    def sweep(self, name: TableName, *, alone: Alone = contextlib.nullcontext) -> None:
         """Delete orphans, where the table allows that files are deleted."""
         self._report(Progress(name, "sweep", 0, 1))
-        state = load_state(self._catalog, name)
-        if may_collect_garbage(state.metadata):
-            grace = self._policy.orphan_grace_seconds
-            self.summary.add_swept(sweep(self._catalog, name, state, grace))
+        table = load_managed(self._catalog, name)
+        if may_collect_garbage(table.metadata):
+            self.summary.add_swept(sweep(self._catalog, table, self._policy.graces, alone))
         self._report(Progress(name, "sweep", 1, 1))
 
 

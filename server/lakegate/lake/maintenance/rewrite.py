@@ -18,6 +18,7 @@ from pyiceberg.manifest import (
 )
 from pyiceberg.table.snapshots import Operation
 
+from lakegate.lake.fence import fence_of
 from lakegate.lake.maintenance.plan import has_deletes
 from lakegate.lake.snapshot import commit_snapshot, new_snapshot, numbered, summary, write_entries
 from lakegate.lake.table_state import TableState
@@ -33,7 +34,10 @@ class RewrittenManifest:
 
 @dataclass(frozen=True)
 class Rewrite:
-    """Data files on their way into the place of others, however many attempts that takes."""
+    """Data files on their way into the place of others, however many attempts that takes.
+
+    `begun_under`: the table's fence before the first of the new files was begun.
+    """
 
     commit_id: str
     snapshot_id: int
@@ -41,6 +45,7 @@ class Rewrite:
     removed: Sequence[DataFile]
     added: Sequence[DataFile]
     manifest: ManifestFile
+    begun_under: int
     _rewritten: dict[str, RewrittenManifest] = field(default_factory=dict)
 
     def prepare(self, state: TableState) -> None:
@@ -52,7 +57,8 @@ class Rewrite:
         """Try once, on top of `state`.
 
         Raises `CommitFailedException` where another commit was faster, also
-        where it has changed what is to be replaced.
+        where it has changed what is to be replaced; `FilesTooOldError` where a
+        sweep may have deleted the new files.
         """
         if state.metadata.snapshot_by_id(self.snapshot_id) is not None:
             return state  # an attempt that seemed to fail had come through
@@ -65,8 +71,8 @@ class Rewrite:
         changes = summary(
             state, Operation.REPLACE, self.commit_id, added=self.added, removed=self.removed
         )
-        snapshot = new_snapshot(state, self.snapshot_id, manifests, changes)
-        return commit_snapshot(state, snapshot, manifests, expired=())
+        snapshot = new_snapshot(state, self.snapshot_id, manifests, changes, self.begun_under)
+        return commit_snapshot(state, snapshot, manifests)
 
     def _without_removed(self, state: TableState, manifest: ManifestFile) -> RewrittenManifest:
         known = self._rewritten.get(manifest.manifest_path)
@@ -109,6 +115,7 @@ def new_rewrite(
 ) -> Rewrite:
     """Put `added` in the place of `removed`, all files of the current snapshot of `state`.
 
+    `state` was read before `added` were written.
     The new files keep the data sequence number of the snapshot that was read,
     so that later deletes reach them and earlier ones do not (Iceberg table
     spec, "Sequence Numbers").
@@ -127,4 +134,5 @@ def new_rewrite(
         for file in added
     ]
     manifest = write_entries(state, f"{commit_id}-m0.avro", added[0].spec_id, snapshot_id, entries)
-    return Rewrite(commit_id, snapshot_id, sequence_number, removed, added, manifest)
+    begun_under = fence_of(state.metadata)
+    return Rewrite(commit_id, snapshot_id, sequence_number, removed, added, manifest, begun_under)

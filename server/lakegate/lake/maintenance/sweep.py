@@ -1,84 +1,133 @@
-"""The sweep: files that no snapshot references are deleted, after a grace period.
+"""The sweep: files that no snapshot references are deleted when they have been so for a time.
 
-It never deletes a file of a commit under way, on any server. A commit gives up
-on its files when they are half as old as the grace period, so a file older
-than that which no metadata names will never be named. The files are listed
-first and the metadata read after, so what was committed in between counts.
+A sweep marks the files that it finds unreferenced; a later one deletes those that have been marked
+for the grace period and still are unreferenced. How old a file is does not matter: a reader may
+have planned with it a moment before it was replaced.
+
+Files that Lakegate named are deleted behind a fence (`lakegate.lake.fence`): no commit can name
+them any more. A file of another name may belong to a job of another engine that is about to
+commit it, and that knows nothing of fences; nothing but time helps there, as in Iceberg's own
+`remove_orphan_files`. Metadata files count among these, where clients write them. Where the
+catalog writes them (REST) they are the catalog's own to delete.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, FSSpecHandler, PyFileSystem
-from pyiceberg.catalog import Catalog
-from pyiceberg.io import FileIO
-from pyiceberg.io.fsspec import FsspecFileIO
-from pyiceberg.io.pyarrow import PyArrowFileIO
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyiceberg.catalog import Catalog, MetastoreCatalog
 
 from lakegate import clock
-from lakegate.batches import TableName
-from lakegate.lake.files import delete_files
-from lakegate.lake.table_state import TableState, reload
+from lakegate.lake.fence import fence_of
+from lakegate.lake.files import OWN_PREFIX, delete_files
+from lakegate.lake.maintenance.fencing import is_at_fence, put_fence
+from lakegate.lake.maintenance.managed import Alone, ManagedTable
+from lakegate.lake.maintenance.marks import MARKS, marked, read_marks, write_marks
+from lakegate.lake.maintenance.policy import Graces
+from lakegate.lake.maintenance.references import References
+from lakegate.lake.maintenance.storage import TableFolder
+
+_OWN = f"(^|/){OWN_PREFIX}[^/]*$"
+# Iceberg's own clean-up spares these too; `_column=value` is the folder of a partition.
+_HIDDEN = r"(^|/)[._][^/=]*(/|$)"
+_VERSION_HINT = "metadata/version-hint.text"
+_METADATA_FILE = r"\.metadata\.json$"
+# What a fence leaves behind: its manifest list, and metadata files.
+_OF_FENCES = r"\.(avro|metadata\.json)$"
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """How many orphans were deleted, and their size in bytes."""
+    """How many orphans were deleted, and their size in bytes.
 
-    files: int
-    bytes: int
+    `waiting`: how many stay for now.
+    """
 
-
-def sweep(catalog: Catalog, name: TableName, state: TableState, grace_seconds: float) -> Swept:
-    """Delete the orphans under the table's location. Blocks."""
-    location = state.metadata.location
-    oldest = clock.now_ms() / 1000 - grace_seconds
-    old = {info.path: info for info in _listed(state.io, location) if info.mtime_ns < oldest * 1e9}
-    if not old:
-        return Swept(0, 0)
-    state = reload(catalog, name, state.uuid)
-    referenced = {_path(state.io, uri) for uri in _referenced(state)}
-    orphans = [info for path, info in old.items() if path not in referenced]
-    prefix = location.rstrip("/")
-    root = _path(state.io, prefix)
-    deleted = delete_files(state.io, (f"{prefix}{info.path[len(root) :]}" for info in orphans))
-    return Swept(deleted, sum(info.size for info in orphans))
+    files: int = 0
+    bytes: int = 0
+    waiting: int = 0
 
 
-def _listed(io: FileIO, location: str) -> Iterator[FileInfo]:
-    selector = FileSelector(_path(io, location), recursive=True, allow_not_found=True)
-    for info in _filesystem(io, location).get_file_info(selector):
-        if info.type == FileType.File:
-            yield info
+def sweep(catalog: Catalog, table: ManagedTable, graces: Graces, alone: Alone) -> Swept:
+    """Delete the orphans under the table's location. Blocks.
+
+    `alone` holds off the commits of this process for a moment, where a fence is needed.
+    """
+    return _Sweep(catalog, table, graces, alone).run()
 
 
-def _filesystem(io: FileIO, location: str) -> FileSystem:
-    scheme, netloc, _ = PyArrowFileIO.parse_location(location, io.properties)
-    if isinstance(io, PyArrowFileIO):
-        return io.fs_by_scheme(scheme, netloc)
-    if isinstance(io, FsspecFileIO):
-        return PyFileSystem(FSSpecHandler(io.get_fs(scheme)))
-    raise TypeError(f"{type(io).__name__} cannot list files.")
+class _Sweep:
+    def __init__(self, catalog: Catalog, table: ManagedTable, graces: Graces, alone: Alone) -> None:
+        self._catalog = catalog
+        self._table = table
+        self._graces = graces
+        self._alone = alone
+        self._folder = TableFolder(table.state)
+        self._references = References()
+
+    def run(self) -> Swept:
+        folder, now_ms = self._folder, clock.now_ms()
+        listed = self._candidates()
+        before = read_marks(folder.files, folder.root)
+        unreferenced = self._unreferenced(listed)
+        marks = marked(before, unreferenced, fence_of(self._table.metadata), now_ms)
+        due = self._due(marks, now_ms)
+        if due.num_rows:
+            due = self._unreferenced(self._fenced(due))
+        deleted = self._delete(due)
+        marks = _without(marks, due["path"])
+        if not marks.select(before.column_names).equals(before):
+            write_marks(folder.files, folder.root, marks)
+        return Swept(deleted, pc.sum(due["size"]).as_py() or 0, marks.num_rows)
+
+    def _candidates(self) -> pa.Table:
+        """List the files that could be orphans."""
+        listed = self._folder.listed()
+        path = listed["path"]
+        own = pc.match_substring_regex(path, _OWN)
+        spared = pc.is_in(path, pa.array([MARKS, _VERSION_HINT]))
+        if not isinstance(self._catalog, MetastoreCatalog):
+            spared = pc.or_(spared, pc.match_substring_regex(path, _METADATA_FILE))
+        hidden = pc.and_not(pc.match_substring_regex(path, _HIDDEN), own)
+        return listed.append_column("own", own).filter(pc.invert(pc.or_(spared, hidden)))
+
+    def _unreferenced(self, files: pa.Table) -> pa.Table:
+        """Read the table again, and leave out the files that it references."""
+        self._table = self._table.reload(self._catalog)
+        names = map(self._folder.relative, self._references.of(self._table.state))
+        return _without(files, pa.array(set(names), pa.string()))
+
+    def _due(self, marks: pa.Table, now_ms: int) -> pa.Table:
+        """Choose the files that have been unreferenced for long enough."""
+        grace = pc.if_else(marks["own"], self._graces.own, self._graces.foreign)
+        age = pc.divide(pc.subtract(now_ms, marks["since"]), 1000.0)
+        return marks.filter(pc.greater_equal(age, grace))
+
+    def _fenced(self, due: pa.Table) -> pa.Table:
+        """Choose the files that a fence came after, if need be a new one.
+
+        A fence right after another is put up for data files alone: each leaves metadata to be
+        swept, and an idle table would have one after the other for ever.
+        """
+        metadata = self._table.metadata
+        fenced = due.filter(pc.less(due["fence"], fence_of(metadata)))
+        if fenced.num_rows == due.num_rows or metadata.current_snapshot_id is None:
+            return fenced
+        if (
+            is_at_fence(metadata)
+            and pc.all(pc.match_substring_regex(due["path"], _OF_FENCES)).as_py()
+        ):
+            return fenced
+        return due if put_fence(self._catalog, self._table, self._alone) else fenced
+
+    def _delete(self, files: pa.Table) -> int:
+        locations = map(self._folder.uri, files["path"].to_pylist())
+        return delete_files(self._table.state.io, locations)
 
 
-def _path(io: FileIO, uri: str) -> str:
-    return PyArrowFileIO.parse_location(uri, io.properties)[2]
+def _without(files: pa.Table, paths: pa.Array | pa.ChunkedArray) -> pa.Table:
+    return files.filter(pc.invert(pc.is_in(files["path"], _flat(paths))))
 
 
-def _referenced(state: TableState) -> Iterator[str]:
-    """Name every file that the metadata needs, over all its snapshots."""
-    metadata = state.metadata
-    yield state.table.metadata_location
-    yield from (entry.metadata_file for entry in metadata.metadata_log)
-    yield from (statistics.statistics_path for statistics in metadata.statistics)
-    yield from (statistics.statistics_path for statistics in metadata.partition_statistics)
-    seen: set[str] = set()
-    for snapshot in metadata.snapshots:
-        yield snapshot.manifest_list
-        for manifest in snapshot.manifests(state.io):
-            if manifest.manifest_path in seen:
-                continue
-            seen.add(manifest.manifest_path)
-            yield manifest.manifest_path
-            for entry in manifest.fetch_manifest_entry(state.io):
-                yield entry.data_file.file_path
+def _flat(paths: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return paths.combine_chunks() if isinstance(paths, pa.ChunkedArray) else paths

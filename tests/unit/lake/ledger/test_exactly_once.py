@@ -273,7 +273,7 @@ async def test_a_commit_that_was_never_settled_is_found_by_its_retry(
 async def test_a_snapshot_that_a_retry_may_look_for_is_never_expired(
     settings: Settings, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
-    few = settings.model_copy(update={"snapshots_kept": 4})
+    few = settings.model_copy(update={"snapshots_kept": 4, "snapshots_kept_seconds": 0})
     async with _two_lakes(few) as (lake, other_lake):
         with _unsettled():
             first = await lake.append(keyed(decoder, "k", {"label": "0"}))
@@ -320,7 +320,11 @@ async def test_without_the_ledger_keyed_batches_are_refused_and_the_others_go_on
     settings: Settings, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     gone = settings.model_copy(
-        update={"ledger_url": "postgresql+psycopg://nobody@127.0.0.1:1/none", "snapshots_kept": 1}
+        update={
+            "ledger_url": "postgresql+psycopg://nobody@127.0.0.1:1/none",
+            "snapshots_kept": 1,
+            "snapshots_kept_seconds": 0,
+        }
     )
     lake = Lake(open_catalog(settings.catalog, settings.home), gone)
     refused, accepted = await asyncio.gather(

@@ -10,7 +10,7 @@ The proof that a line is an object by RFC 8259 has three parts:
   array that `_FIELD` finds ends where it ends in the line.
 
 Then names and values, as sent, alternate in what `_FIELD` finds between the outer braces.
-Any other line is read by `exact`. No value is read and written again: digits, escapes and
+Any other line is read by itself. No value is read and written again: digits, escapes and
 repeated names need no care here.
 """
 

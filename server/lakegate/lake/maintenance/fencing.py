@@ -1,0 +1,50 @@
+"""A fence put up: see `lakegate.lake.fence` for what it is and why."""
+
+import contextlib
+import uuid
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.update import SetPropertiesUpdate
+
+from lakegate import clock
+from lakegate.lake.backoff import backoff_seconds
+from lakegate.lake.failures import CommitOutcomeUnknownError
+from lakegate.lake.fence import FENCE, fence_of
+from lakegate.lake.maintenance.managed import Alone, ManagedTable
+from lakegate.lake.snapshot import commit_snapshot, new_snapshot, summary
+from lakegate.lake.table_state import TableState
+
+ATTEMPTS = 10
+
+
+def put_fence(catalog: Catalog, table: ManagedTable, alone: Alone) -> bool:
+    """Put up a fence; return whether it stands. False where ingest was always faster. Blocks.
+
+    `alone` holds off the commits of this process meanwhile.
+    """
+    for attempt in range(ATTEMPTS):
+        with alone(), contextlib.suppress(CommitFailedException, CommitOutcomeUnknownError):
+            _commit(table.reload(catalog).state)
+            return True
+        clock.sleep(backoff_seconds(attempt))
+    return False
+
+
+def is_at_fence(metadata: TableMetadata) -> bool:
+    """Return whether nothing was committed since the latest fence."""
+    current = metadata.current_snapshot()
+    summary = current.summary if current is not None else None
+    return summary is not None and FENCE in summary.additional_properties
+
+
+def _commit(state: TableState) -> None:
+    latest = fence_of(state.metadata)
+    fence = {FENCE: str(latest + 1)}
+    unchanged = summary(state, Operation.REPLACE, str(uuid.uuid4()), added=())
+    unchanged.additional_properties.update(fence)
+    snapshot_id = state.metadata.new_snapshot_id()
+    snapshot = new_snapshot(state, snapshot_id, state.manifests, unchanged, latest)
+    commit_snapshot(state, snapshot, state.manifests, [SetPropertiesUpdate(updates=fence)])

@@ -1,0 +1,58 @@
+"""Marks: since when files of a table are known to be unreferenced, kept beside its metadata.
+
+They are of no consequence but for time: marks that are lost or cannot be read begin anew, and of
+two sweeps at once one has the last word.
+"""
+
+import logging
+import uuid
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow.fs import FileSystem
+
+from lakegate.lake.failures import described
+from lakegate.lake.files import own_name
+
+log = logging.getLogger(__name__)
+
+# Below the table's location.
+MARKS = f"metadata/{own_name('unreferenced.parquet')}"
+# `path`: below the table's location. `since`: in milliseconds since the epoch.
+# `fence`: the table's fence when that was seen, after the file was listed.
+_COLUMNS = pa.schema([("path", pa.string()), ("since", pa.int64()), ("fence", pa.int64())])
+
+
+def marked(marks: pa.Table, unreferenced: pa.Table, fence: int, now_ms: int) -> pa.Table:
+    """Return the `unreferenced` files with their marks, new ones where they had none.
+
+    Files that are not among them lose their marks. Marks of the future (a clock was set back)
+    are made anew.
+    """
+    joined = unreferenced.join(marks, "path", join_type="left outer").sort_by("path")
+    since = pc.min_element_wise(joined["since"], now_ms)  # nulls are skipped
+    under = pc.min_element_wise(joined["fence"], fence)
+    unmarked = joined.drop_columns(["since", "fence"])
+    return unmarked.append_column("since", since).append_column("fence", under)
+
+
+def read_marks(files: FileSystem, root: str) -> pa.Table:
+    """Read the marks of the table at `root`; none where they cannot be read."""
+    try:
+        marks = pq.read_table(f"{root}/{MARKS}", filesystem=files)
+    except FileNotFoundError:
+        return _COLUMNS.empty_table()
+    except (OSError, pa.ArrowInvalid) as error:
+        log.warning("The marks of unreferenced files begin anew: %s", described(error))
+        return _COLUMNS.empty_table()
+    if not marks.schema.equals(_COLUMNS):
+        return _COLUMNS.empty_table()
+    return marks
+
+
+def write_marks(files: FileSystem, root: str, marks: pa.Table) -> None:
+    """Write the marks of the table at `root`. They are there whole, or as they were."""
+    new = f"{root}/{MARKS}.{uuid.uuid4()}"
+    pq.write_table(marks.select(_COLUMNS.names).cast(_COLUMNS), new, filesystem=files)
+    files.move(new, f"{root}/{MARKS}")

@@ -1,0 +1,54 @@
+"""The files below a table's location, listed."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow.fs import FileSelector, FileSystem, FileType, FSSpecHandler, PyFileSystem
+from pyiceberg.io import FileIO
+from pyiceberg.io.fsspec import FsspecFileIO
+from pyiceberg.io.pyarrow import PyArrowFileIO
+
+from lakegate.lake.table_state import TableState
+
+
+class TableFolder:
+    """The folder that is a table's location.
+
+    `files`: the file system it is on. `root`: its path there.
+    """
+
+    def __init__(self, state: TableState) -> None:
+        """Find it. Raises `TypeError` where the storage has no listing."""
+        self._io = state.io
+        self.location = state.metadata.location.rstrip("/")
+        self.root = self._path(self.location)
+        self.files = _filesystem(state.io, self.location)
+
+    def listed(self) -> pa.Table:
+        """List the files: `path` below the location, and `size` in bytes."""
+        selector = FileSelector(self.root, recursive=True, allow_not_found=True)
+        infos = [each for each in self.files.get_file_info(selector) if each.type == FileType.File]
+        paths = pa.array([each.path for each in infos], pa.string())
+        sizes = pa.array([each.size for each in infos], pa.int64())
+        return pa.table({"path": pc.utf8_slice_codeunits(paths, len(self.root) + 1), "size": sizes})
+
+    def relative(self, uri: str) -> str:
+        """Return the path of a file below the location; anything for a file elsewhere."""
+        if uri.startswith(f"{self.location}/"):
+            return uri[len(self.location) + 1 :]
+        return self._path(uri).removeprefix(f"{self.root}/")
+
+    def uri(self, path: str) -> str:
+        """Return the location of the file at `path` below this one."""
+        return f"{self.location}/{path}"
+
+    def _path(self, uri: str) -> str:
+        return PyArrowFileIO.parse_location(uri, self._io.properties)[2]
+
+
+def _filesystem(io: FileIO, location: str) -> FileSystem:
+    scheme, netloc, _ = PyArrowFileIO.parse_location(location, io.properties)
+    if isinstance(io, PyArrowFileIO):
+        return io.fs_by_scheme(scheme, netloc)
+    if isinstance(io, FsspecFileIO):
+        return PyFileSystem(FSSpecHandler(io.get_fs(scheme)))
+    raise TypeError(f"{type(io).__name__} cannot list files.")

@@ -1,0 +1,115 @@
+"""Files are swept that writers are about to commit: nothing is lost, doubled or broken.
+
+The sweep has no grace here: to a writer that stands still for long enough every grace is none.
+"""
+
+import asyncio
+import dataclasses
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pyiceberg.catalog import Catalog
+from tests.faults.writer import Fault, Work, acknowledged, refused, start
+from tests.unit.lake.reading import duckdb_rows, labels
+from tests.unit.waiting import until
+
+from lakegate.lake.maintenance.maintain import Maintenance
+from lakegate.lake.maintenance.policy import Graces, MaintenancePolicy
+from lakegate.lake.retention import Retention
+from lakegate.settings import Settings
+
+BATCHES = 4
+# Where there are files that no snapshot references yet.
+STALLS = [
+    Fault(step, after=after, nth=3, by=signal.SIGSTOP)
+    for step, after in (
+        ("data files", True),
+        ("manifest", True),
+        ("manifest list", False),
+        ("manifest list", True),
+        ("metadata", True),
+        ("catalog", False),
+    )
+]
+
+
+@pytest.fixture(
+    params=STALLS, ids=lambda fault: f"{'after' if fault.after else 'before'} {fault.step}"
+)
+def work(request: pytest.FixtureRequest, settings: Settings) -> Work:
+    log = settings.home / "stalled.log"
+    impatient = settings.model_copy(update={"ledger_lease_seconds": 0})
+    return Work(impatient, log, "row", batches=BATCHES, keyed=True, fault=request.param)
+
+
+@contextmanager
+def stalled(work: Work) -> Iterator[None]:
+    """Start the writer; go on while it stands still, and wait for its end after that."""
+    process = start(work)
+    pid = process.pid
+    assert pid is not None
+    try:
+        asyncio.run(until(lambda: stands_still(pid)))
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        process.join(60)
+        process.kill()
+
+
+def stands_still(pid: int) -> bool:
+    """Return whether the process is stopped by a signal (proc(5), `/proc/pid/stat`)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("T")
+
+
+def sweep(catalog: Catalog) -> int:
+    maintenance = Maintenance(catalog, MaintenancePolicy(Retention(), graces=Graces(0, 0)))
+    return maintenance.run().orphans_deleted
+
+
+def test_a_writer_whose_files_were_swept_while_it_stood_still_commits_none_of_them(
+    work: Work, catalog: Catalog
+) -> None:
+    with stalled(work):
+        assert sweep(catalog) > 0
+        assert sorted(acknowledged(work)) == labels(catalog) == duckdb_rows(catalog)
+    assert refused(work) == []
+    assert len(acknowledged(work)) == BATCHES
+    assert sorted(acknowledged(work)) == labels(catalog) == duckdb_rows(catalog)
+
+
+def test_a_retry_at_another_server_meanwhile_is_the_only_one_that_commits(
+    work: Work, catalog: Catalog
+) -> None:
+    retry = dataclasses.replace(work, log=work.log.with_name("retry.log"), fault=None)
+    with stalled(work):
+        assert sweep(catalog) > 0
+        start(retry).join(60)
+        sweep(catalog)
+    assert refused(work) == refused(retry) == []
+    assert acknowledged(work) == acknowledged(retry)
+    assert len(acknowledged(work)) == BATCHES
+    assert sorted(acknowledged(work)) == labels(catalog) == duckdb_rows(catalog)
+
+
+def test_writers_whose_files_are_swept_all_the_time_lose_and_double_nothing(
+    settings: Settings, catalog: Catalog
+) -> None:
+    works = [
+        Work(settings, settings.home / f"{name}.log", name, senders=4, batches=15)
+        for name in ("one", "two")
+    ]
+    processes = [start(work) for work in works]
+    asyncio.run(until(lambda: all(map(acknowledged, works))))
+    swept = 0
+    while any(process.is_alive() for process in processes):
+        swept += sweep(catalog)
+    assert swept > 0
+    assert [error for work in works for error in refused(work)] == []
+    told = sorted(label for work in works for label in acknowledged(work))
+    assert len(told) == 2 * 4 * 15
+    assert told == labels(catalog) == duckdb_rows(catalog)

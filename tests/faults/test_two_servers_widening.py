@@ -1,0 +1,16 @@
+"""Two servers on one PostgreSQL: rows of both, columns of both, maintenance of both."""
+
+from pathlib import Path
+
+import pytest
+from tests.faults.cluster import on_postgres
+from tests.faults.widening import assert_widened_without_loss
+from tests.postgres import running_postgres
+
+
+async def test_every_acknowledged_row_is_there_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_postgres() as url:
+        settings = on_postgres(monkeypatch, url, tmp_path)
+        await assert_widened_without_loss(tmp_path, settings)

@@ -1,0 +1,210 @@
+"""What a simulation is made of: one seed, one clock, one order of events."""
+
+import asyncio
+import random
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from unittest import mock
+
+from pyiceberg import manifest
+from pyiceberg.io import FileIO
+from pyiceberg.utils.concurrent import ExecutorFactory
+from sqlalchemy.exc import OperationalError
+from tests.simulation.hosts import HOST, Host
+from tests.simulation.loop import (
+    VirtualClock,
+    VirtualLoop,
+    current_job,
+    run_coroutine_threadsafe,
+)
+
+from lakegate import clock
+from lakegate.lake.group import Member
+from lakegate.lake.group_commit import GroupCommit
+from lakegate.lake.ledger.engine import transaction
+from lakegate.lake.table_state import TableState
+
+LONGEST_PAUSE_SECONDS = 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """How likely things are that go wrong, and how long things take.
+
+    `long_pauses`: of an I/O operation, to take longer than leases and graces.
+    """
+
+    long_pauses: float = 0.0
+    broken_storage: float = 0.0
+    silent_ledger: float = 0.0
+    lost_answers: float = 0.0
+    refused_requests: float = 0.0
+    late_requests: float = 0.0
+
+    @classmethod
+    def of(cls, chance: random.Random) -> "Weather":
+        """Choose a weather: in each some things go well, so that others come to light."""
+        return cls(
+            long_pauses=chance.choice([0, 0, 0.002, 0.01]),
+            broken_storage=chance.choice([0, 0, 0, 0.01]),
+            silent_ledger=chance.choice([0, 0, 0.03]),
+            lost_answers=chance.choice([0, 0, 0.05, 0.2]),
+            refused_requests=chance.choice([0, 0, 0.05]),
+            late_requests=chance.choice([0, 0, 0.05]),
+        )
+
+
+@dataclass
+class World:
+    """The seed's chances, the loop, the trace and what was found wrong."""
+
+    seed: int
+    loop: VirtualLoop = field(default_factory=VirtualLoop)
+    trace: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    hosts: list[Host] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(self.seed)  # noqa: S311 - no secret
+        self.weather = Weather.of(self.chance)
+        self.violated: asyncio.Event = asyncio.Event()
+        # Nothing goes wrong and nothing takes long any more: the world comes to its end.
+        self.calm = False
+        # How every program reaches files; set by whoever has them.
+        self.file_io: FileIO | None = None
+
+    def say(self, what: str) -> None:
+        """Write a line of the trace."""
+        host = HOST.get()
+        self.trace.append(f"{self.loop.now:10.3f} {host.name if host else '-':10} {what}")
+
+    def violation(self, what: str) -> None:
+        """Note that a promise is broken."""
+        self.say(f"VIOLATION {what}")
+        self.violations.append(what)
+        self.violated.set()
+
+    def point(self, what: str) -> None:
+        """Stand at an I/O operation, where everything else may happen."""
+        if current_job().quiet:
+            return
+        self.say(what)
+        current_job().pause(self._duration())
+
+    def happens(self, probability: float) -> bool:
+        """Whether something happens here."""
+        return not self.calm and self.chance.random() < probability
+
+    def _duration(self) -> float:
+        chance = self.chance
+        if self.happens(self.weather.long_pauses):
+            return chance.uniform(5, LONGEST_PAUSE_SECONDS)
+        if self.happens(0.02):
+            return chance.uniform(0.1, 5)
+        return chance.uniform(0.0002, 0.01)
+
+    @contextmanager
+    def ledger_transaction(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """Stand in for a transaction of the ledger: time passes before and after it."""
+        self.point("ledger")
+        if self.happens(self.weather.silent_ledger):
+            raise OperationalError("a transaction", {}, OSError("the ledger is away"))
+        with transaction(*args, **kwargs) as connection:
+            yield connection
+        self.point("ledger done")
+        if self.happens(self.weather.silent_ledger):
+            raise OperationalError("a transaction", {}, OSError("the ledger's answer is lost"))
+
+
+class _Inline(Executor):
+    """Runs what PyIceberg gives to threads at once."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+class _Time:
+    """Stands in for the module `time` in PyIceberg."""
+
+    time = staticmethod(lambda: clock.now_ms() / 1000)
+    monotonic = staticmethod(clock.monotonic)
+    sleep = staticmethod(clock.sleep)
+
+
+class _Datetime:
+    """Stands in for the class `datetime` where the time of a commit is taken."""
+
+    @staticmethod
+    def now(_zone: object = None) -> Any:
+        return mock.Mock(timestamp=lambda: clock.now_ms() / 1000)
+
+
+class _Serials:
+    """Numbers objects, so that a set of them is walked through in the same order each time."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[int, object]] = {}
+
+    @property
+    def of(self) -> Any:
+        known = self._known  # the objects too: the next one must not get the same id
+        return lambda each: known.setdefault(id(each), (len(known), each))[0]
+
+
+def _locks_held_during_io() -> list[Any]:
+    """Find cached properties of states: before Python 3.12 each has a lock for all objects.
+
+    A thread that pauses with it would stop the others, and with them the world.
+    """
+    cached = (each for each in vars(TableState).values() if isinstance(each, cached_property))
+    return [each for each in cached if hasattr(each, "lock")]
+
+
+def without_disk(connection: sqlite3.Connection, _record: object = None) -> None:
+    """Set up a database that need not outlive this process."""
+    connection.execute("PRAGMA synchronous=OFF")
+    connection.execute("PRAGMA journal_mode=MEMORY")
+
+
+@contextmanager
+def the_only(world: World) -> Iterator[None]:
+    """Make the world the only source of time, chance and threads in this process."""
+    jitter = random.Random(f"jitter of {world.seed}")  # noqa: S311 - no secret
+    ids = random.Random(f"ids of {world.seed}")  # noqa: S311 - no secret
+    clock_before = clock.install(VirtualClock(world.loop))
+    now_ms = mock.Mock(side_effect=lambda _: clock.now_ms())
+    replaced: dict[str, Any] = {
+        "random.uniform": jitter.uniform,
+        "uuid.uuid4": lambda: uuid.UUID(int=ids.getrandbits(128), version=4),
+        "asyncio.run_coroutine_threadsafe": run_coroutine_threadsafe,
+        "pyiceberg.table.time": _Time,
+        "pyiceberg.table.snapshots.time": _Time,
+        "pyiceberg.table.update.datetime_to_millis": now_ms,
+        "pyiceberg.table.metadata.datetime_to_millis": now_ms,
+        "pyiceberg.catalog.sql.load_file_io": lambda *_, **__: world.file_io,
+        "lakegate.lake.pyiceberg_private.datetime": _Datetime,
+        "lakegate.lake.ledger.ledger.transaction": world.ledger_transaction,
+        "lakegate.lake.ledger.engine.prepare_connection": without_disk,
+    }
+    with ExitStack() as stack:
+        for name, replacement in replaced.items():
+            stack.enter_context(mock.patch(name, replacement))
+        stack.enter_context(mock.patch.object(ExecutorFactory, "get_or_create", _Inline))
+        stack.enter_context(mock.patch.object(manifest._manifest_cache, "_cache", None))
+        for walked in (Member, GroupCommit):
+            stack.enter_context(mock.patch.object(walked, "__hash__", _Serials().of))
+        for held in _locks_held_during_io():
+            stack.enter_context(mock.patch.object(held, "lock", nullcontext()))
+        try:
+            yield
+        finally:
+            world.loop.end(world.hosts)
+            clock.install(clock_before)
