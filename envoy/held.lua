@@ -8,6 +8,8 @@
 -- route it is: how much may be held, and for how long.
 
 local STAGE = "lakegate-body"
+-- Well within what Envoy holds of any connection.
+local SMALL_BYTES = 256 * 1024
 local ASK_TIMEOUT_MS = 15000
 local INFLATE_TIMEOUT_MS = 60000
 -- The body is still here, so the filter of errors need not be in doubt.
@@ -18,11 +20,8 @@ function envoy_on_request(handle)
   local context = handle:filterContext()
   if context:get("drop") then
     drop(handle)
-  elseif not is_held(handle:headers()) then
-    return -- it passes as it comes, and the server answers when it likes
   elseif context:get("ask") then
-    call(handle, context:get("ask"), "", ASK_TIMEOUT_MS)
-    handle:headers():replace(STAGE, "admitted")
+    ask(handle, context:get("ask"))
   else
     hold(handle)
   end
@@ -35,8 +34,14 @@ function drop(handle)
   end
 end
 
-function is_held(headers)
-  return is_compressed(headers) or not headers:get("content-length")
+-- A body that is known to be small is held anyway, and its caller refused by the server.
+function ask(handle, method)
+  local headers = handle:headers()
+  local length = tonumber(headers:get("content-length") or "")
+  if is_compressed(headers) or not length or length > SMALL_BYTES then
+    call(handle, method, "", ASK_TIMEOUT_MS)
+    handle:headers():replace(STAGE, "admitted")
+  end
 end
 
 function is_compressed(headers)

@@ -43,10 +43,10 @@ class Member:
         """Whether the sender is still there and unanswered."""
         return not self.answer.done()
 
-    def acknowledge(self, acknowledgement: Acknowledgement) -> None:
-        """Answer, unless the sender is gone."""
+    def acknowledge(self, acknowledgement: Acknowledgement, applied_digest: str = "") -> None:
+        """Answer, unless the sender is gone; `applied_digest` as in `Candidate.end`."""
         if self.candidate:
-            self.candidate.end(acknowledgement)
+            self.candidate.end(acknowledgement, applied_digest)
         if self.waiting:
             self.answer.set_result(acknowledgement)
         else:

@@ -256,6 +256,13 @@ def _retrieve(reading: "asyncio.Future[Any]") -> None:
 
 
 async def _only(messages: _Messages) -> Any:  # noqa: ANN401 - any message
+    """Read the one message of a call, and the end after it."""
+    only: list[Any] = []
     async for message in messages:
-        return message
-    raise LakegateError(ErrorCode.INVALID_ARGUMENT, "the call has no message")
+        if only:
+            raise LakegateError(ErrorCode.INVALID_ARGUMENT, "the call has more than one message")
+        only.append(message)
+        del message
+    if not only:
+        raise LakegateError(ErrorCode.INVALID_ARGUMENT, "the call has no message")
+    return only.pop()

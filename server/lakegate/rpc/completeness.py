@@ -1,11 +1,11 @@
 """Whether a body is whole: its end has to be known, not only to be where the messages end.
 
 After a cancellation gRPC's iterator of messages simply ends, as it does after the last one.
-So a body counts as whole only with a proof, of which there are three:
+So a body counts as whole only with a proof, of which there are two:
 
-- Its length: Envoy passes on the `Content-Length`, and so many bytes came.
-- A mark: to a body without a length Envoy's Lua filter appends a word when it sees the end
-  of the request. The word is made for this request, and only the server gets it.
+- A mark: to a body over REST Envoy's Lua filter appends a word when it sees the end of the
+  request. The word is made for this request, and only the server gets it. (The length does not
+  prove as much: a request with more bytes than it announces is reset after so many.)
 - The half-close: HTTP/2 ends one direction of a call at a time, but a reset ends both. So
   where the call can still be answered after the last message, it was not reset. The proof
   sends the headers of the answer, so it is not for REST, where a refusal has to come in
@@ -21,7 +21,7 @@ from google.api.httpbody_pb2 import HttpBody
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.headers import Context, headers_of
 
-# Set by Envoy, which drops the caller's own: `bytes N`, `mark WORD`, or nothing.
+# Set by Envoy, which drops the caller's own: `mark WORD`, `mark` for no body, or nothing.
 END_KEY = "lakegate-body-end"
 
 
@@ -58,16 +58,16 @@ class _End(ABC):
         """Return whether the body is whole, once its messages have ended."""
 
 
-class _Length(_End):
-    def __init__(self, length: int) -> None:
-        self._missing = length
+class _NoBody(_End):
+    def __init__(self) -> None:
+        self._is_empty = True
 
     def body_of(self, data: bytes) -> bytes:
-        self._missing -= len(data)
+        self._is_empty = self._is_empty and not data
         return data
 
     async def is_reached(self) -> bool:
-        return self._missing == 0
+        return self._is_empty
 
 
 class _HalfClose(_End):
@@ -111,8 +111,8 @@ class _Mark(_HalfClose):
 
 def _end_of(context: Context) -> _End:
     kind, _, value = headers_of(context).get(END_KEY, "").partition(" ")
-    if kind == "bytes" and value.isdecimal():
-        return _Length(int(value))
-    if kind == "mark" and value:
+    if kind == "mark" and not value:
+        return _NoBody()
+    if kind == "mark":
         return _Mark(value.encode(), context)
     return _HalfClose(context)

@@ -16,6 +16,7 @@ class Candidate:
     acknowledgement, or None where it is refused or given up.
     `after`: the batch before it in its stream, where that is on its way too.
     `displaces`: the ledger's record of a claimant that may be gone.
+    `applied_digest`: the digest of the body that was applied, once there is one.
     `in_doubt`: it has ended, and may or may not have been applied.
     `aside`: while it waits for another server, the end of that; it has waited `waits` times.
     """
@@ -28,6 +29,7 @@ class Candidate:
     displaces: Record | None = None
     aside: asyncio.Future[None] | None = None
     waits: int = 0
+    applied_digest: str = ""
     in_doubt: bool = False
 
     @property
@@ -35,8 +37,12 @@ class Candidate:
         """Whether it has ended, and was not applied."""
         return self.fate.done() and self.fate.result() is None
 
-    def end(self, acknowledgement: Acknowledgement | None) -> None:
-        """Tell the fate to whoever waits for it; only the first word counts."""
+    def end(self, acknowledgement: Acknowledgement | None, applied_digest: str = "") -> None:
+        """Tell the fate to whoever waits for it; only the first word counts.
+
+        `applied_digest`: of another body, where that was applied instead of this one.
+        """
         self.after = None
         if not self.fate.done():
+            self.applied_digest = applied_digest or self.entry.body_digest
             self.fate.set_result(acknowledgement)

@@ -221,7 +221,7 @@ class ExactlyOnce:
         except LakegateError as error:
             member.refuse(error)
         else:
-            member.acknowledge(replay)
+            member.acknowledge(replay, body_digest)
 
     def _in_order(
         self, member: Member, candidate: Candidate, position: StreamPosition, known: _Known
@@ -294,7 +294,7 @@ async def replayed(first: Candidate, batch: Batch, entry: Entry) -> Acknowledgem
     acknowledgement = first.fate.result()
     if acknowledgement is None:
         return None
-    check_same_body(batch, entry, first.entry.body_digest)
+    check_same_body(batch, entry, first.applied_digest)
     return replace(acknowledgement, replayed=True)
 
 

@@ -73,6 +73,22 @@ async def test_a_key_that_binds_its_body_is_refused_with_another_one(
     assert labels(catalog) == ["a"]
 
 
+async def test_a_key_binds_the_body_that_was_applied_not_one_that_is_being_replayed(
+    lake: Lake, decoder: LinesDecoder
+) -> None:
+    def bound(label: str) -> Batch:
+        return replace(keyed(decoder, "k", {"label": label}), key_binds_body=True)
+
+    first = await lake.append(keyed(decoder, "k", {"label": "a"}))
+    ignored, another, same = await asyncio.gather(
+        lake.append(keyed(decoder, "k", {"label": "b"})),
+        refusal(lake.append(bound("b"))),
+        lake.append(bound("a")),
+    )
+    assert ignored == same == replace(first, replayed=True)
+    assert another.code is ErrorCode.IDEMPOTENCY_KEY_REUSED
+
+
 async def test_another_body_under_a_key_that_does_not_bind_it_is_replayed_and_logged(
     lake: Lake, decoder: LinesDecoder, caplog: pytest.LogCaptureFixture
 ) -> None:
