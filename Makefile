@@ -11,6 +11,9 @@ GOOGLEAPIS = $(shell $(BIN)/python -c "import google.rpc as r; print(r.__path__[
 PROTOC = $(BIN)/python -m grpc_tools.protoc -I proto -I $(GOOGLEAPIS)
 # The contract as callers have it: `make lint` refuses what would break them.
 PUBLISHED := proto/published.binpb
+# Envoy reads its configuration as it would at its start.
+VALIDATE = $(BIN)/python -m lakegate.envoy.bootstrap 127.0.0.1:50051 build/envoy && \
+	$(BIN)/envoy --mode validate --log-level error --config-path build/envoy/bootstrap.json
 
 .PHONY: install run test test-engines lint format generate publish lock clean
 
@@ -32,13 +35,16 @@ test-engines: install  ## What needs Java and Maven beside: real catalogs, real 
 	LAKEGATE_TEST_BATCHES=$${LAKEGATE_TEST_BATCHES:-2000} \
 		$(BIN)/pytest -rs tests/engines tests/faults/test_two_servers_widening.py
 
-lint: install build/contract.binpb  ## Style, types, layers, the contract
+lint: install build/contract.binpb  ## Style, types, layers, the contract, Envoy's configuration
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/buf lint build/contract.binpb --config buf.yaml --path lakegate
 	$(BIN)/buf breaking build/contract.binpb --against $(PUBLISHED) --config buf.yaml --path lakegate
+	@mkdir -p build/envoy
+	$(VALIDATE)
+	LAKEGATE_TLS_CERT=any LAKEGATE_TLS_KEY=any $(VALIDATE)
 
 format: install
 	$(BIN)/ruff check --quiet --fix .

@@ -1,57 +1,44 @@
--- How far the body of a request that writes rows has come: the server is told when a body has
--- ended, and the filter of errors when the rows may be committed, whatever becomes of the
--- answer. Bodies stream through meanwhile, piece by piece.
+-- Detects the end of a body that brings rows: the server is told that the body has ended, and
+-- errors.lua that the rows may be committed even if the call fails. Bodies stream through.
+-- Only the routes of methods that commit rows enable this filter.
 
--- How the server knows that a body is whole: rpc/completeness.py. It comes with a word that
--- is made for this request.
+-- How the server knows that a body is whole: rpc/completeness.py.
 local END = "lakegate-body-end"
-
--- Whether a route takes a body, which is whole when it has ended, or messages, each of which is
--- whole by itself.
-local WRITES = {
-  ["/v1/ingest"] = "body",
-  ["/ingest/push/queries"] = "message",
-  ["/lakegate.v1.IngestService/IngestBody"] = "body",
-  ["/lakegate.v1.IngestService/Ingest"] = "message",
-  ["/lakegate.v1.IngestService/IngestStream"] = "message",
-  ["/lakegate.v1.QueryEventService/PushQueries"] = "message",
-  ["/lakegate.v1.QueryEventService/StreamQueries"] = "message",
-}
+-- An unguessable word, new for each request.
+local MARK = "lakegate-body-mark"
+-- How much memory the server sets aside at first; 0: for a chunk at a time.
+local EXPECTED = "lakegate-expected-bytes"
 
 function envoy_on_request(handle)
-  local headers = handle:headers()
-  local mark = headers:get(END)
-  headers:remove(END)
-  local writes = headers:get(":method") == "POST"
-    and WRITES[headers:get(":path"):match("^[^?]*")]
-  if writes == "message" then
-    follow_message(handle)
-  elseif writes == "body" then
-    follow_body(handle, headers, is_rest(handle) and mark)
+  local headers, context = handle:headers(), handle:filterContext()
+  local is_rest = context:get("rest")
+  -- A body is whole when it has ended, a message when it can be parsed.
+  if context:get("takes") == "message" then
+    follow_message(handle, is_rest)
+  else
+    follow_body(handle, headers, is_rest and headers:get(MARK))
   end
-end
-
--- What the filter of errors has seen to.
-function is_rest(handle)
-  return handle:streamInfo():dynamicMetadata():get("lakegate") ~= nil
 end
 
 -- A message of a native call may be whole from its first piece on. JSON is held until its request
 -- has ended: before that, the server has none of it.
-function follow_message(handle)
-  local rest = is_rest(handle)
+function follow_message(handle, is_rest)
   for _ in handle:bodyChunks() do
-    if not rest then
+    if not is_rest then
       break
     end
   end
   remember_doubt(handle)
 end
 
--- A mark is put after the last byte of a body. gRPC itself proves the end of a native call, and
--- of a body that ends in trailers: that has no last piece to write to.
+-- The mark is put after the last byte of a body. gRPC itself proves the end of a native call, and
+-- of a body that ends in trailers, which has no last piece to write to. The transcoder drops the
+-- length.
 function follow_body(handle, headers, mark)
   if mark then
+    local compressed = (headers:get("content-encoding") or "identity"):lower() ~= "identity"
+    local length = headers:get("content-length")
+    headers:add(EXPECTED, not compressed and length or "0")
     headers:add(END, "mark " .. mark)
   end
   local last

@@ -1,47 +1,37 @@
--- What Envoy does to a REST request before it is transcoded, and to an error on
--- its way back. Native gRPC passes as it is.
+-- Checks a REST request before it is transcoded, and gives every error the body that REST
+-- callers know. Native gRPC passes unchanged.
 --
--- Errors come from three places. The server sends the whole body along with its
--- gRPC status, in metadata. gRPC itself sends a bare status. Envoy's own refusals
--- come with the body that `local_reply_config` gave them.
+-- An error has one of three origins. The server sends the whole body in the metadata beside
+-- its gRPC status. gRPC itself sends a bare status. Envoy's own replies have the body from
+-- `local_reply_config`.
+--
+-- lakegate/envoy/lua.py writes the table CONTRACT in front of this file.
 
 local ENCODINGS = {identity = true, gzip = true, ["x-gzip"] = true, zstd = true}
 
--- Envoy's own limit is higher: it answers HTTP/1.1 alone, and resets a stream of HTTP/2.
+-- Envoy's own limit is higher; above it, Envoy resets a stream of HTTP/2 without a reply.
 local MAX_HEADERS_BYTES = 16 * 1024
 
 -- A longer value is not quoted in a message.
 local MAX_QUOTED = 100
 
--- The words of the enumerations of lakegate/v1/query_events.proto.
-local ENUMS = {
-  ["QueryEvent.QueryState"] = "FINISHED, SUCCEEDED, FAILED",
-  ["QueryContext.QueryType"] = "SELECT, EXPLAIN, DESCRIBE, INSERT, UPDATE, DELETE, ANALYZE, "
-    .. "DATA_DEFINITION, ALTER_TABLE_EXECUTE, MERGE",
-  ["ErrorCode.Type"] = "USER_ERROR, INTERNAL_ERROR, INSUFFICIENT_RESOURCES, EXTERNAL",
-}
-
--- Set on refusals that do not come from the server: nothing of the request went there.
+-- Set on errors of requests that were not sent to the server.
 local NOT_SENT = "lakegate-not-sent"
 
--- What a REST caller has no use for.
+-- Response headers that are not for REST callers.
 local GRPC_HEADERS = {
   "grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-accept-encoding",
   "lakegate-http-status", "lakegate-error-body", NOT_SENT,
 }
 
--- Where the request is remembered for its response: its id, if it is REST; and by ends.lua,
--- whether its rows may be committed whatever becomes of the answer.
+-- Dynamic metadata of the request, read at its response: `request_id`, of REST alone, and
+-- `in_doubt`, which ends.lua sets once the rows may be committed.
 local MEMORY = "lakegate"
-
--- Said where the rows may be committed.
-local DOUBT = "The rows may or may not be committed. A retry with the same idempotency key is safe."
 
 function envoy_on_request(handle)
   local headers = handle:headers()
   local native = is_native(headers:get("content-type") or "")
-  headers:remove("lakegate-expected-bytes")
-  drop_what_grpc_cannot_carry(headers, native)
+  local size = drop_what_grpc_cannot_carry(headers, native)
   if native then
     return
   end
@@ -51,60 +41,51 @@ function envoy_on_request(handle)
   local path = (headers:get(":path") or ""):match("^[^?]*")
   local encoding = (headers:get("content-encoding") or "identity"):lower()
   local length = tonumber(headers:get("content-length") or "")
-  -- CONNECT has no route, and so no limit; nor a path.
-  local max_length = handle:filterContext():get("max_body_bytes") or math.huge
   if path:find("./$") then
-    -- The transcoder would pass over the slash; the routes, and so their limits, do not.
-    refuse(handle, "404", "not_found", request_id,
+    -- The transcoder ignores the slash, but the routes, and so their limits, do not.
+    refuse(handle, "not_found", request_id,
       "there is nothing at " .. path:sub(1, MAX_QUOTED))
-  elseif size_of(headers) > MAX_HEADERS_BYTES then
-    refuse(handle, "431", "invalid_argument", request_id,
-      string.format("the headers are larger than %d bytes", MAX_HEADERS_BYTES))
-  elseif encoding == "identity" and (length or 0) > max_length then
-    -- Known before the body is sent, so said before it is sent.
-    refuse(handle, "413", "body_too_large", request_id,
-      string.format("the body is larger than %d bytes: split it into smaller batches", max_length))
+  elseif size > MAX_HEADERS_BYTES then
+    refuse(handle, "invalid_argument", request_id,
+      string.format("the headers are larger than %d bytes", MAX_HEADERS_BYTES), "431")
+  elseif encoding == "identity" and (length or 0) > CONTRACT.max_body_bytes then
+    -- Refused before the body is sent.
+    refuse(handle, "body_too_large", request_id,
+      string.format("the body is larger than %d bytes: split it into smaller batches",
+        CONTRACT.max_body_bytes))
   elseif not ENCODINGS[encoding] then
-    refuse(handle, "415", "unsupported_media_type", request_id,
+    refuse(handle, "unsupported_media_type", request_id,
       "Content-Encoding must be gzip, zstd or identity")
-  elseif path == "/v1/ingest" then
-    -- The transcoder makes chunks of the body and drops its length, but the
-    -- server wants to know how much memory to set aside; 0: for a chunk at a time.
-    headers:add("lakegate-expected-bytes", tostring(encoding == "identity" and length or 0))
   end
 end
 
--- What Envoy itself takes for gRPC; what only begins like it is transcoded.
+-- The media types that Envoy treats as gRPC; others that begin like it are transcoded.
 function is_native(content_type)
   return content_type == "application/grpc" or content_type:find("^application/grpc%+") ~= nil
 end
 
--- HTTP allows more in the name of a header than gRPC, which fails the whole call; what
--- ends in -bin it takes for base64, and what begins with grpc- for its own (gRPC over
--- HTTP/2, "Custom-Metadata").
+-- gRPC fails the whole call for a header name that HTTP allows but gRPC does not, decodes
+-- names in -bin as base64, and reserves names in grpc- (gRPC over HTTP/2, "Custom-Metadata").
+-- Returns the size of the other headers.
 function drop_what_grpc_cannot_carry(headers, native)
-  local illegal = {}
-  for name in pairs(headers) do
-    local reserved = name:find("-bin$") or name:find("^grpc%-")
-    if name:find("[^0-9a-z_.:-]") or (reserved and not native) then
+  local illegal, size = {}, 0
+  for name, value in pairs(headers) do
+    local reserved = not native and (name:sub(-4) == "-bin" or name:sub(1, 5) == "grpc-")
+    if reserved or name:find("[^0-9a-z_.:-]") then
       illegal[#illegal + 1] = name
+    else
+      size = size + #name + #value
     end
   end
   for _, name in ipairs(illegal) do
     headers:remove(name)
   end
-end
-
-function size_of(headers)
-  local size = 0
-  for name, value in pairs(headers) do
-    size = size + #name + #value
-  end
   return size
 end
 
-function refuse(handle, status, code, request_id, message)
-  handle:respond({[":status"] = status}, error_body(code, message, request_id))
+function refuse(handle, code, request_id, message, status)
+  handle:respond({[":status"] = status or CONTRACT.http_status[code]},
+    error_body(code, message, request_id))
 end
 
 function envoy_on_response(handle)
@@ -120,17 +101,16 @@ function envoy_on_response(handle)
   end
 end
 
--- Clients of gRPC send again by themselves what was UNAVAILABLE: that may not be said where
--- the rows may be committed.
+-- gRPC clients retry UNAVAILABLE by themselves, so it is not sent where the rows may be
+-- committed.
 function forbid_retries(headers, memory)
   if headers and headers:get("grpc-status") == "14" and is_in_doubt(headers, memory) then
     headers:replace("grpc-status", "2")
-    headers:replace("grpc-message", DOUBT)
+    headers:replace("grpc-message", CONTRACT.bare_doubt.message)
   end
 end
 
--- Whether rows may be committed though the call has failed. The server's own refusals say
--- what they mean.
+-- Whether rows may be committed though the call failed. The server's own errors are exact.
 function is_in_doubt(headers, memory)
   return memory["in_doubt"] and not (headers:get("lakegate-error-body") or headers:get(NOT_SENT))
 end
@@ -160,8 +140,7 @@ function translate(handle, headers, memory)
   end
 end
 
--- The body of an error. There is none to replace, and so no way to send one, where
--- the server sent headers before its status; it does not.
+-- An error has no body to replace if the server sent headers before its status; ours does not.
 function replace_body(handle, text)
   local body = handle:body(true)
   if body then
@@ -169,28 +148,8 @@ function replace_body(handle, text)
   end
 end
 
--- gRPC's status codes without our metadata: gRPC refused the call itself. Its words are
--- about itself, and not for callers.
-local AGAIN = "the server cannot be reached or has gone away: try again"
-local BARE_STATUS = {
-  [1] = {"503", "unavailable", AGAIN}, -- a server that shuts down cancels its calls
-  [3] = {"400", "invalid_argument", "the request cannot be read"},
-  -- Envoy's limit for the time of a request, which the server may notice first.
-  [4] = {"408", "request_timeout", "the request did not come in time"},
-  [5] = {"404", "not_found", "there is nothing here"},
-  [7] = {"403", "permission_denied", "the server does not allow it"},
-  [8] = {"429", "overloaded", "the server has too much to do: try again"},
-  [12] = {"404", "not_found", "there is nothing here"},
-  [14] = {"503", "unavailable", AGAIN},
-  [16] = {"401", "unauthenticated", "the server does not know the caller"},
-}
-local BARE_FAILURE = {"500", "ingest_failed", "the server failed; its log has the cause"}
-local BARE_TOO_LARGE = {"413", "body_too_large",
-  "the body is too large: split it into smaller batches"}
-
--- Statuses that a call may end with which had been committed.
+-- Statuses that a call may end with though its rows are committed.
 local IN_DOUBT = {[1] = true, [2] = true, [4] = true, [13] = true, [14] = true}
-local OUTCOME_UNKNOWN = {"500", "outcome_unknown", DOUBT}
 
 function status_and_body(headers, memory)
   local status, body = headers:get("lakegate-http-status"), headers:get("lakegate-error-body")
@@ -198,18 +157,19 @@ function status_and_body(headers, memory)
     return status, body
   end
   local grpc_status = tonumber(headers:get("grpc-status"))
-  local verdict = BARE_STATUS[grpc_status] or BARE_FAILURE
+  local refusal = CONTRACT.bare_statuses[grpc_status] or CONTRACT.bare_failure
   if (headers:get("grpc-message") or ""):find("larger than max", 1, true) then
-    verdict = BARE_TOO_LARGE
+    refusal = CONTRACT.bare_too_large
   elseif IN_DOUBT[grpc_status] and is_in_doubt(headers, memory) then
-    verdict = OUTCOME_UNKNOWN
+    refusal = CONTRACT.bare_doubt
   end
-  return verdict[1], error_body(verdict[2], verdict[3], memory["request_id"])
+  return CONTRACT.http_status[refusal.code],
+    error_body(refusal.code, refusal.message, memory["request_id"])
 end
 
--- The transcoder refuses a query event in protobuf's words:
+-- The transcoder refuses a query event in terms of protobuf:
 --   queries[3].query_state: invalid value \"x\" for type …QueryEvent.QueryState
--- Callers are told in the names of the payload. All text stays escaped JSON.
+-- The message for callers has the names of the payload. All text stays escaped JSON.
 function name_query_event_field(handle, request_id)
   local body = handle:body()
   if body == nil then
@@ -250,7 +210,7 @@ function expected(kind)
   elseif kind == "TYPE_STRING" then
     return "a string"
   end
-  local words = ENUMS[kind:match("lakegate%.v1%.(.*)$")]
+  local words = CONTRACT.enums[kind:match("lakegate%.v1%..*$")]
   return words and "one of " .. words or "an object"
 end
 

@@ -1,18 +1,18 @@
--- Bodies that have to be whole before the transcoder reads them: compressed ones, which
--- the server inflates, and those that tell no length, which have to be within the limit.
--- The transcoder itself knows no limit: it keeps a string until it ends.
+-- Holds bodies that must be whole before the transcoder reads them: compressed ones, which
+-- the server inflates, and those without a length, which must be within the limit. The
+-- transcoder itself has no limit: it buffers a string until it ends.
 --
--- The file is two filters, one after the other, on the routes where bodies are held:
--- the first asks the server whether this caller may send at all, before any of the body
--- is waited for, and the second holds it. The header says how far they are, and so which
--- route it is: how much may be held, and for how long.
+-- This file is two filters in a row, on the routes where bodies are held: `ask` asks the
+-- server whether the caller may send, before any of the body is held, and `hold` holds it.
+-- The header is the stage of the request, and so selects its route: how much may be held,
+-- and for how long.
 
 local STAGE = "lakegate-body"
 -- Well within what Envoy holds of any connection.
 local SMALL_BYTES = 256 * 1024
 local ASK_TIMEOUT_MS = 15000
 local INFLATE_TIMEOUT_MS = 60000
--- The body is still here, so the filter of errors need not be in doubt.
+-- Set on errors of requests that were not sent to the server.
 local NOT_SENT = "lakegate-not-sent"
 local UNAVAILABLE = {[":status"] = "200", ["grpc-status"] = "14", [NOT_SENT] = "true"}
 
@@ -23,11 +23,11 @@ function envoy_on_request(handle)
   elseif context:get("ask") then
     ask(handle, context:get("ask"))
   else
-    hold(handle)
+    hold(handle, context:get("inflate"))
   end
 end
 
--- A question has no use for a body (RFC 9110, section 9.3.1).
+-- The body of a GET has no meaning (RFC 9110, section 9.3.1).
 function drop(handle)
   for chunk in handle:bodyChunks() do
     chunk:setBytes("")
@@ -48,19 +48,18 @@ function is_compressed(headers)
   return (headers:get("content-encoding") or "identity"):lower() ~= "identity"
 end
 
-function hold(handle)
+function hold(handle, inflate)
   local body = handle:body()
   handle:headers():replace(STAGE, "whole")
   if body and is_compressed(handle:headers()) then
-    local inflated = call(handle, "Inflate", body:getBytes(0, body:length()), INFLATE_TIMEOUT_MS)
+    local inflated = call(handle, inflate, body:getBytes(0, body:length()), INFLATE_TIMEOUT_MS)
     handle:headers():remove("content-encoding")
     handle:body():setBytes(inflated)
   end
 end
 
 -- One unary call to the server on the caller's behalf, framed by hand (gRPC over HTTP/2,
--- "Length-Prefixed-Message"). A refusal ends the request: the filter of errors, which
--- sees it on its way out, knows how to tell it.
+-- "Length-Prefixed-Message"). An error ends the request: errors.lua translates it.
 function call(handle, method, message, timeout_ms)
   local caller = handle:headers()
   local headers, answer = handle:httpCall("server", {

@@ -47,6 +47,12 @@ class ErrorCode(Enum):
     UNAVAILABLE = Verdict("unavailable", 503, "UNAVAILABLE")
 
 
+# The message of OUTCOME_UNKNOWN, whoever loses the answer: the lake, or Envoy.
+OUTCOME_UNKNOWN_MESSAGE = (
+    "The rows may or may not be committed. A retry with the same idempotency key is safe."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """One thing wrong with a request: `field` says where, as a path or `line N`."""

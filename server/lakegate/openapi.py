@@ -22,6 +22,7 @@ from google.protobuf.descriptor_pb2 import (
     MethodDescriptorProto,
 )
 
+from lakegate.contract import permission_of
 from lakegate.decode.registry import FORMATS
 from lakegate.errors import ErrorCode
 
@@ -171,7 +172,7 @@ def _operation(
             "content": {"application/json": {"schema": answer}},
         }
     } | _refusals()
-    if method.name == "GetHealth":
+    if permission_of(method.options) is None:
         operation["security"] = []
     return operation
 

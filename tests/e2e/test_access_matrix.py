@@ -17,8 +17,8 @@ from tests.e2e.test_query_events import SINGLE
 
 from lakegate.access.store import TokenStore
 from lakegate.access.tokens import Permission, new_secret
+from lakegate.contract import SERVICES
 from lakegate.rpc.auth import RULES
-from lakegate.rpc.server import SERVICES
 from lakegate.v1 import (
     health_pb2_grpc,
     ingest_pb2,

@@ -109,7 +109,7 @@ async def test_callers_do_not_reach_what_only_envoy_calls(gate: EchoGate) -> Non
     async with grpc.aio.insecure_channel(gate.envoy.http_addr) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await channel.unary_unary(
-                "/lakegate.v1.InflateService/Inflate", request_serializer=bytes
+                "/lakegate.v1.InflateService/InflateTable", request_serializer=bytes
             )(b"")
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 

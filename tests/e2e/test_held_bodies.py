@@ -1,6 +1,7 @@
 """Envoy holds a body only for a caller who may send it, and only for so long."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Iterator
 
@@ -17,13 +18,15 @@ MIB = 1024 * 1024
 MAX_BYTES = 4 * MIB
 RIGHT = new_secret()
 READER = new_secret()
+PROVISIONER = new_secret()
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 GZIP = b"Content-Encoding: gzip\r\nContent-Length: 1000\r\n"
 
 
 SETTINGS = {
     "LAKEGATE_REQUIRE_TOKEN": "true",
-    "LAKEGATE_TOKENS": f"{RIGHT} default ingest,provision\n{READER} default read",
+    "LAKEGATE_TOKENS": f"{RIGHT} default ingest,provision\n{READER} default read\n"
+    f"{PROVISIONER} default provision",
     "LAKEGATE_MAX_BODY_BYTES": str(MAX_BYTES),
 }
 
@@ -191,6 +194,17 @@ async def test_whoever_may_sends_events_without_a_length_and_in_their_own_time(
                 headers={"X-Ryft-Token": RIGHT, "Content-Type": "application/json"},
             )
         assert (answer.status_code, answer.json().get("rows_ingested")) == (200, 1), answer.text
+
+
+def test_a_compressed_table_needs_the_permission_of_a_table(gate: RunningGate) -> None:
+    for secret, status in ((PROVISIONER, 200), (READER, 403), ("", 401)):
+        headers = {"Content-Encoding": "gzip"}
+        if secret:
+            headers["Authorization"] = f"Bearer {secret}"
+        answer = httpx.post(
+            gate.url + TABLE.decode(), content=gzip.compress(b"{}"), headers=headers
+        )
+        assert answer.status_code == status, answer.text
 
 
 @pytest.mark.parametrize("secret", ["", RIGHT])

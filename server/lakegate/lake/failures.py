@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from lakegate.batches import TableName
-from lakegate.errors import ErrorCode, LakegateError
+from lakegate.errors import OUTCOME_UNKNOWN_MESSAGE, ErrorCode, LakegateError
 
 log = logging.getLogger(__name__)
 
@@ -94,10 +94,7 @@ def conflict(table: TableName, attempts: int) -> LakegateError:
 
 def outcome_unknown() -> LakegateError:
     """Return the refusal of a request whose rows may or may not be committed."""
-    return LakegateError(
-        ErrorCode.OUTCOME_UNKNOWN,
-        "The rows may or may not be committed. A retry with the same idempotency key is safe.",
-    )
+    return LakegateError(ErrorCode.OUTCOME_UNKNOWN, OUTCOME_UNKNOWN_MESSAGE)
 
 
 def as_lakegate_error(error: BaseException, table: TableName, attempts: int = 1) -> LakegateError:

@@ -1,11 +1,11 @@
 """Who is calling, and whether they may: one interceptor for every call of ours.
 
-Which permission a call needs, and which database it addresses, is in `RULES`; a
-method that is not there is refused.
+`RULES` has the permission that a call needs, which is the contract's, and where the call
+names its database. A method that is not there is refused.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -14,6 +14,7 @@ from typing import Any
 from lakegate.access.keyring import Keyring
 from lakegate.access.tokens import Permission, Token, digest_of, id_of
 from lakegate.batches import DEFAULT_DATABASE
+from lakegate.contract import HELD_BODIES, METHODS, Method
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.headers import Context, headers_of
 from lakegate.rpc.rates import Rates
@@ -42,23 +43,38 @@ class Rule:
     counted: bool = True
 
 
+# Where that is not in the message.
+_ADDRESSED = {
+    "IngestService/IngestBody": Addressed.IN_HEADER,
+    "IngestService/IngestStream": Addressed.IN_EACH_MESSAGE,
+    "QueryEventService/PushQueries": Addressed.BY_TOKEN,
+    "QueryEventService/StreamQueries": Addressed.BY_TOKEN,
+}
+
+
+def _rule(method: Method) -> Rule | None:
+    if method.permission is None:
+        return None
+    return Rule(method.permission, _ADDRESSED.get(method.name, Addressed.IN_MESSAGE))
+
+
+def _internal_rules() -> Iterator[tuple[str, Rule]]:
+    """Yield the rules of what Envoy calls for the caller, before the method, which counts."""
+    for method in METHODS:
+        body, rule = HELD_BODIES.get(method.name), _rule(method)
+        if body and rule:
+            by_token = rule.addressed is Addressed.BY_TOKEN
+            addressed = Addressed.BY_TOKEN if by_token else Addressed.IN_EACH_MESSAGE
+            for call in ("Admit", "Inflate"):
+                yield (
+                    f"InflateService/{call}{body}",
+                    Rule(rule.permission, addressed, counted=False),
+                )
+
+
 RULES: Mapping[str, Rule | None] = {
-    "IngestService/IngestBody": Rule(Permission.INGEST, Addressed.IN_HEADER),
-    "IngestService/Ingest": Rule(Permission.INGEST, Addressed.IN_MESSAGE),
-    "IngestService/IngestStream": Rule(Permission.INGEST, Addressed.IN_EACH_MESSAGE),
-    "IngestService/GetStream": Rule(Permission.INGEST, Addressed.IN_MESSAGE),
-    "QueryEventService/PushQueries": Rule(Permission.INGEST, Addressed.BY_TOKEN),
-    "QueryEventService/StreamQueries": Rule(Permission.INGEST, Addressed.BY_TOKEN),
-    # Envoy asks these for the caller, before PushQueries or EnsureTable, which count for both.
-    "InflateService/AdmitQueryEvents": Rule(Permission.INGEST, Addressed.BY_TOKEN, counted=False),
-    "InflateService/AdmitTable": Rule(
-        Permission.PROVISION, Addressed.IN_EACH_MESSAGE, counted=False
-    ),
-    "InflateService/Inflate": Rule(Permission.INGEST, Addressed.BY_TOKEN, counted=False),
-    "TableService/EnsureTable": Rule(Permission.PROVISION, Addressed.IN_MESSAGE),
-    "TableService/GetTable": Rule(Permission.READ, Addressed.IN_MESSAGE),
-    "TableService/ListTables": Rule(Permission.READ, Addressed.IN_MESSAGE),
-    "HealthService/GetHealth": None,  # anybody's
+    **{method.name: _rule(method) for method in METHODS},
+    **dict(_internal_rules()),
 }
 
 

@@ -10,11 +10,10 @@ import asyncio
 import grpc
 import grpc.aio
 
+from lakegate.contract import HELD_BODIES, INTERNAL_SERVICE
 from lakegate.rpc.admission import Admission
 from lakegate.rpc.headers import Context, headers_of
 from lakegate.rpc.inflate import inflater
-
-SERVICE = "lakegate.v1.InflateService"
 
 
 def add_inflate_servicer(server: grpc.aio.Server, admission: Admission) -> None:
@@ -22,7 +21,7 @@ def add_inflate_servicer(server: grpc.aio.Server, admission: Admission) -> None:
 
     async def behaviour(data: bytes, context: Context) -> bytes:
         encoding = headers_of(context).get("content-encoding", "")
-        async with admission.room(SERVICE, admission.unknown):
+        async with admission.room(INTERNAL_SERVICE, admission.unknown):
             return await asyncio.to_thread(inflate_whole, data, encoding, admission)
 
     async def admit(data: bytes, context: Context) -> bytes:
@@ -30,11 +29,13 @@ def add_inflate_servicer(server: grpc.aio.Server, admission: Admission) -> None:
         return b""
 
     handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-        "AdmitQueryEvents": grpc.unary_unary_rpc_method_handler(admit),
-        "AdmitTable": grpc.unary_unary_rpc_method_handler(admit),
-        "Inflate": grpc.unary_unary_rpc_method_handler(behaviour),
+        f"{call}{body}": grpc.unary_unary_rpc_method_handler(handler)
+        for body in HELD_BODIES.values()
+        for call, handler in (("Admit", admit), ("Inflate", behaviour))
     }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(INTERNAL_SERVICE, handlers),)
+    )
 
 
 def inflate_whole(data: bytes, encoding: str, admission: Admission) -> bytes:

@@ -11,6 +11,7 @@ from grpc_health.v1.health import aio as grpc_health
 from grpc_reflection.v1alpha import reflection
 
 from lakegate.batches import Decoder
+from lakegate.contract import SERVICES
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.admission import MESSAGE_OVERHEAD_BYTES, Admission, AdmissionInterceptor
 from lakegate.rpc.auth import AuthInterceptor
@@ -24,26 +25,12 @@ from lakegate.rpc.query_events import QueryEventServicer, add_query_event_servic
 from lakegate.rpc.tables import Tables, TableServicer
 from lakegate.rpc.tls import mutual_tls
 from lakegate.settings import Settings
-from lakegate.v1 import (
-    health_pb2,
-    health_pb2_grpc,
-    ingest_pb2,
-    ingest_pb2_grpc,
-    query_events_pb2,
-    tables_pb2,
-    tables_pb2_grpc,
-)
+from lakegate.v1 import health_pb2_grpc, ingest_pb2_grpc, tables_pb2_grpc
 
 # Envoy takes headers of 64 KiB and adds some; each counts 32 bytes more (RFC 7541, section 4.1).
 _MAX_METADATA_BYTES = 80 * 1024
 # How long the answers may take that the lake gives when it gives up.
 _ANSWER_SECONDS = 2.0
-
-SERVICES = tuple(
-    service.full_name
-    for file in (ingest_pb2, query_events_pb2, tables_pb2, health_pb2)
-    for service in file.DESCRIPTOR.services_by_name.values()
-)
 
 
 class Lake(Tables, Streams, Protocol):

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from lakegate.v1 import permission_pb2 as lakegate_dot_v1_dot_permission__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18lakegate/v1/tables.proto\x12\x0blakegate.v1\x1a\x1cgoogle/api/annotations.proto\"\xe9\x01\n\x12\x45nsureTableRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\x12$\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x13.lakegate.v1.Column\x12\x14\n\x0cpartition_by\x18\x04 \x03(\t\x12\x43\n\nproperties\x18\x05 \x03(\x0b\x32/.lakegate.v1.EnsureTableRequest.PropertiesEntry\x1a\x31\n\x0fPropertiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"2\n\x0fGetTableRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\"L\n\x11ListTablesRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"=\n\x12ListTablesResponse\x12\x0e\n\x06tables\x18\x01 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xad\x01\n\x05Table\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\x12$\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x13.lakegate.v1.Column\x12\x13\n\x0bsnapshot_id\x18\x04 \x01(\t\x12\x10\n\x08location\x18\x05 \x01(\t\x12\x14\n\x0cpartition_by\x18\x06 \x03(\t\x12\x0c\n\x04rows\x18\x07 \x01(\x03\x12\x12\n\ndata_files\x18\x08 \x01(\x03\"$\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t2\xff\x02\n\x0cTableService\x12|\n\x0b\x45nsureTable\x12\x1f.lakegate.v1.EnsureTableRequest\x1a\x12.lakegate.v1.Table\"8\x82\xd3\xe4\x93\x02\x32\"-/v1/admin/databases/{database}/tables/{table}:\x01*\x12s\n\x08GetTable\x12\x1c.lakegate.v1.GetTableRequest\x1a\x12.lakegate.v1.Table\"5\x82\xd3\xe4\x93\x02/\x12-/v1/admin/databases/{database}/tables/{table}\x12|\n\nListTables\x12\x1e.lakegate.v1.ListTablesRequest\x1a\x1f.lakegate.v1.ListTablesResponse\"-\x82\xd3\xe4\x93\x02\'\x12%/v1/admin/databases/{database}/tablesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18lakegate/v1/tables.proto\x12\x0blakegate.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1clakegate/v1/permission.proto\"\xe9\x01\n\x12\x45nsureTableRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\x12$\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x13.lakegate.v1.Column\x12\x14\n\x0cpartition_by\x18\x04 \x03(\t\x12\x43\n\nproperties\x18\x05 \x03(\x0b\x32/.lakegate.v1.EnsureTableRequest.PropertiesEntry\x1a\x31\n\x0fPropertiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"2\n\x0fGetTableRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\"L\n\x11ListTablesRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"=\n\x12ListTablesResponse\x12\x0e\n\x06tables\x18\x01 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xad\x01\n\x05Table\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\x12$\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x13.lakegate.v1.Column\x12\x13\n\x0bsnapshot_id\x18\x04 \x01(\t\x12\x10\n\x08location\x18\x05 \x01(\t\x12\x14\n\x0cpartition_by\x18\x06 \x03(\t\x12\x0c\n\x04rows\x18\x07 \x01(\x03\x12\x12\n\ndata_files\x18\x08 \x01(\x03\"$\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t2\x8d\x03\n\x0cTableService\x12\x80\x01\n\x0b\x45nsureTable\x12\x1f.lakegate.v1.EnsureTableRequest\x1a\x12.lakegate.v1.Table\"<\x88\xb5\x18\x03\x82\xd3\xe4\x93\x02\x32\"-/v1/admin/databases/{database}/tables/{table}:\x01*\x12w\n\x08GetTable\x12\x1c.lakegate.v1.GetTableRequest\x1a\x12.lakegate.v1.Table\"9\x88\xb5\x18\x04\x82\xd3\xe4\x93\x02/\x12-/v1/admin/databases/{database}/tables/{table}\x12\x80\x01\n\nListTables\x12\x1e.lakegate.v1.ListTablesRequest\x1a\x1f.lakegate.v1.ListTablesResponse\"1\x88\xb5\x18\x04\x82\xd3\xe4\x93\x02\'\x12%/v1/admin/databases/{database}/tablesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,25 +36,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENSURETABLEREQUEST_PROPERTIESENTRY']._loaded_options = None
   _globals['_ENSURETABLEREQUEST_PROPERTIESENTRY']._serialized_options = b'8\001'
   _globals['_TABLESERVICE'].methods_by_name['EnsureTable']._loaded_options = None
-  _globals['_TABLESERVICE'].methods_by_name['EnsureTable']._serialized_options = b'\202\323\344\223\0022\"-/v1/admin/databases/{database}/tables/{table}:\001*'
+  _globals['_TABLESERVICE'].methods_by_name['EnsureTable']._serialized_options = b'\210\265\030\003\202\323\344\223\0022\"-/v1/admin/databases/{database}/tables/{table}:\001*'
   _globals['_TABLESERVICE'].methods_by_name['GetTable']._loaded_options = None
-  _globals['_TABLESERVICE'].methods_by_name['GetTable']._serialized_options = b'\202\323\344\223\002/\022-/v1/admin/databases/{database}/tables/{table}'
+  _globals['_TABLESERVICE'].methods_by_name['GetTable']._serialized_options = b'\210\265\030\004\202\323\344\223\002/\022-/v1/admin/databases/{database}/tables/{table}'
   _globals['_TABLESERVICE'].methods_by_name['ListTables']._loaded_options = None
-  _globals['_TABLESERVICE'].methods_by_name['ListTables']._serialized_options = b'\202\323\344\223\002\'\022%/v1/admin/databases/{database}/tables'
-  _globals['_ENSURETABLEREQUEST']._serialized_start=72
-  _globals['_ENSURETABLEREQUEST']._serialized_end=305
-  _globals['_ENSURETABLEREQUEST_PROPERTIESENTRY']._serialized_start=256
-  _globals['_ENSURETABLEREQUEST_PROPERTIESENTRY']._serialized_end=305
-  _globals['_GETTABLEREQUEST']._serialized_start=307
-  _globals['_GETTABLEREQUEST']._serialized_end=357
-  _globals['_LISTTABLESREQUEST']._serialized_start=359
-  _globals['_LISTTABLESREQUEST']._serialized_end=435
-  _globals['_LISTTABLESRESPONSE']._serialized_start=437
-  _globals['_LISTTABLESRESPONSE']._serialized_end=498
-  _globals['_TABLE']._serialized_start=501
-  _globals['_TABLE']._serialized_end=674
-  _globals['_COLUMN']._serialized_start=676
-  _globals['_COLUMN']._serialized_end=712
-  _globals['_TABLESERVICE']._serialized_start=715
-  _globals['_TABLESERVICE']._serialized_end=1098
+  _globals['_TABLESERVICE'].methods_by_name['ListTables']._serialized_options = b'\210\265\030\004\202\323\344\223\002\'\022%/v1/admin/databases/{database}/tables'
+  _globals['_ENSURETABLEREQUEST']._serialized_start=102
+  _globals['_ENSURETABLEREQUEST']._serialized_end=335
+  _globals['_ENSURETABLEREQUEST_PROPERTIESENTRY']._serialized_start=286
+  _globals['_ENSURETABLEREQUEST_PROPERTIESENTRY']._serialized_end=335
+  _globals['_GETTABLEREQUEST']._serialized_start=337
+  _globals['_GETTABLEREQUEST']._serialized_end=387
+  _globals['_LISTTABLESREQUEST']._serialized_start=389
+  _globals['_LISTTABLESREQUEST']._serialized_end=465
+  _globals['_LISTTABLESRESPONSE']._serialized_start=467
+  _globals['_LISTTABLESRESPONSE']._serialized_end=528
+  _globals['_TABLE']._serialized_start=531
+  _globals['_TABLE']._serialized_end=704
+  _globals['_COLUMN']._serialized_start=706
+  _globals['_COLUMN']._serialized_end=742
+  _globals['_TABLESERVICE']._serialized_start=745
+  _globals['_TABLESERVICE']._serialized_end=1142
 # @@protoc_insertion_point(module_scope)

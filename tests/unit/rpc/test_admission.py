@@ -21,11 +21,11 @@ from tests.unit.waiting import until
 from lakegate.access.keyring import Keyring
 from lakegate.access.tokens import Permission, Token, digest_of
 from lakegate.budget import Budget
+from lakegate.contract import INTERNAL_SERVICE
 from lakegate.rpc.admission import Admission, AdmissionInterceptor
 from lakegate.rpc.auth import AuthInterceptor
 from lakegate.rpc.formats import Formats
 from lakegate.rpc.guard import MemoryGuard
-from lakegate.rpc.inflate_service import SERVICE as INFLATE_SERVICE
 from lakegate.rpc.inflate_service import add_inflate_servicer
 from lakegate.rpc.ingest import EXPECTED_SIZE_KEY, IngestServicer
 from lakegate.rpc.interceptor import CallInterceptor
@@ -332,7 +332,7 @@ async def test_an_inflated_body_counts_once_towards_the_rates_of_its_token() -> 
     now = 0.0
     rates = Rates(1, 2, lambda: now)
     async with running(Budget(16 * MIB), rates=rates, tokens=[token("t")]) as gate:
-        inflate: Any = gate.channel.unary_unary(f"/{INFLATE_SERVICE}/Inflate")
+        inflate: Any = gate.channel.unary_unary(f"/{INTERNAL_SERVICE}/InflateQueryEvents")
         assert await inflate(b"body", metadata=sent_by("t")) == b"body"
         assert await inflate(b"body", metadata=sent_by("t")) == b"body"
         await gate.stub.Ingest(REQUEST, metadata=sent_by("t"))  # which counts
