@@ -1,9 +1,11 @@
-"""How long to wait before the next attempt."""
+"""How long to wait before the next attempt, and when none begins any more."""
 
 import random
 
 FIRST_SECONDS = 0.01
 LONGEST_SECONDS = 1.0
+# Where each attempt waits for a lock or for a catalog that does not answer, this is soon enough.
+GIVE_UP_SECONDS = 60.0
 
 
 def backoff_seconds(attempt: int) -> float:

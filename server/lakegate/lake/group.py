@@ -11,7 +11,7 @@ from pyiceberg.table.metadata import TableMetadata
 from lakegate.batches import Acknowledgement, Batch, Decoder
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.data_files import total_size
-from lakegate.lake.failures import TableChangedError, TableReplacedError
+from lakegate.lake.failures import TableChangedError, TableReplacedError, outcome_unknown
 from lakegate.lake.fence import fence_of
 from lakegate.lake.ledger.candidate import Candidate
 from lakegate.lake.ledger.entries import Committed
@@ -26,12 +26,14 @@ class Member:
 
     `candidate`: where the batch is to be applied once, what is known of that.
     `sent`: whether a commit with its rows may have reached the catalog.
+    `in_doubt`: whether such a commit was given up, and may still come through.
     """
 
     batch: Batch
     answer: asyncio.Future[Acknowledgement]
     candidate: Candidate | None = None
     sent: bool = False
+    in_doubt: bool = False
 
     @property
     def size(self) -> int:
@@ -59,6 +61,8 @@ class Member:
 
     def refuse(self, error: LakegateError) -> None:
         """Answer with an error of its own, unless the sender is gone."""
+        if self.in_doubt:
+            error = outcome_unknown()
         if self.candidate and error.code is ErrorCode.OUTCOME_UNKNOWN:
             self.candidate.in_doubt = True
         self.leave()
@@ -158,6 +162,11 @@ def refuse(members: Iterable[Member], error: LakegateError) -> None:
     """Answer all members with the same error."""
     for member in members:
         member.refuse(error)
+
+
+def named(members: Iterable[Member]) -> list[Member]:
+    """Return the members whose retry can be told from a new batch."""
+    return [member for member in members if member.candidate is not None]
 
 
 def unnamed(members: Iterable[Member]) -> list[Member]:

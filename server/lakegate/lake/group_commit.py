@@ -25,6 +25,7 @@ from lakegate.lake.failures import (
     RETRYABLE,
     CommitOutcomeUnknownError,
     FilesTooOldError,
+    LedgerUnavailableError,
     TableChangedError,
     TableMissingError,
     TableReplacedError,
@@ -33,7 +34,7 @@ from lakegate.lake.failures import (
     draining,
     outcome_unknown,
 )
-from lakegate.lake.group import Member, PreparedGroup, refuse, unnamed
+from lakegate.lake.group import Member, PreparedGroup, named, refuse, unnamed
 from lakegate.lake.ledger.claims import Claims, ClaimsLostError
 from lakegate.lake.ledger.once import ExactlyOnce
 from lakegate.lake.removable import RemovableSnapshots
@@ -104,9 +105,11 @@ class GroupCommit:
                 await self._commit_files()
             elif self._prepared.rows:
                 await self._acknowledge_without_rows()
+        except LedgerUnavailableError as error:  # those without a key need no ledger
+            refuse(named(self._prepared.members), self._refusal(error))
+            return await self._prepare_again()
         except _PREPARE_AGAIN:
-            await self._claims.abandon()
-            return self._unsent_members()
+            return await self._prepare_again()
         except Exception as error:
             if not isinstance(error, (LakegateError, _HistoryExpiredError, *RETRYABLE)):
                 log.exception("A commit to %s failed", self._table.name)
@@ -114,14 +117,15 @@ class GroupCommit:
             refuse(self._prepared.members, self._refusal(error))
         return ()
 
-    def _unsent_members(self) -> Sequence[Member]:
-        """Return the members that may be prepared again."""
+    async def _prepare_again(self) -> Sequence[Member]:
+        """Give up the claims, and return the members that may be prepared again."""
+        await self._claims.abandon()
         members = self._prepared.members
         if self._in_doubt:  # the attempt may still come through: the ledger alone can tell
             refuse(unnamed(members), outcome_unknown())
-        else:
-            for member in members:
-                member.sent = False
+        for member in members:
+            member.in_doubt = member.in_doubt or self._in_doubt
+            member.sent = member.in_doubt
         return members
 
     def give_up(self) -> None:
@@ -160,13 +164,16 @@ class GroupCommit:
             try:
                 async with self._table.lock:
                     self.snapshot_id = await self._attempt()
-            except _PREPARE_AGAIN:
+            except (*_PREPARE_AGAIN, LedgerUnavailableError):
                 self._table.forget()
                 raise
             except Exception as error:
                 self._table.forget()
                 if attempt + 1 >= self._attempts(error) or clock.monotonic() > give_up_at:
-                    raise
+                    if not await self._has_come_through():
+                        raise
+                    await self._acknowledge(str(self.snapshot_id))
+                    return
                 log.info(
                     "Commit to %s, attempt %d: %s", self._table.name, attempt + 1, described(error)
                 )
@@ -174,6 +181,19 @@ class GroupCommit:
             else:
                 await self._acknowledge(str(self.snapshot_id))
                 return
+
+    async def _has_come_through(self) -> bool:
+        """Look once more, after the last attempt."""
+        if self._append is None:
+            return False
+        try:
+            state = await self._table.workers.run(load_state, self._table.catalog, self._table.name)
+        except Exception as error:  # noqa: BLE001 - the error of the attempt is the one to report
+            log.debug("%s cannot be read: %s", self._table.name, described(error))
+            return False
+        if _has_snapshot(state.metadata, self._append.snapshot_id):
+            self.snapshot_id = self._append.snapshot_id
+        return self.snapshot_id is not None
 
     def _attempts(self, error: Exception) -> int:
         if isinstance(error, RETRYABLE):
@@ -206,7 +226,7 @@ class GroupCommit:
             prepared = self._prepared
             self._append = new_append(state, prepared.files, self._id, prepared.begun_under)
         try:
-            return self._append.commit(state, self._removable.of(metadata))
+            return self._append.commit(state, self._removable.of(state))
         except CommitOutcomeUnknownError:
             self._doubtful.add(metadata.next_sequence_number() - 1)
             raise

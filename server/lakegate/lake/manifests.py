@@ -12,6 +12,7 @@ from itertools import accumulate
 
 from pyiceberg.manifest import ManifestContent, ManifestEntry, ManifestEntryStatus, ManifestFile
 from pyiceberg.table import TableProperties
+from pyiceberg.table.metadata import TableMetadata
 
 from lakegate.lake.table_state import TableState
 
@@ -26,13 +27,15 @@ def merged(state: TableState, commit_id: str, write: WriteEntries) -> tuple[Mani
     """Give the state's manifests, ten of a size made into one by `write(name, spec_id, entries)`.
 
     The table property `commit.manifest-merge.enabled` can forbid it. Manifests
-    that only say what an earlier snapshot deleted are left out.
+    that only say what an earlier snapshot deleted are left out, and those whose columns are
+    gone stay as they are.
     """
     enabled = state.metadata.properties.get(TableProperties.MANIFEST_MERGE_ENABLED, "true")
     manifests = tuple(manifest for manifest in state.manifests if _entries(manifest))
     if enabled.lower() == "false" or len(manifests) < FAN_IN:
         return manifests
-    for number, mergeable in enumerate(_mergeable(manifests)):
+    writable = [each for each in manifests if is_writable(state.metadata, each.partition_spec_id)]
+    for number, mergeable in enumerate(_mergeable(writable)):
         entries = [entry for manifest in mergeable for entry in _read(state, manifest)]
         gone = set(mergeable)
         manifests = tuple(manifest for manifest in manifests if manifest not in gone)
@@ -41,6 +44,17 @@ def merged(state: TableState, commit_id: str, write: WriteEntries) -> tuple[Mani
             one = write(name, mergeable[0].partition_spec_id, entries)
             manifests = (one, *manifests)
     return manifests
+
+
+def is_writable(metadata: TableMetadata, spec_id: int) -> bool:
+    """Whether a manifest of the partition spec can be written for the current schema.
+
+    A spec that is not in use any more may name columns that were dropped since: of what type
+    its partitions are is not known then.
+    """
+    schema = metadata.schema()
+    sources = (field.source_id for field in metadata.specs()[spec_id].fields)
+    return all(schema.find_column_name(source) is not None for source in sources)
 
 
 def _mergeable(manifests: Sequence[ManifestFile]) -> list[list[ManifestFile]]:

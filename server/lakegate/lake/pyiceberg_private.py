@@ -12,7 +12,6 @@ has no other way. `tests/unit/lake/test_pyiceberg_private.py` breaks when
 PyIceberg changes what is used here.
 """
 
-from datetime import UTC, datetime
 from functools import partial
 
 from pyiceberg.catalog import Catalog, MetastoreCatalog
@@ -28,6 +27,8 @@ from pyiceberg.table.update import (
     _update_table_metadata_log,
 )
 from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
+
+from lakegate import clock
 
 # To connect, and to wait for the next bytes of an answer.
 REQUEST_SECONDS = (5.0, 60.0)
@@ -45,11 +46,21 @@ def updated_metadata(table: Table, updates: tuple[TableUpdate, ...]) -> TableMet
     before_ms = table.metadata.last_updated_ms
     metadata = _update_table_metadata_log(metadata, table.metadata_location, before_ms)
     if metadata.last_updated_ms == before_ms:
-        now_ms = int(datetime.now(UTC).timestamp() * 1000)
+        now_ms = max(clock.now_ms(), latest_ms(table.metadata))
         metadata = metadata.model_copy(update={"last_updated_ms": now_ms})
     metadata.spec().check_compatible(metadata.schema())
     metadata.sort_order().check_compatible(metadata.schema())
     return metadata
+
+
+def latest_ms(metadata: TableMetadata) -> int:
+    """Return the latest time in the metadata, in milliseconds since the epoch.
+
+    Times must not go back, whatever the clocks of servers do: Iceberg's Java library refuses to
+    load such metadata.
+    """
+    log = metadata.snapshot_log
+    return max(metadata.last_updated_ms, log[-1].timestamp_ms if log else 0)
 
 
 def next_metadata_version(table: Table) -> int:

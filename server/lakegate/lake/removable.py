@@ -2,14 +2,16 @@
 
 from collections import deque
 
-from pyiceberg.table.metadata import TableMetadata
-
 from lakegate import clock
+from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
 from lakegate.lake.ledger.looked_for import LookedFor
 from lakegate.lake.retention import Retention
+from lakegate.lake.table_state import TableState
 
 # More of its own than a table has snapshots that are younger than retention lets go.
 OWN_SNAPSHOTS = 10_000
+# How old a state may be that snapshots are removed by, where the catalog does not compare it.
+FRESH_SECONDS = 1.0
 
 
 class RemovableSnapshots:
@@ -25,7 +27,15 @@ class RemovableSnapshots:
         """Note a snapshot that this process has made."""
         self._own.append(snapshot_id)
 
-    def of(self, metadata: TableMetadata) -> list[int]:
-        """Return the snapshots to remove. Blocks."""
+    def of(self, state: TableState) -> list[int]:
+        """Return the snapshots to remove. Blocks.
+
+        Another engine may have put a tag on one of them, or told the table to keep them. In a SQL
+        catalog a commit fails then; in others only a state that was just read shows it.
+        """
+        guarded = isinstance(state.table.catalog, LeanSqlCatalog)
+        if not guarded and clock.monotonic() - state.loaded_at > FRESH_SECONDS:
+            return []
+        metadata = state.metadata
         expired = self._retention.expired(metadata, self._own, clock.now_ms())
         return self._looked_for.removable(metadata, expired)

@@ -35,9 +35,11 @@ from pyiceberg.table.update import (
 
 from lakegate import clock
 from lakegate.lake.catalog_commit import change_table
+from lakegate.lake.failures import CommitOutcomeUnknownError
 from lakegate.lake.fence import check_fence
 from lakegate.lake.files import own_name
 from lakegate.lake.manifests import merged
+from lakegate.lake.pyiceberg_private import latest_ms
 from lakegate.lake.table_state import SnapshotManifests, TableState
 
 COMMIT_ID = "lakegate.commit-id"
@@ -188,7 +190,7 @@ def new_snapshot(
         snapshot_id=snapshot_id,
         parent_snapshot_id=metadata.current_snapshot_id,
         sequence_number=sequence_number,
-        timestamp_ms=max(clock.now_ms(), metadata.last_updated_ms),
+        timestamp_ms=max(clock.now_ms(), latest_ms(metadata)),
         manifest_list=location,
         summary=summary,
         schema_id=metadata.current_schema_id,
@@ -222,7 +224,7 @@ def commit_snapshot(
         ),
         *more,
     )
-    return change_table(
+    after = change_table(
         state,
         (
             AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=metadata.current_snapshot_id),
@@ -232,6 +234,9 @@ def commit_snapshot(
         updates,
         SnapshotManifests(snapshot.snapshot_id, manifests, {**state.entries, **written}),
     )
+    if after.metadata.snapshot_by_id(snapshot.snapshot_id) is None:
+        raise CommitOutcomeUnknownError  # an answer, but not to this commit
+    return after
 
 
 def summary(

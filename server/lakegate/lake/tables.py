@@ -1,14 +1,12 @@
 """Tables: made, widened and described. Changes of a schema are commits of their own."""
 
 import logging
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import pyarrow as pa
-from pyiceberg.catalog import WAREHOUSE_LOCATION, Catalog
-from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError
 from pyiceberg.schema import Schema
 from pyiceberg.table import TableProperties
@@ -24,7 +22,7 @@ from pyiceberg.table.update import (
 from lakegate import clock
 from lakegate.batches import TableName
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.lake.backoff import backoff_seconds
+from lakegate.lake.backoff import GIVE_UP_SECONDS, backoff_seconds
 from lakegate.lake.catalog import ensure_namespace
 from lakegate.lake.catalog_commit import change_table
 from lakegate.lake.failures import (
@@ -32,6 +30,7 @@ from lakegate.lake.failures import (
     CommitOutcomeUnknownError,
     TableMissingError,
 )
+from lakegate.lake.own_folder import new_location, with_own_folder
 from lakegate.lake.ownership import MANAGED
 from lakegate.lake.partitions import check_names, partition_spec, partition_terms
 from lakegate.lake.properties import FORMAT_VERSION, check_properties, check_together
@@ -124,14 +123,14 @@ def create_table(
         table = catalog.create_table(
             identifier,
             schema,
-            location=_new_location(catalog, name),
+            location=new_location(catalog, name),
             partition_spec=spec,
             properties=all_properties,
         )
     except TableAlreadyExistsError:
         return load_state(catalog, name)
     _audit.info("made table %s", name)
-    return TableState(table)
+    return with_own_folder(catalog, TableState(table), name)
 
 
 def widen(catalog: Catalog, state: TableState, name: TableName, rows: pa.Schema) -> TableState:
@@ -227,6 +226,8 @@ def describe(state: TableState, name: TableName) -> TableDescription:
 def _evolve(
     catalog: Catalog, state: TableState, name: TableName, columns: pa.Schema, longer: Sequence[str]
 ) -> TableState:
+    give_up_at = clock.monotonic() + GIVE_UP_SECONDS
+    failure: Exception = CommitFailedException(f"The schema of {name} keeps changing.")
     for attempt in range(WIDENING_ATTEMPTS):
         for column in conflicting(columns, state.arrow_schema):
             if column not in longer:
@@ -238,10 +239,13 @@ def _evolve(
         try:
             # The answer may show a still later schema: it is looked at again.
             state = _commit_schema(state, missing, narrow)
-        except (CommitFailedException, CommitOutcomeUnknownError):
+        except (CommitFailedException, CommitOutcomeUnknownError) as error:
+            failure = error
+            if clock.monotonic() > give_up_at:
+                break
             clock.sleep(backoff_seconds(attempt))
             state = reload(catalog, name, state.uuid)
-    raise CommitFailedException(f"The schema of {name} keeps changing.")
+    raise failure
 
 
 def _is_narrower(state: TableState, column: pa.Field) -> bool:
@@ -267,18 +271,6 @@ def _commit_schema(state: TableState, missing: pa.Schema, longer: Sequence[str])
         ),
         tuple(updates),
     )
-
-
-def _new_location(catalog: Catalog, name: TableName) -> str | None:
-    """Give each table a folder of its own for ever.
-
-    A table that is renamed keeps its folder; another one made under the old
-    name must not share it, or cleaning up the one would delete the other.
-    """
-    warehouse = catalog.properties.get(WAREHOUSE_LOCATION)
-    if not isinstance(catalog, SqlCatalog) or warehouse is None:
-        return None
-    return f"{warehouse.rstrip('/')}/{name.database}/{name.table}-{uuid.uuid4().hex[:8]}"
 
 
 def _schema_conflict(schema: Schema, column: pa.Field) -> LakegateError:

@@ -96,6 +96,10 @@ class _Handler(BaseHTTPRequestHandler):
                 loaded = self.catalog.load_table((namespace, table))
                 done = self.catalog.commit_table(loaded, commit.requirements, commit.updates)
                 return {"metadata-location": done.metadata_location, "metadata": done.metadata}
+            case ["tables", "rename"]:
+                names = (body["source"], body["destination"])
+                self.catalog.rename_table(*((*each["namespace"], each["name"]) for each in names))
+                return None
             case ["namespaces", _, "tables", _, "metrics"]:
                 return None
         raise LookupError(path)

@@ -14,6 +14,7 @@ from pyiceberg.table import CommitTableResponse
 from pyiceberg.types import StringType
 from tests.postgres import new_database, running_postgres
 from tests.unit.lake.lines import COLUMNS, ORDERS, LinesDecoder, batch
+from tests.unit.lake.passing import passing_clock
 from tests.unit.lake.reading import duckdb_rows, file_rows, labels, load
 from tests.unit.lake.rest_catalog import rest_catalog
 
@@ -183,6 +184,26 @@ async def test_a_partitioning_that_changes_between_two_formats_of_a_group_is_tha
     for label in "bc":  # a query that is pruned by the partitions
         rows = load(catalog).scan(row_filter=f"label == '{label}'").to_arrow()
         assert rows["label"].to_pylist() == [label]
+
+
+async def test_a_tag_of_another_engine_keeps_its_snapshot(
+    settings: Settings, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    few = settings.model_copy(update={"snapshots_kept": 1, "snapshots_kept_seconds": 0.0})
+    lake = Lake(open_catalog(settings.catalog, settings.home), few)
+    with passing_clock() as time:
+        await lake.append(batch(decoder, {"label": "a"}))
+        await lake.append(batch(decoder, {"label": "b"}))
+        tagged = load(catalog).snapshots()[0].snapshot_id
+        time.pass_(5)  # the server trusts what it knows of the table
+        load(catalog).manage_snapshots().create_tag(tagged, "audit").commit()
+        for number in range(3):
+            await lake.append(batch(decoder, {"label": str(number)}))
+            time.pass_(5)
+    await lake.close()
+    table = load(catalog)
+    assert table.metadata.refs["audit"].snapshot_id == tagged
+    assert table.scan(snapshot_id=tagged).to_arrow()["label"].to_pylist() == ["a"]
 
 
 async def test_snapshots_past_retention_leave_with_the_commit(

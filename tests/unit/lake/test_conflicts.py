@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -11,14 +12,17 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
 from pyiceberg.table import CommitTableResponse
 from sqlalchemy.exc import OperationalError
-from tests.unit.lake.lines import COLUMNS, LinesDecoder, batch
+from tests.unit.lake.lines import COLUMNS, ORDERS, LinesDecoder, batch
+from tests.unit.lake.passing import HOUR, passing_clock
 from tests.unit.lake.reading import duckdb_rows, labels, load
 
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.lake import backoff, warm_table
+from lakegate.lake import backoff, group_commit, warm_table
 from lakegate.lake.catalog import open_catalog
+from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.lake import Lake
 from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
+from lakegate.lake.ledger.ledger import Ledger
 from lakegate.settings import Settings
 
 Commit = Callable[..., CommitTableResponse]
@@ -131,7 +135,8 @@ async def test_a_commit_that_came_through_is_never_reported_as_failed(
 
     def commit_then_fail_for_good(commit: Commit) -> None:
         commit()
-        monkeypatch.setattr(warm_table, "load_state", storage_fails)
+        for module in (warm_table, group_commit):
+            monkeypatch.setattr(module, "load_state", storage_fails)
         raise CommitStateUnknownException("the connection broke")
 
     around_commit(commit_then_fail_for_good)
@@ -165,6 +170,84 @@ async def test_a_commit_in_doubt_whose_snapshot_another_engine_has_expired_is_no
         await lake.append(batch(decoder, {"label": "b"}))
     assert caught.value.code is ErrorCode.OUTCOME_UNKNOWN
     assert labels(catalog) == ["a", "b", "theirs"]
+
+
+async def test_an_answer_without_the_snapshot_is_no_acknowledgement(
+    lake: Lake,
+    catalog: Catalog,
+    decoder: LinesDecoder,
+    around_commit: Callable[[Callable[[Commit], Any]], None],
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+
+    def answer_to_something_else(_: Commit) -> CommitTableResponse:
+        table = load(catalog)
+        return CommitTableResponse(
+            metadata=table.metadata, metadata_location=table.metadata_location
+        )
+
+    around_commit(answer_to_something_else)
+    assert (await refusal(lake.append(batch(decoder, {"label": "b"})))).code is (
+        ErrorCode.OUTCOME_UNKNOWN
+    )
+    assert labels(catalog) == ["a"]
+
+
+async def test_the_last_attempt_is_looked_for_once_more(
+    lake: Lake,
+    catalog: Catalog,
+    decoder: LinesDecoder,
+    around_commit: Callable[[Callable[[Commit], Any]], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+    committer = lake._committer(ORDERS)
+    monkeypatch.setattr(committer, "_policy", replace(committer._policy, attempts=1))
+
+    def commit_twice(commit: Commit) -> None:  # as a gateway may that repeats a request
+        commit()
+        raise CommitFailedException("the table was changed meanwhile")
+
+    around_commit(commit_twice)
+    done = await lake.append(batch(decoder, {"label": "b"}))
+    assert labels(catalog, snapshot_id=done.snapshot_id) == ["a", "b"]
+
+
+async def test_a_batch_in_doubt_is_not_refused_for_good_when_the_ledger_goes_away(
+    lake: Lake,
+    decoder: LinesDecoder,
+    around_commit: Callable[[Callable[[Commit], Any]], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+
+    def lose_the_answer(_: Commit) -> None:
+        def unavailable(*_: Any) -> None:
+            raise LedgerUnavailableError("it is gone")
+
+        monkeypatch.setattr(Ledger, "renew", unavailable)
+        raise CommitStateUnknownException("the connection broke")
+
+    around_commit(lose_the_answer)
+    keyed = replace(batch(decoder, {"label": "b"}), idempotency_key="k")
+    unkeyed = batch(decoder, {"label": "c"})
+    answers = [asyncio.ensure_future(lake.append(each)) for each in (keyed, unkeyed)]
+    codes = [(await refusal(each)).code for each in answers]
+    assert codes == [ErrorCode.OUTCOME_UNKNOWN] * 2
+
+
+async def test_times_in_the_metadata_never_go_back(
+    lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+    with passing_clock() as time:
+        time.pass_(-HOUR)
+        await lake.append(batch(decoder, {"label": "b", "new": "x"}))
+        await lake.append(batch(decoder, {"label": "c"}))
+    metadata = load(catalog).metadata
+    times = [entry.timestamp_ms for entry in metadata.snapshot_log]
+    assert times == sorted(times)
+    assert metadata.last_updated_ms >= times[-1]
 
 
 async def test_giving_up_reports_of_each_batch_whether_it_may_be_committed(

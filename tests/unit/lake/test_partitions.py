@@ -1,13 +1,23 @@
 """A commit writes one file for each partition it touches."""
 
+import asyncio
+from collections.abc import Sequence
+
 import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog
+from pyiceberg.manifest import ManifestFile
 from tests.unit.lake.lines import ORDERS, LinesDecoder, batch
 from tests.unit.lake.reading import duckdb_rows, file_rows, labels, load
 
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.lake import Lake
+from lakegate.lake.maintenance import compaction
+from lakegate.lake.maintenance.maintain import Maintenance
+from lakegate.lake.maintenance.policy import MaintenancePolicy
+from lakegate.lake.maintenance.reading import Read, read_data_files
+from lakegate.lake.manifests import FAN_IN
+from lakegate.lake.retention import Retention
 from lakegate.lake.tables import TableShape
 
 COLUMNS = pa.schema(
@@ -154,3 +164,54 @@ async def test_terms_have_an_end(lake: Lake) -> None:
     with pytest.raises(LakegateError, match="up to 16") as caught:
         await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=terms))
     assert caught.value.code is ErrorCode.INVALID_ARGUMENT
+
+
+async def test_ingest_goes_on_after_another_engine_drops_a_column_that_partitioned_the_table(
+    lake: Lake, catalog: Catalog
+) -> None:
+    await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=["n"]))
+    names = [f"{number:02d}" for number in range(2 * FAN_IN + 2)]
+    await append_each(lake, names[:FAN_IN], n=1)
+    drop_partition_column(catalog)
+    await append_each(lake, names[FAN_IN:])
+    assert labels(catalog) == names
+    by_spec = [each.partition_spec_id for each in manifests_of(catalog)]
+    assert by_spec.count(0) == FAN_IN  # those are left unmerged
+    assert by_spec.count(1) < FAN_IN
+
+
+async def test_files_whose_partition_column_is_dropped_while_they_are_compacted_stay_as_they_are(
+    lake: Lake, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=["n"]))
+    await append_each(lake, ["a", "b"], n=1)
+    reading = read_data_files
+
+    def read_then_drop(*args: object) -> Read:
+        read = reading(*args)  # type: ignore[arg-type] # passed on as they are
+        drop_partition_column(catalog)
+        return read
+
+    monkeypatch.setattr(compaction, "read_data_files", read_then_drop)
+    maintenance = Maintenance(catalog, MaintenancePolicy(Retention()))
+    await asyncio.to_thread(maintenance.compact, ORDERS, everything=True)
+    assert labels(catalog) == ["a", "b"]
+    assert maintenance.summary.files_merged == 0
+
+
+async def append_each(lake: Lake, names: Sequence[str], **partition: int) -> None:
+    for name in names:
+        await lake.append(batch(LinesDecoder(), {"label": name, **partition}))
+
+
+def drop_partition_column(catalog: Catalog) -> None:
+    with load(catalog).update_spec() as specs:
+        specs.remove_field("n")
+    with load(catalog).update_schema() as schema:
+        schema.delete_column("n")
+
+
+def manifests_of(catalog: Catalog) -> list[ManifestFile]:
+    table = load(catalog)
+    snapshot = table.current_snapshot()
+    return snapshot.manifests(table.io) if snapshot else []

@@ -1,14 +1,19 @@
 """Columns are the same for decoders, for data files and for other engines, and only widen."""
 
+from typing import NoReturn
+
 import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import CommitStateUnknownException
 from tests.unit.lake.lines import COLUMNS, ORDERS, LinesDecoder, batch
+from tests.unit.lake.passing import PassingClock
 from tests.unit.lake.reading import duckdb_rows, load
 
 from lakegate.batches import TableName
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.lake import Lake
+from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
 from lakegate.lake.schema import arrow_schema, iceberg_schema, round_trip
 from lakegate.lake.table_state import TableState
 from lakegate.lake.tables import TableShape
@@ -183,3 +188,26 @@ async def test_a_description_counts_rows_and_files(lake: Lake, decoder: LinesDec
     described = await lake.describe(ORDERS)
     assert (described.rows, described.data_files) == (3, 2)
     assert described.snapshot_id == done.snapshot_id
+
+
+async def test_a_new_column_is_given_up_soon_where_the_catalog_does_not_answer(
+    lake: Lake,
+    catalog: Catalog,
+    decoder: LinesDecoder,
+    time: PassingClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await lake.append(batch(decoder, {"label": "a"}))
+
+    def time_out(*_: object) -> NoReturn:
+        time.pass_(40)
+        raise CommitStateUnknownException("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LeanSqlCatalog, "commit_table", time_out)
+        began = time.monotonic()
+        with pytest.raises(LakegateError) as caught:
+            await lake.append(batch(decoder, {"label": "b", "new": "x"}))
+        assert time.monotonic() - began < 3 * 40
+    assert caught.value.code is ErrorCode.UNAVAILABLE
+    assert duckdb_rows(catalog) == ["a"]

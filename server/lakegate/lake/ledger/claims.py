@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from lakegate.lake.failures import LedgerUnavailableError, as_lakegate_error
+from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.group import Member
 from lakegate.lake.ledger.candidate import Candidate
 from lakegate.lake.ledger.entries import Committed, TableIdentity, commits_of
@@ -40,18 +40,14 @@ class Claims:
         """Make sure that the members may be committed on top of `state`, and nowhere else.
 
         Must come after `state` was read and before each attempt at a commit that
-        is guarded by it. Raises `ClaimsLostError`; members that are refused for
-        good are answered then. A missing table, None, has no rows: nothing to own.
+        is guarded by it. Raises `ClaimsLostError` and `LedgerUnavailableError`. A missing
+        table, None, has no rows: nothing to own.
         """
         if not self._candidates or state is None:
             return
         try:
             await self._claim_or_renew(TableIdentity.of(self._table.name, state.metadata))
         except ContestedError as error:
-            raise ClaimsLostError from error
-        except LedgerUnavailableError as error:
-            for member, _, _ in self._candidates:
-                member.refuse(as_lakegate_error(error, self._table.name))
             raise ClaimsLostError from error
         displaced = self._displaced()
         if displaced and displaced & commits_of(state.metadata).keys():

@@ -12,6 +12,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from lakegate import clock
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.postgres import CONNECT_ARGUMENTS, CONNECT_SECONDS
 from lakegate.lake.sqlite import BUSY_SECONDS, prepare_connection
 
@@ -46,6 +47,9 @@ def open_engine(url: str) -> Engine:
     engine = create_engine(parsed, pool_size=CONNECTIONS, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _connect_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    file = _File()
+    event.listen(engine, "connect", file.opened)
+    event.listen(engine, "begin", file.check)
     return engine
 
 
@@ -83,6 +87,37 @@ def _connect_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+class _File:
+    """The file of an SQLite database, as the first connection found it.
+
+    Where it is deleted or replaced, open connections go on with the old one, and know nothing
+    of what other servers claim in the new one.
+    """
+
+    def __init__(self) -> None:
+        """Know no file yet."""
+        self._path = ""  # stays empty for a database in memory
+        self._first: tuple[int, int] | None = None
+
+    def opened(self, connection: sqlite3.Connection, _record: object) -> None:
+        """Note which file the first connection has opened."""
+        if self._first is None:
+            (_, _, self._path), *_ = connection.execute("PRAGMA database_list")
+            self._first = self._now()
+
+    def check(self, _connection: Connection) -> None:
+        """Raise `LedgerUnavailableError` where the path names another file by now, or none."""
+        if self._now() != self._first:
+            raise LedgerUnavailableError("its file was replaced; restart the server")
+
+    def _now(self) -> tuple[int, int] | None:
+        try:
+            file = Path(self._path).stat()
+        except FileNotFoundError:
+            return None
+        return file.st_dev, file.st_ino
 
 
 class now_ms(FunctionElement[int]):  # noqa: N801 - a SQL function

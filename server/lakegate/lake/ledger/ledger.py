@@ -20,6 +20,7 @@ from sqlalchemy import (
     Insert,
     Row,
     and_,
+    case,
     cast,
     column,
     delete,
@@ -87,7 +88,7 @@ class Ledger:
                 row.name: _record(row)
                 for some in _chunks(names)
                 for row in connection.execute(
-                    _select_records().where(_of(table), _E.name.in_(some))
+                    self._select_records().where(_of(table), _E.name.in_(some))
                 )
             }
 
@@ -100,7 +101,7 @@ class Ledger:
         """Give the batches of a stream that may have been applied or not."""
         with self._transaction() as connection:
             rows = connection.execute(
-                _select_records().where(_of(table), _E.stream_id == stream_id, _PENDING)
+                self._select_records().where(_of(table), _E.stream_id == stream_id, _PENDING)
             )
             return [_record(row) for row in rows]
 
@@ -266,6 +267,30 @@ class Ledger:
         insert = postgresql.insert if postgres else sqlite.insert
         return insert(ENTRIES).from_select(list(columns), chosen).on_conflict_do_nothing()
 
+    def _select_records(self) -> Any:  # noqa: ANN401 - a Select of many columns
+        return select(
+            _E.name,
+            _E.stream_id,
+            _E.stream_offset,
+            _E.applied,
+            _E.commit_id,
+            _E.row_count,
+            _E.displaced,
+            self._lease_left_ms().label("lease_left_ms"),
+            _E.snapshot_id,
+            _E.extent_count,
+            _E.bytes_written,
+            _E.body_digest,
+        )
+
+    def _lease_left_ms(self) -> ColumnElement[int]:
+        """Return how long a claim is left alone yet; not at all after the clock was set back.
+
+        Then more seems to be left than a lease is long.
+        """
+        left = _E.lease_until_ms - now_ms()
+        return case((left <= self._lease_ms, left), else_=0)
+
     def _displace(
         self,
         connection: Connection,
@@ -282,7 +307,7 @@ class Ledger:
                 _E.name == claim.entry.name,
                 _PENDING,
                 _E.commit_id == record.attempts[-1].commit_id,
-                _E.lease_until_ms <= now_ms(),
+                self._lease_left_ms() <= 0,
             )
             .values(
                 commit_id=commit_id,
@@ -333,23 +358,6 @@ def _next_offsets(
         )
         expected.update((row.stream_id, row.last + 1) for row in connection.execute(last))
     return expected
-
-
-def _select_records() -> Any:  # noqa: ANN401 - a Select of many columns
-    return select(
-        _E.name,
-        _E.stream_id,
-        _E.stream_offset,
-        _E.applied,
-        _E.commit_id,
-        _E.row_count,
-        _E.displaced,
-        (_E.lease_until_ms - now_ms()).label("lease_left_ms"),
-        _E.snapshot_id,
-        _E.extent_count,
-        _E.bytes_written,
-        _E.body_digest,
-    )
 
 
 def _of(table: TableIdentity) -> ColumnElement[bool]:

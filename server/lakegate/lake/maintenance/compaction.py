@@ -19,7 +19,7 @@ from pyiceberg.transforms import IdentityTransform
 from lakegate import clock
 from lakegate.lake.backoff import backoff_seconds
 from lakegate.lake.data_files import total_size, write_data_files
-from lakegate.lake.failures import FilesTooOldError
+from lakegate.lake.failures import FilesTooOldError, TableChangedError
 from lakegate.lake.maintenance.managed import Alone, ManagedTable
 from lakegate.lake.maintenance.policy import MaintenancePolicy
 from lakegate.lake.maintenance.reading import read_data_files
@@ -81,17 +81,19 @@ class Compaction:
         added = write_data_files(state, _sorted(rows, state, self.policy.sort_column))
         rewrite = new_rewrite(state, files, added)
         for attempt in range(ATTEMPTS):
-            rewrite.prepare(table.reload(self.catalog).state)
             try:
+                rewrite.prepare(table.reload(self.catalog).state)
                 with self.alone():
                     rewrite.commit(table.reload(self.catalog).state)
             except CommitFailedException:
                 clock.sleep(backoff_seconds(attempt))
-            except FilesTooOldError:
+            except (FilesTooOldError, TableChangedError):
                 break
             else:
                 return _compacted(rewrite)
-        log.info("%s: %d files are left unmerged, ingest was faster", table.name, len(files))
+        log.info(
+            "%s: %d files are left unmerged, other writers were faster", table.name, len(files)
+        )
         return Compacted()
 
 

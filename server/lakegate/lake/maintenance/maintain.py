@@ -2,8 +2,10 @@
 
 import contextlib
 import logging
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException
@@ -23,6 +25,7 @@ from lakegate.lake.maintenance.managed import Alone, UnmanagedTableError, load_m
 from lakegate.lake.maintenance.plan import SmallFiles, plan
 from lakegate.lake.maintenance.policy import MaintenancePolicy, target_bytes
 from lakegate.lake.maintenance.sweep import Swept, sweep
+from lakegate.lake.own_folder import own_folder
 from lakegate.lake.ownership import may_collect_garbage
 
 log = logging.getLogger(__name__)
@@ -155,12 +158,21 @@ class Maintenance:
             return expire(table, retention, LookedFor(ledger, name).removable)
 
     def sweep(self, name: TableName, *, alone: Alone = contextlib.nullcontext) -> None:
-        """Delete orphans, where the table allows that files are deleted."""
+        """Delete orphans in the table's own folder, if the table allows that files are deleted."""
         self._report(Progress(name, "sweep", 0, 1))
         table = load_managed(self._catalog, name)
-        if may_collect_garbage(table.metadata):
-            self.summary.add_swept(sweep(self._catalog, table, self._policy.graces, alone))
+        folder = own_folder(self._catalog, table.metadata)
+        if folder is None:
+            _log_unswept(table.state.uuid, name)
+        elif may_collect_garbage(table.metadata):
+            self.summary.add_swept(sweep(self._catalog, table, folder, self._policy.graces, alone))
         self._report(Progress(name, "sweep", 1, 1))
+
+
+@cache
+def _log_unswept(table: uuid.UUID, name: TableName) -> None:
+    """Log once for each table that it is not swept."""
+    log.info("%s (%s) is not swept: no folder is known to be its alone", name, table)
 
 
 def all_tables(catalog: Catalog) -> Iterator[TableName]:

@@ -1,4 +1,4 @@
-"""Marks: since when files of a table are known to be unreferenced, kept beside its metadata.
+"""Marks: since when files of a table are known to be unreferenced, kept in its own folder.
 
 They are of no consequence but for time: marks that are lost or cannot be read begin anew, and of
 two sweeps at once one has the last word.
@@ -17,9 +17,9 @@ from lakegate.lake.files import own_name
 
 log = logging.getLogger(__name__)
 
-# Below the table's location.
+# Below the table's own folder.
 MARKS = f"metadata/{own_name('unreferenced.parquet')}"
-# `path`: below the table's location. `since`: in milliseconds since the epoch.
+# `path`: below that folder. `since`: in milliseconds since the epoch.
 # `fence`: the table's fence when that was seen, after the file was listed.
 _COLUMNS = pa.schema([("path", pa.string()), ("since", pa.int64()), ("fence", pa.int64())])
 
@@ -38,7 +38,7 @@ def marked(marks: pa.Table, unreferenced: pa.Table, fence: int, now_ms: int) -> 
 
 
 def read_marks(files: FileSystem, root: str) -> pa.Table:
-    """Read the marks of the table at `root`; none where they cannot be read."""
+    """Read the marks in the folder `root`; none where they cannot be read."""
     try:
         marks = pq.read_table(f"{root}/{MARKS}", filesystem=files)
     except FileNotFoundError:
@@ -52,7 +52,7 @@ def read_marks(files: FileSystem, root: str) -> pa.Table:
 
 
 def write_marks(files: FileSystem, root: str, marks: pa.Table) -> None:
-    """Write the marks of the table at `root`. They are there whole, or as they were."""
+    """Write the marks in the folder `root`. They are there whole, or as they were."""
     new = f"{root}/{MARKS}.{uuid.uuid4()}"
     pq.write_table(marks.select(_COLUMNS.names).cast(_COLUMNS), new, filesystem=files)
     files.move(new, f"{root}/{MARKS}")

@@ -10,7 +10,8 @@ from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import FileScanTask
 
-from lakegate.lake.schema import FIELD_ID, file_schema
+from lakegate.lake.maintenance.projection import UnlikeTypesError, projected
+from lakegate.lake.schema import file_schema
 from lakegate.lake.table_state import TableState
 
 
@@ -46,30 +47,29 @@ def read_data_files(state: TableState, files: Sequence[DataFile], most_bytes: in
 def _read(state: TableState, file: DataFile, columns: pa.Schema) -> pa.Table:
     with state.io.new_input(file.file_path).open() as stream:
         rows = pq.read_table(pa.PythonFile(stream, mode="r"), use_threads=False)
-    projected = _projected(rows, columns)
-    return projected if projected is not None else _scanned(state, file, columns)
-
-
-def _projected(rows: pa.Table, columns: pa.Schema) -> pa.Table | None:
-    """Choose columns by field id; None where one is of another type, or has no id."""
-    by_id = {(field.metadata or {}).get(FIELD_ID): name for name, field in _fields(rows)}
-    if None in by_id:
-        return None
-    arrays = []
-    for column in columns:
-        name = by_id.get(column.metadata[FIELD_ID])
-        array = rows.column(name) if name is not None else pa.nulls(len(rows), column.type)
-        if not array.type.equals(column.type):
-            return None
-        arrays.append(array)
-    return pa.Table.from_arrays(arrays, schema=columns)
-
-
-def _fields(rows: pa.Table) -> list[tuple[str, pa.Field]]:
-    return [(field.name, field) for field in rows.schema]
+    try:
+        return projected(rows, columns)
+    except UnlikeTypesError:
+        return _scanned(state, file, columns)
 
 
 def _scanned(state: TableState, file: DataFile, columns: pa.Schema) -> pa.Table:
-    """Read a file whose columns have changed since, with all of PyIceberg's rules for that."""
+    """Read a file of other types or without field ids, with all of PyIceberg's rules for that.
+
+    Raises `ValueError` for types of which it loses nulls.
+    """
+    if any(_holds_structs(column.type) for column in columns):
+        raise ValueError("A file with lists or maps of structs cannot be read exactly.")
     scan = ArrowScan(state.metadata, state.io, state.metadata.schema(), AlwaysTrue())
     return scan.to_table([FileScanTask(file)]).cast(columns)
+
+
+def _holds_structs(type_: pa.DataType) -> bool:
+    """Whether there are lists or maps, at any depth, with structs as values."""
+    if pa.types.is_list(type_) and pa.types.is_struct(type_.value_type):
+        return True
+    if pa.types.is_map(type_) and pa.types.is_struct(type_.item_type):
+        return True
+    nested = [type_.key_type, type_.item_type] if pa.types.is_map(type_) else []
+    nested += [type_.field(number).type for number in range(0 if nested else type_.num_fields)]
+    return any(map(_holds_structs, nested))

@@ -18,8 +18,10 @@ from pyiceberg.manifest import (
 )
 from pyiceberg.table.snapshots import Operation
 
+from lakegate.lake.failures import TableChangedError
 from lakegate.lake.fence import fence_of
 from lakegate.lake.maintenance.plan import has_deletes
+from lakegate.lake.manifests import is_writable
 from lakegate.lake.snapshot import commit_snapshot, new_snapshot, numbered, summary, write_entries
 from lakegate.lake.table_state import TableState
 
@@ -49,7 +51,11 @@ class Rewrite:
     _rewritten: dict[str, RewrittenManifest] = field(default_factory=dict)
 
     def prepare(self, state: TableState) -> None:
-        """Write what a commit on top of `state` needs, so that the commit itself is short."""
+        """Write what a commit on top of `state` needs, so that the commit itself is short.
+
+        Raises `TableChangedError` as `commit`.
+        """
+        self._check_partitioning(state)
         for manifest in state.manifests:
             self._without_removed(state, manifest)
 
@@ -58,10 +64,12 @@ class Rewrite:
 
         Raises `CommitFailedException` where another commit was faster, also
         where it has changed what is to be replaced; `FilesTooOldError` where a
-        sweep may have deleted the new files.
+        sweep may have deleted the new files; `TableChangedError` where a column that the files
+        are partitioned by was dropped.
         """
         if state.metadata.snapshot_by_id(self.snapshot_id) is not None:
             return state  # an attempt that seemed to fail had come through
+        self._check_partitioning(state)
         if has_deletes(state):
             raise CommitFailedException("Rows have been deleted meanwhile.")
         rewritten = [self._without_removed(state, manifest) for manifest in state.manifests]
@@ -73,6 +81,11 @@ class Rewrite:
         )
         snapshot = new_snapshot(state, self.snapshot_id, manifests, changes, self.begun_under)
         return commit_snapshot(state, snapshot, manifests)
+
+    def _check_partitioning(self, state: TableState) -> None:
+        specs = {file.spec_id for file in (*self.removed, *self.added)}
+        if not all(is_writable(state.metadata, spec_id) for spec_id in specs):
+            raise TableChangedError("A column that the files are partitioned by was dropped.")
 
     def _without_removed(self, state: TableState, manifest: ManifestFile) -> RewrittenManifest:
         known = self._rewritten.get(manifest.manifest_path)

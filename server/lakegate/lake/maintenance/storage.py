@@ -1,4 +1,4 @@
-"""The files below a table's location, listed."""
+"""The files of a table's own folder, listed."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,20 +11,20 @@ from lakegate.lake.table_state import TableState
 
 
 class TableFolder:
-    """The folder that is a table's location.
+    """The folder that belongs to one table alone.
 
     `files`: the file system it is on. `root`: its path there.
     """
 
-    def __init__(self, state: TableState) -> None:
-        """Find it. Raises `TypeError` where the storage has no listing."""
+    def __init__(self, state: TableState, location: str) -> None:
+        """Find the folder at `location`. Raises `TypeError` where the storage has no listing."""
         self._io = state.io
-        self.location = state.metadata.location.rstrip("/")
+        self.location = location
         self.root = self._path(self.location)
         self.files = _filesystem(state.io, self.location)
 
     def listed(self) -> pa.Table:
-        """List the files: `path` below the location, and `size` in bytes."""
+        """List the files: `path` below the folder, and `size` in bytes."""
         selector = FileSelector(self.root, recursive=True, allow_not_found=True)
         infos = [each for each in self.files.get_file_info(selector) if each.type == FileType.File]
         paths = pa.array([each.path for each in infos], pa.string())
@@ -32,13 +32,13 @@ class TableFolder:
         return pa.table({"path": pc.utf8_slice_codeunits(paths, len(self.root) + 1), "size": sizes})
 
     def relative(self, uri: str) -> str:
-        """Return the path of a file below the location; anything for a file elsewhere."""
+        """Return the path of a file below the folder; anything for a file elsewhere."""
         if uri.startswith(f"{self.location}/"):
             return uri[len(self.location) + 1 :]
         return self._path(uri).removeprefix(f"{self.root}/")
 
     def uri(self, path: str) -> str:
-        """Return the location of the file at `path` below this one."""
+        """Return the location of the file at `path` below the folder."""
         return f"{self.location}/{path}"
 
     def _path(self, uri: str) -> str:

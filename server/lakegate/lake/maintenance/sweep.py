@@ -48,21 +48,25 @@ class Swept:
     waiting: int = 0
 
 
-def sweep(catalog: Catalog, table: ManagedTable, graces: Graces, alone: Alone) -> Swept:
-    """Delete the orphans under the table's location. Blocks.
+def sweep(
+    catalog: Catalog, table: ManagedTable, folder: str, graces: Graces, alone: Alone
+) -> Swept:
+    """Delete the orphans in `folder`, which belongs to the table alone. Blocks.
 
     `alone` holds off the commits of this process for a moment, where a fence is needed.
     """
-    return _Sweep(catalog, table, graces, alone).run()
+    return _Sweep(catalog, table, folder, graces, alone).run()
 
 
 class _Sweep:
-    def __init__(self, catalog: Catalog, table: ManagedTable, graces: Graces, alone: Alone) -> None:
+    def __init__(
+        self, catalog: Catalog, table: ManagedTable, folder: str, graces: Graces, alone: Alone
+    ) -> None:
         self._catalog = catalog
         self._table = table
         self._graces = graces
         self._alone = alone
-        self._folder = TableFolder(table.state)
+        self._folder = TableFolder(table.state, folder)
         self._references = References()
 
     def run(self) -> Swept:

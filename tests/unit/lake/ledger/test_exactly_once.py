@@ -388,6 +388,7 @@ async def test_a_commit_whose_outcome_is_unknown_is_not_made_twice_by_its_retry(
         raise CommitStateUnknownException("the connection is broken")
 
     monkeypatch.setattr(LeanSqlCatalog, "commit_table", come_through_and_fail)
+    monkeypatch.setattr("lakegate.lake.group_commit.load_state", fail)
     monkeypatch.setattr(lake._committer(ORDERS), "_policy", _one_attempt(lake))
     refused = await refusal(lake.append(keyed(decoder, "k", {"label": "a"})))
     monkeypatch.undo()

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from tests.postgres import new_database, running_postgres
+from tests.unit.lake.passing import passing_clock
 
 from lakegate.batches import StreamPosition
 from lakegate.errors import ErrorCode, LakegateError
@@ -371,3 +373,50 @@ def test_more_names_than_one_statement_takes_are_looked_up(ledger: Ledger) -> No
     entries = [key(str(number)) for number in range(2500)]
     ledger.claim(TABLE, "c", claims(*entries))
     assert len(ledger.look_up(TABLE, [entry.name for entry in entries])) == len(entries)
+
+
+def test_a_lease_from_before_the_clock_was_set_back_is_over(url: str, ledger: Ledger) -> None:
+    with passing_clock() as clock:
+        clock.pass_(3600)
+        ledger.claim(TABLE, "dead", claims(key("k")))
+    if not url.startswith("sqlite"):  # its clock is its own
+        age(url, hours=-1)
+    record = ledger.look_up(TABLE, ["key/k"])["key/k"]
+    assert record.lease_left_ms <= 0
+    ledger.claim(TABLE, "next", [Claim(key("k"), 5, displaces=record)])
+    assert ledger.renew(TABLE, "next") == 1
+
+
+def test_a_server_that_is_frozen_in_a_transaction_holds_up_no_other(
+    postgres: str,
+) -> None:
+    url = new_database(postgres, f"ledger_{next(_databases)}")
+    ledger, frozen = Ledger(url, LEASE_SECONDS), open_engine(url)
+    ledger.look_up(TABLE, [])
+    with frozen.connect() as connection, connection.begin() as transaction:
+        connection.execute(sa.text("LOCK TABLE lakegate_ledger"))
+        ledger.claim(TABLE, "c", claims(key("k")))
+        with pytest.raises(DBAPIError):
+            transaction.commit()
+    assert ledger.renew(TABLE, "c") == 1
+    frozen.dispose()
+    ledger.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["deleted", "replaced"])
+def test_a_server_whose_ledger_file_is_gone_claims_no_more(
+    tmp_path: Path, *, replaced: bool
+) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = Ledger(f"sqlite:///{path}", LEASE_SECONDS)
+    ledger.claim(TABLE, "a", claims(key("a")))
+    for file in tmp_path.glob("ledger.db*"):
+        file.unlink()
+    if replaced:
+        other = Ledger(f"sqlite:///{path}", LEASE_SECONDS)
+        other.claim(TABLE, "b", claims(key("b")))
+        other.close()
+    for _ in range(2):
+        with pytest.raises(LedgerUnavailableError, match="restart the server"):
+            ledger.claim(TABLE, "b", claims(key("b")))
+    ledger.close()
