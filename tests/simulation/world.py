@@ -6,9 +6,8 @@ import sqlite3
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 from unittest import mock
 
@@ -16,6 +15,7 @@ from pyiceberg import manifest
 from pyiceberg.io import FileIO
 from pyiceberg.utils.concurrent import ExecutorFactory
 from sqlalchemy.exc import OperationalError
+from tests.simulation.caches import computed_once
 from tests.simulation.hosts import HOST, Host
 from tests.simulation.loop import (
     VirtualClock,
@@ -28,7 +28,6 @@ from lakegate import clock
 from lakegate.lake.group import Member
 from lakegate.lake.group_commit import GroupCommit
 from lakegate.lake.ledger.engine import transaction
-from lakegate.lake.table_state import TableState
 
 LONGEST_PAUSE_SECONDS = 200.0
 
@@ -159,15 +158,6 @@ class _Serials:
         return lambda each: known.setdefault(id(each), (len(known), each))[0]
 
 
-def _locks_held_during_io() -> list[Any]:
-    """Find cached properties of states: before Python 3.12 each has a lock for all objects.
-
-    A thread that pauses with it would stop the others, and with them the world.
-    """
-    cached = (each for each in vars(TableState).values() if isinstance(each, cached_property))
-    return [each for each in cached if hasattr(each, "lock")]
-
-
 def without_disk(connection: sqlite3.Connection, _record: object = None) -> None:
     """Set up a database that need not outlive this process."""
     connection.execute("PRAGMA synchronous=OFF")
@@ -201,8 +191,7 @@ def the_only(world: World) -> Iterator[None]:
         stack.enter_context(mock.patch.object(manifest._manifest_cache, "_cache", None))
         for walked in (Member, GroupCommit):
             stack.enter_context(mock.patch.object(walked, "__hash__", _Serials().of))
-        for held in _locks_held_during_io():
-            stack.enter_context(mock.patch.object(held, "lock", nullcontext()))
+        stack.enter_context(computed_once())
         try:
             yield
         finally:
