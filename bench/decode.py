@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakegate.batches import Body
-from lakegate.decode.ndjson import NdjsonDecoder
+from lakegate.decode.ndjson.decoder import NdjsonDecoder
 
 DEFAULT_ROUNDS = 30
 LARGE, SMALL = 10_000, 64  # rows of a group

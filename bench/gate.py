@@ -26,7 +26,7 @@ from bench.load import LINE, Load, run
 from lakegate import gateway
 from lakegate.batches import Acknowledgement, Batch, Body, TableName
 from lakegate.cli.main import tune_process
-from lakegate.decode.ndjson import NdjsonDecoder
+from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.settings import Settings

@@ -21,7 +21,7 @@ from bench.gate import serving
 from bench.load import LINE, Load, run
 
 from lakegate.batches import Batch, Body, TableName
-from lakegate.decode.ndjson import NdjsonDecoder
+from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.lake.catalog import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.settings import Settings

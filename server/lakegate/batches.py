@@ -2,17 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 
-from lakegate.errors import LakegateError
+from lakegate.errors import ErrorCode, LakegateError
 
 DEFAULT_DATABASE = "default"
-
-# The key in an Arrow field's metadata that says what Arrow cannot: `dynamic`
-# (JSON text) or `vector(N)` (exactly N numbers).
-LOGICAL_TYPE = b"lakegate:type"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +48,26 @@ class DecodedGroup:
     outcomes: Sequence[int | LakegateError]
 
 
+class TooLargeError(Exception):
+    """Bodies with too many rows, or too many rows times columns; the message says how many.
+
+    A decoder raises it for a group, each body of which may do alone.
+    """
+
+    def refusal(self) -> LakegateError:
+        """Return the refusal of a single body."""
+        return LakegateError(
+            ErrorCode.BODY_TOO_LARGE, f"{self}: split the body into smaller batches"
+        )
+
+
+class MemoryEstimate(NamedTuple):
+    """What decoding bodies takes: their bytes uncompressed, and their values, nulls included."""
+
+    size: int
+    cells: int
+
+
 class Decoder(Protocol):
     """Turns the bodies of one format into Arrow, a group at a time."""
 
@@ -61,7 +77,14 @@ class Decoder(Protocol):
         ...
 
     def decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
-        """Decode `bodies` for a table of `schema`. Blocks; runs in a worker thread."""
+        """Decode `bodies` for a table of `schema`. Blocks; runs in a worker thread.
+
+        Raises `TooLargeError` where the group is too large, and so has to be split.
+        """
+        ...
+
+    def estimate(self, bodies: Sequence[Body], columns: int) -> MemoryEstimate:
+        """Estimate what decoding `bodies` takes, for a table of so many columns. Blocks."""
         ...
 
 

@@ -11,9 +11,8 @@ from lakegate.access.keyring import Keyring, reader
 from lakegate.access.store import TokenStore
 from lakegate.access.tokens import Permission, Token, digest_of, new_secret
 from lakegate.batches import DEFAULT_DATABASE
-from lakegate.decode.arrow import ArrowDecoder
-from lakegate.decode.ndjson import NdjsonDecoder
-from lakegate.decode.query_events import QueryEventDecoder
+from lakegate.decode.query_events.decoder import QueryEventDecoder
+from lakegate.decode.registry import row_decoders
 from lakegate.envoy.process import running_envoy
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.catalog import open_catalog
@@ -143,15 +142,11 @@ def _development(settings: Settings) -> Token | None:
 
 def _formats(settings: Settings) -> Formats:
     return Formats(
-        ndjson=NdjsonDecoder(
-            max_new_columns=settings.max_new_columns,
-            max_table_columns=settings.max_table_columns,
-        ),
-        arrow=ArrowDecoder(
+        row_decoders(
             max_new_columns=settings.max_new_columns,
             max_table_columns=settings.max_table_columns,
             max_body_bytes=settings.max_body_bytes,
-        ),
+        )
     )
 
 

@@ -23,6 +23,7 @@ from google.protobuf.descriptor_pb2 import (
 )
 
 from lakegate.contract import permission_of
+from lakegate.decode.registry import FORMATS
 from lakegate.errors import ErrorCode
 
 _PACKAGE = "lakegate.v1"
@@ -183,11 +184,7 @@ def _parameters_and_body(
     if method.input_type == _HTTP_BODY:
         headers = _header_parameters({**_INGEST_HEADERS, **_BODY_HEADERS})
         rows = {"schema": {"type": "string"}}
-        return headers, {
-            "application/x-ndjson": rows,
-            "application/json": rows,
-            "application/vnd.apache.arrow.stream": rows,
-        }
+        return headers, {format_.media_types[0]: rows for format_ in FORMATS}
     in_path = set(re.findall(r"{(\w+)}", path))
     fields = contract.fields(method.input_type)
     if rule.body and rule.body != "*":

@@ -4,10 +4,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from pydantic_core import PydanticUndefined
 
+from lakegate.columns.registry import CREATABLE, name_of, parse_field
+from lakegate.decode.registry import FORMATS
 from lakegate.errors import ErrorCode
+from lakegate.lake.schema import iceberg_schema, logical_type
 from lakegate.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -30,12 +34,15 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
+def marked(name: str, part: str) -> str:
+    """Return the part of a page between the marks of that name."""
+    found = re.search(rf"<!-- {part}: .*? -->\n(.*?)\n?<!-- /{part} -->", page(name), re.DOTALL)
+    assert found
+    return found.group(1)
+
+
 def test_the_settings_are_all_there_with_their_defaults() -> None:
-    marked = re.search(
-        r"<!-- settings: .*? -->\n(.*?)\n?<!-- /settings -->", page("docs/operations.md"), re.DOTALL
-    )
-    assert marked
-    assert marked.group(1) == settings_table()
+    assert marked("docs/operations.md", "settings") == settings_table()
 
 
 def test_the_settings_that_are_mentioned_exist() -> None:
@@ -63,6 +70,44 @@ def test_the_error_codes_are_all_there_with_their_statuses() -> None:
     }
     verdicts = [code.value for code in ErrorCode]
     assert documented == {(each.name, each.http_status, each.grpc_status) for each in verdicts}
+
+
+def test_the_formats_are_all_there_with_their_names() -> None:
+    documented = {
+        (frozenset(re.findall(r"`([\w.+-]+/[\w.+-]+)`", media_types)), field or None)
+        for media_types, field in re.findall(
+            r"^\| [^|]+ \| ([^|]*/[^|]*) \| (?:`(\w+)` )?\|$",
+            marked("docs/formats-and-types.md", "formats"),
+            re.MULTILINE,
+        )
+    }
+    assert documented == {(frozenset(each.media_types), each.field) for each in FORMATS}
+
+
+def types_table() -> str:
+    rows = ["| type | Iceberg | what JSON it takes |", "| --- | --- | --- |"]
+    for type_ in CREATABLE.values():
+        takes = type_.json.format(*type_.parameters)
+        rows.append(f"| `{type_.name}` | `{type_.iceberg}` | {takes} |")
+    return "\n".join(rows)
+
+
+def test_the_types_of_columns_are_all_there() -> None:
+    assert marked("docs/formats-and-types.md", "types") == types_table()
+
+
+@pytest.mark.parametrize("base", CREATABLE)
+def test_a_type_is_the_iceberg_type_that_the_table_names_and_reads_back_as_itself(
+    base: str,
+) -> None:
+    type_ = CREATABLE[base]
+    parameters = "(12,3)" if base == "decimal" else "(3)" if base == "vector" else ""
+    column = parse_field("c", base + parameters)
+
+    [field] = iceberg_schema(pa.schema([column])).fields
+
+    assert str(field.field_type) == type_.iceberg.replace("P", "12").replace("S", "3")
+    assert name_of(str(field.field_type), logical_type(column)) == base + parameters
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -11,6 +11,7 @@ import pytest
 from google.api.httpbody_pb2 import HttpBody
 from google.rpc import error_details_pb2, status_pb2
 from tests.contract.blocking import Blocking
+from tests.stub_decoder import StubDecoder
 
 from lakegate.batches import (
     Acknowledgement,
@@ -20,6 +21,8 @@ from lakegate.batches import (
     StreamPosition,
     TableName,
 )
+from lakegate.decode.arrow import ArrowDecoder
+from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.admission import Admission
 from lakegate.rpc.formats import Formats
@@ -33,16 +36,20 @@ SERVICE = ingest_pb2.DESCRIPTOR.services_by_name["IngestService"]
 ACKNOWLEDGED = Acknowledgement("42", extent_count=1, rows_ingested=3, bytes_written=5183)
 
 
-class Format:
+class Format(StubDecoder):
     """A decoder that is told from others, and never asked."""
 
     default_schema = pa.schema([])
+
+    def __init__(self, of: type[NdjsonDecoder | ArrowDecoder]) -> None:
+        self.media_types = of.media_types
+        self.field = of.field
 
     def decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
         raise NotImplementedError
 
 
-NDJSON, ARROW = Format(), Format()
+NDJSON, ARROW = Format(NdjsonDecoder), Format(ArrowDecoder)
 
 
 class Lake:
@@ -69,7 +76,7 @@ def lake() -> Lake:
 @pytest.fixture
 def server(lake: Lake) -> Any:
     admission = Admission.of(Settings(max_body_bytes=MAX_BODY_BYTES))
-    servicer = IngestServicer(lake, Formats(NDJSON, ARROW), admission, asyncio.Event())
+    servicer = IngestServicer(lake, Formats([NDJSON, ARROW]), admission, asyncio.Event())
     return grpc_testing.server_from_dictionary(
         {SERVICE: Blocking(servicer)}, grpc_testing.strict_real_time()
     )
@@ -126,8 +133,11 @@ def test_a_body_becomes_a_batch_with_the_options_of_its_headers(server: Any, lak
     ("content_type", "decoder"),
     [
         ("application/x-ndjson", NDJSON),
-        ("Application/JSON; charset=utf-8", NDJSON),
+        ("Application/X-NDJSON; charset=utf-8", NDJSON),
         ("", NDJSON),
+        ("application/x-www-form-urlencoded", NDJSON),
+        ("application/octet-stream", NDJSON),
+        ("text/plain", NDJSON),
         ("application/vnd.apache.arrow.stream", ARROW),
     ],
 )

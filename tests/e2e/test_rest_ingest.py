@@ -4,8 +4,11 @@ import gzip
 import json
 import uuid
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from backports import zstd
 from tests.e2e.running_gate import RunningGate
@@ -177,3 +180,60 @@ def test_gzip_and_zstd_bodies_are_inflated(gate: RunningGate) -> None:
         answer = gate.ingest("compressed", body, {"Content-Encoding": encoding})
         assert answer.json()["rows_ingested"] == 3
     assert len(gate.rows("compressed")) == 6
+
+
+def test_decimals_are_exact_from_json_to_the_readers_of_iceberg(gate: RunningGate) -> None:
+    columns = [{"name": "price", "type": "decimal(20,4)"}, {"name": "id", "type": "int"}]
+    made = httpx.post(
+        f"{gate.url}/v1/admin/databases/default/tables/prices", json={"columns": columns}
+    )
+    assert made.json()["columns"] == columns
+    prices = ["0.1", "1234567890123456.7891", "-0.0001", "12e2", "null"]
+    body = "".join(f'{{"id":{i},"price":{price}}}\n' for i, price in enumerate(prices))
+
+    assert gate.ingest("prices", body).status_code == 200
+    bad = gate.ingest("prices", '{"id":6,"price":1}\n{"id":7,"price":0.00001}\n')
+
+    expected = [Decimal(price) if price != "null" else None for price in prices]
+    assert gate.table("prices").sort_by("id")["price"].to_pylist() == expected
+    scanned = gate.catalog().load_table(("default", "prices")).scan().to_arrow()
+    assert scanned.schema.field("price").type == pa.decimal128(20, 4)
+    assert scanned.sort_by("id")["price"].to_pylist() == expected
+    assert (bad.status_code, bad.json()["error"]["code"]) == (400, "bad_request_body")
+    for part in ("line 2", '"price"', "decimal(20,4)", "0.00001"):
+        assert part in bad.json()["error"]["message"]
+
+
+def test_what_curl_sends_when_it_is_not_told_otherwise_is_ndjson(gate: RunningGate) -> None:
+    for number, media_type in enumerate(
+        ["application/x-www-form-urlencoded", "application/octet-stream", "text/plain"]
+    ):
+        headers = {"Content-Type": media_type}
+        assert gate.ingest("curl", f'{{"label":"{number}&a=%41"}}\n', headers).status_code == 200
+    labels = gate.table("curl")["label"].to_pylist()
+    assert sorted(labels) == ["0&a=%41", "1&a=%41", "2&a=%41"]
+
+
+def test_rows_come_in_as_json_arrays_csv_and_parquet_too(gate: RunningGate) -> None:
+    rows = pa.table({"label": ["parquet"], "n": pa.array([3], pa.int64())})
+    parquet = pa.BufferOutputStream()
+    pq.write_table(rows, parquet)
+    made = {"columns": [{"name": "label", "type": "string"}, {"name": "n", "type": "long"}]}
+    httpx.post(f"{gate.url}/v1/admin/databases/default/tables/formats", json=made)
+    bodies: dict[str, str | bytes] = {
+        "application/json": '[\n  {"label": "json", "n": 1}\n]',
+        "text/csv": "label,n\ncsv,2\n",
+        "application/vnd.apache.parquet": parquet.getvalue().to_pybytes(),
+    }
+
+    for media_type, body in bodies.items():
+        answer = gate.ingest("formats", body, {"Content-Type": media_type})
+        assert (answer.status_code, answer.json()["rows_ingested"]) == (200, 1)
+    spoilt = gate.ingest("formats", b"PAR1", {"Content-Type": "application/vnd.apache.parquet"})
+
+    assert gate.table("formats").sort_by("n").select(["label", "n"]).to_pylist() == [
+        {"label": "json", "n": 1},
+        {"label": "csv", "n": 2},
+        {"label": "parquet", "n": 3},
+    ]
+    assert (spoilt.status_code, spoilt.json()["error"]["code"]) == (400, "bad_request_body")

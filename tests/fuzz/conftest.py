@@ -31,7 +31,7 @@ def inputs(kind: str) -> Iterator[bytes]:
         done += 1
 
 
-@pytest.fixture(params=["ndjson", "arrow", "query_events"])
+@pytest.fixture(params=["ndjson", "arrow", "json", "parquet", "csv", "query_events"])
 def kind(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

@@ -9,9 +9,12 @@ from tests.fuzz.conftest import inputs
 
 from lakegate.batches import Body, Decoder
 from lakegate.decode.arrow import ArrowDecoder
-from lakegate.decode.ndjson import NdjsonDecoder
-from lakegate.decode.query_events import QueryEventDecoder
-from lakegate.decode.reader import Reader
+from lakegate.decode.csv import CsvDecoder
+from lakegate.decode.json_arrays import JsonDecoder
+from lakegate.decode.ndjson.decoder import NdjsonDecoder
+from lakegate.decode.ndjson.reader import Reader
+from lakegate.decode.parquet.decoder import ParquetDecoder
+from lakegate.decode.query_events.decoder import QueryEventDecoder
 from lakegate.errors import LakegateError
 
 HANG_SECONDS = 60
@@ -34,9 +37,15 @@ def decoders(kind: str) -> Sequence[Decoder]:
     """Give decoders that take turns: what large groups go through takes longer."""
     if kind == "arrow":
         return [ArrowDecoder(max_new_columns=32, max_table_columns=1000)]
+    if kind == "parquet":
+        return [ParquetDecoder(max_new_columns=32, max_table_columns=1000)]
+    if kind == "json":
+        return [JsonDecoder(max_new_columns=32, max_table_columns=1000)]
+    if kind == "csv":
+        return [CsvDecoder(max_new_columns=32, max_table_columns=1000)]
     if kind == "query_events":
         return [QueryEventDecoder()]
-    as_shapes, as_a_mix = Reader(little_bytes=1), Reader(little_bytes=1, max_shapes=0)
+    as_shapes, as_a_mix = Reader(little_bytes=1), Reader(little_bytes=1, max_templates=0)
     large = [NdjsonDecoder(reader=as_shapes), NdjsonDecoder(reader=as_a_mix)]
     return [*[NdjsonDecoder()] * 7, *large]
 

@@ -1,236 +1,181 @@
-"""Arrow IPC streams to Arrow: a group of bodies for one table, column by column."""
+"""Arrow IPC streams from the wire: whole, and nothing is allocated that they do not hold.
 
+Arrow reads uncompressed buffers in place and checks that they lie within the stream.
+Two claims it takes on trust, so they are checked here first: how large a compressed
+buffer becomes, and how many rows a column without buffers has. And it takes the end of the
+bytes for the end of the stream: here only the marker is ("IPC Streaming Format").
+"""
+
+import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
+from contextlib import suppress
+from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.ipc
 
-from lakegate.batches import Body, DecodedGroup
-from lakegate.decode import members, types
-from lakegate.decode.arrow_fit import fit
-from lakegate.decode.arrow_ipc import read_stream
-from lakegate.decode.arrow_json import to_json
-from lakegate.decode.arrow_types import Normalizer
-from lakegate.decode.names import Names
-from lakegate.decode.refusals import shorten
-from lakegate.errors import ErrorCode, LakegateError, Violation
+from lakegate.batches import Body, MemoryEstimate
+from lakegate.decode.tabular.decoder import TabularDecoder
+from lakegate.decode.tabular.source import ArrowSource
+from lakegate.errors import ErrorCode, LakegateError
 
-_MIB = 1024 * 1024
+_NOT_A_STREAM = (pa.ArrowException, OSError, struct.error, EOFError, ValueError)
+_NOT_COMPRESSED = -1  # in place of the size of a buffer; Message.fbs, BodyCompression
+# Ends a stream; the second one is that of Arrow before 0.15.
+_END_MARKERS = (b"\xff\xff\xff\xff\0\0\0\0", b"\0\0\0\0")
+_ROWS_PER_BYTE = 8  # a column of booleans without nulls
+
+# Where fields stand in the tables of Arrow's Message.fbs.
+_MESSAGE_HEADER = 2
+_DICTIONARY_BATCH_DATA = 1
+_BATCH_LENGTH, _BATCH_BUFFERS, _BATCH_COMPRESSION = 0, 2, 3
 
 
-class ArrowDecoder:
+class ArrowDecoder(TabularDecoder):
     """Decodes bodies that are Arrow IPC streams (Arrow columnar format, "IPC Streaming Format")."""
 
-    default_schema = types.DEFAULT_SCHEMA
+    media_types = ("application/vnd.apache.arrow.stream",)
+    field = "arrow_ipc"
 
-    def __init__(
-        self,
-        *,
-        max_new_columns: int = 32,
-        max_table_columns: int = 1000,
-        max_body_bytes: int = 64 * _MIB,
-    ) -> None:
-        """Let a body bring `max_new_columns`, and a table grow to `max_table_columns`.
+    def open(self, data: bytes) -> ArrowSource:
+        """Read a stream."""
+        return ArrowSource(read_stream(data, self._max_body_bytes), self._max_body_bytes)
 
-        `max_body_bytes`: how much a body may take once its buffers are uncompressed.
-        """
-        self._max_new_columns = max_new_columns
-        self._max_table_columns = max_table_columns
-        self._max_body_bytes = max_body_bytes
-
-    def decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
-        """Decode a group of bodies; each finds the columns that those before it brought.
-
-        Refuses a body with `bad_request_body` that is no Arrow IPC stream, or has a
-        column that the table's cannot hold without loss.
-        """
-        target = schema
-        decoded: list[_Rows] = []
-        outcomes: list[int | LakegateError] = []
+    def estimate(self, bodies: Sequence[Body], columns: int) -> MemoryEstimate:
+        """Return what the headers of the batches claim; a body that has none is refused soon."""
+        size = rows = 0
         for body in bodies:
-            try:
-                rows = self._decode(body, target, room=self._max_table_columns - len(target))
-            except LakegateError as error:
-                outcomes.append(error)
-                continue
-            for column in rows.new:
-                target = target.append(column)
-            decoded.append(rows)
-            outcomes.append(rows.count)
-        return DecodedGroup(rows=_concatenate(decoded, target), outcomes=outcomes)
-
-    def _decode(self, body: Body, target: pa.Schema, room: int) -> "_Rows":
-        table = read_stream(body.data, self._max_body_bytes)
-        if not table.num_rows:
-            return _Rows(0)
-        fields = _Fields(target, evolves=body.schema_evolve)
-        normalizer = Normalizer(self._max_body_bytes)
-        for name, column in zip(table.schema.names, table.columns, strict=True):
-            if not pa.types.is_null(column.type) and not fields.drops(name):
-                with _naming(name):
-                    chunks = [normalizer.normalize(chunk) for chunk in column.chunks]
-                    fields.add(name, pa.concat_arrays(chunks))
-        rows = fields.known(table.num_rows)
-        fields.evolve(rows, min(room, self._max_new_columns))
-        fields.overflow(rows)
-        return rows
+            with suppress(*_NOT_A_STREAM):
+                for batch in _batches(body.data):
+                    size += batch.size
+                    rows += batch.rows
+        return MemoryEstimate(size, rows * columns)
 
 
-@dataclass
-class _Rows:
-    """The rows of one body: columns of the table in its types, and new ones."""
+def read_stream(data: bytes, max_bytes: int) -> pa.Table:
+    """Read a stream whose buffers take at most `max_bytes` together.
 
-    count: int
-    columns: dict[str, pa.Array] = dataclass_field(default_factory=dict)
-    new: list[pa.Field] = dataclass_field(default_factory=list)
-
-
-class _Fields:
-    """The columns of one body, each where it belongs."""
-
-    def __init__(self, target: pa.Schema, *, evolves: bool) -> None:
-        self._target = target
-        self._evolves = evolves
-        self._names = Names(target)
-        self._known: dict[str, pa.Array] = {}
-        self._sources: dict[str, tuple[str, pa.Array]] = {}
-        self._unknown: dict[str, tuple[str, pa.Array]] = {}
-        self._settled: list[tuple[str, pa.Array]] = []  # go to `props`
-        self._unnamed: list[tuple[str, pa.Array]] = []
-
-    def drops(self, name: str) -> bool:
-        """Tell whether a column is not wanted: the table lacks it and may not evolve."""
-        slot = self._names.slot(name)
-        return not self._evolves and (slot is None or not self._names.is_known(slot))
-
-    def add(self, name: str, values: pa.Array) -> None:
-        """Sort in the next column; of two with one name, the first has the table's column."""
-        slot = self._names.slot(name)
-        if slot is None:
-            self._unnamed.append((name, values))
-        elif slot in self._names.at_sources and slot not in self._sources:
-            self._sources[slot] = (name, values)
-        elif slot in self._unknown:
-            self._unnamed.append((name, values))
-        elif slot in self._sources or slot in self._known:
-            self._settled.append((name, values))
-        elif self._names.is_known(slot):
-            self._known[slot] = values
-        else:
-            self._unknown[slot] = (name, values)
-
-    def known(self, count: int) -> _Rows:
-        """Give the columns that the table has, in its types."""
-        rows = _Rows(count)
-        self._take_at(rows)
-        for slot, values in self._known.items():
-            if slot in self._target.names:
-                with _naming(slot):
-                    rows.columns[slot] = fit(values, self._target.field(slot))
-        return rows
-
-    def evolve(self, rows: _Rows, room: int) -> None:
-        """Make new columns of their own type, as many as there is room for."""
-        for slot in list(self._unknown)[: max(room, 0)]:
-            _, values = self._unknown.pop(slot)
-            column = pa.field(slot, values.type)
-            with _naming(slot):
-                rows.columns[slot] = fit(values, column)
-            rows.new.append(column)
-
-    def overflow(self, rows: _Rows) -> None:
-        """Put what has no column into `props`."""
-        fields = [*self._settled, *self._unknown.values(), *self._unnamed]
-        written = [members.write(name, _to_json(name, values)) for name, values in fields]
-        joined = members.join(written, rows.count)
-        index = self._target.get_field_index(types.PROPS)
-        own = self._known.get(types.PROPS)
-        if index >= 0:
-            column = self._target.field(index)
-            if joined.null_count == len(joined):
-                return
-        else:
-            column = types.dynamic_field(types.PROPS)
-            if not self._evolves or (own is None and joined.null_count == len(joined)):
-                return
-            rows.new.append(column)
-        rows.columns[types.PROPS] = _merge(own, joined, column)
-
-    def _take_at(self, rows: _Rows) -> None:
-        """Take `at` from the first source that a row has; the others go to `props`."""
-        at = None
-        for slot in self._names.at_sources:
-            if slot not in self._sources:
-                continue
-            name, values = self._sources[slot]
-            if at is not None:
-                taken = at.is_valid()
-                self._settled.append((name, _where(taken, values)))
-                values = _where(pc.invert(taken), values)
-            with _naming(name):
-                moments = fit(values, self._target.field(types.AT))
-            at = moments if at is None else pc.coalesce(at, moments)
-        if at is not None:
-            rows.columns[types.AT] = at
-
-
-def _merge(own: pa.Array | None, joined: pa.Array, column: pa.Field) -> pa.Array:
-    """Give `props`: what rows have there themselves, and members beside it."""
-    if not types.is_text(column.type):
-        raise LakegateError(
-            ErrorCode.BAD_REQUEST_BODY,
-            f'column "{column.name}" is no JSON and cannot take columns that the table lacks',
-        )
-    if own is None:
-        return members.merge(pa.nulls(len(joined), pa.string()), joined).cast(column.type)
-    with _naming(column.name):
-        merged = members.merge(fit(own, types.dynamic_field(column.name)), joined)
-        if not types.is_dynamic(column):
-            merged = pc.if_else(joined.is_valid(), merged, fit(own, column))
-    return merged.cast(column.type)
-
-
-def _where(mask: pa.Array, values: pa.Array) -> pa.Array:
-    return pc.if_else(mask, values, pa.scalar(None, values.type))
-
-
-def _to_json(name: str, values: pa.Array) -> pa.Array:
-    with _naming(name):
-        return to_json(values)
-
-
-@contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Name the column that an error is about."""
+    Raises `LakegateError`: `body_too_large` beyond that, and `bad_request_body` for
+    bytes that are no Arrow IPC stream.
+    """
     try:
-        yield
-    except (pa.ArrowException, ValueError, OverflowError) as error:
-        shown = f'column "{shorten(name)}"'
+        _check_claims(data, max_bytes)
+        with pa.ipc.open_stream(pa.py_buffer(data)) as reader:
+            table = reader.read_all()
+        table.validate(full=True)
+    except _NOT_A_STREAM as error:
         raise LakegateError(
-            ErrorCode.BAD_REQUEST_BODY,
-            f"{shown}: {error}",
-            violations=(Violation(shown, str(error)),),
+            ErrorCode.BAD_REQUEST_BODY, f"The body is no Arrow IPC stream: {error}"
         ) from None
+    return table
 
 
-def _concatenate(decoded: Sequence[_Rows], target: pa.Schema) -> pa.Table:
-    """Put the rows of bodies after one another; columns that a body lacks are null."""
-    occurring = {name for rows in decoded for name in rows.columns}
-    fields = [field for field in target if field.name in occurring]
-    if not fields:  # rows without any field still are rows
-        fields = list(target)[:1]
-    columns = [
-        pa.chunked_array(
-            [
-                rows.columns.get(field.name, pa.nulls(rows.count, field.type))
-                for rows in decoded
-                if rows.count
-            ],
-            field.type,
-        )
-        for field in fields
-    ]
-    return pa.table(columns, schema=pa.schema(fields))
+def _check_claims(data: bytes, max_bytes: int) -> None:
+    total = 0
+    for batch in _batches(data):
+        total += batch.size
+        if total > max_bytes:
+            raise LakegateError(
+                ErrorCode.BODY_TOO_LARGE, f"The body takes more than {max_bytes} bytes uncompressed"
+            )
+        if not 0 <= batch.rows <= _ROWS_PER_BYTE * batch.size:
+            raise ValueError(f"A batch of {batch.size} bytes claims {batch.rows} rows")
+
+
+class _Batch(NamedTuple):
+    """What a batch claims: its bytes uncompressed, and its rows."""
+
+    size: int
+    rows: int
+
+
+def _batches(data: bytes) -> Iterator[_Batch]:
+    for message in _messages(data):
+        if message.type == "schema":
+            continue
+        body = message.body
+        size = 0 if body is None else body.size
+        batch = _record_batch(message)
+        if batch.field(_BATCH_COMPRESSION) is not None:
+            size = sum(_uncompressed_size(body, *buffer) for buffer in batch.buffers())
+        yield _Batch(size, batch.length())
+
+
+def _messages(data: bytes) -> Iterator[pa.ipc.Message]:
+    """Yield the messages of a stream. Raises `ValueError` where it does not end with them."""
+    source = pa.BufferReader(data)
+    reader = pa.ipc.MessageReader.open_stream(source)
+    while True:
+        position = source.tell()
+        try:
+            yield reader.read_next_message()
+        except StopIteration:
+            break
+    if position == len(data):
+        raise ValueError("it is cut short: the end-of-stream marker is missing")
+    if data[position:] not in _END_MARKERS:
+        raise ValueError("there are bytes after the end of the stream")
+
+
+def _uncompressed_size(body: pa.Buffer, offset: int, length: int) -> int:
+    if length == 0:
+        return 0
+    if not 0 <= offset <= body.size - length or length < 0:
+        raise ValueError("A buffer lies outside of its message")
+    (size,) = struct.unpack_from("<q", body, offset)
+    if size == _NOT_COMPRESSED:
+        return length
+    if size < 0:
+        raise ValueError(f"A compressed buffer claims {size} bytes")
+    return int(size)
+
+
+def _record_batch(message: pa.ipc.Message) -> "_FlatTable":
+    """Return the header of a record batch, or of the batch within a dictionary batch."""
+    metadata = memoryview(message.metadata)
+    root = _FlatTable(metadata, struct.unpack_from("<I", metadata)[0])
+    header = root.table(_MESSAGE_HEADER)
+    return header.table(_DICTIONARY_BATCH_DATA) if message.type == "dictionary" else header
+
+
+class _FlatTable:
+    """A table of a flatbuffer (its internals: flatbuffers.dev, "FlatBuffers Internals").
+
+    Arrow has verified the buffer by the time it gives a message out.
+    """
+
+    def __init__(self, data: memoryview, position: int) -> None:
+        self._data = data
+        self._position = position
+
+    def field(self, index: int) -> int | None:
+        """Return the position of a field; None if it is left out."""
+        vtable = self._position - self._read("<i", self._position)
+        slot = 4 + 2 * index
+        if slot >= self._read("<H", vtable):
+            return None
+        offset = self._read("<H", vtable + slot)
+        return self._position + offset if offset else None
+
+    def table(self, index: int) -> "_FlatTable":
+        position = self.field(index)
+        if position is None:
+            raise ValueError("A message lacks its header")
+        return _FlatTable(self._data, position + self._read("<I", position))
+
+    def length(self) -> int:
+        position = self.field(_BATCH_LENGTH)
+        return 0 if position is None else self._read("<q", position)
+
+    def buffers(self) -> Iterator[tuple[int, int]]:
+        """Return offset and length of each buffer."""
+        position = self.field(_BATCH_BUFFERS)
+        if position is None:
+            return
+        start = position + self._read("<I", position)
+        for index in range(self._read("<I", start)):
+            yield struct.unpack_from("<qq", self._data, start + 4 + 16 * index)
+
+    def _read(self, format_: str, position: int) -> int:
+        (value,) = struct.unpack_from(format_, self._data, position)
+        return int(value)

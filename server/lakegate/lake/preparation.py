@@ -8,10 +8,9 @@ import logging
 from collections.abc import Sequence
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyiceberg.manifest import DataFile
 
-from lakegate.batches import Body, DecodedGroup, Decoder
+from lakegate.batches import Body, DecodedGroup, Decoder, MemoryEstimate
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.data_files import write_data_files
 from lakegate.lake.failures import (
@@ -33,10 +32,8 @@ log = logging.getLogger(__name__)
 
 # How often a group is decoded anew because another writer changed the schema meanwhile.
 DECODING_ATTEMPTS = 20
-# What a field takes that has no column, in cells.
-CELLS_OF_FIELD = 2
-# The lines of more than this are counted in a thread.
-COUNTED_AT_ONCE_BYTES = 64 * 1024
+# What decoding more than this takes is estimated in a thread.
+ESTIMATED_AT_ONCE_BYTES = 8 * 1024
 
 
 async def prepare(table: WarmTable, members: Sequence[Member]) -> PreparedGroup:
@@ -75,30 +72,14 @@ def _is_of_one_member(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in {errno.ENAMETOOLONG, errno.EINVAL}
 
 
-async def _extent(table: WarmTable, decoder: Decoder, members: Sequence[Member]) -> tuple[int, int]:
-    """Give the bytes of all bodies, and how many cells they may take."""
+async def _extent(table: WarmTable, decoder: Decoder, members: Sequence[Member]) -> MemoryEstimate:
+    """Return what decoding all bodies takes."""
     state = await table.state()
     columns = len(state.arrow_schema if state is not None else decoder.default_schema)
-    size = sum(member.size for member in members)
-    if size < COUNTED_AT_ONCE_BYTES:
-        return size, _cells(members, columns)
-    return size, await table.workers.run(_cells, members, columns)
-
-
-def _cells(members: Sequence[Member], columns: int) -> int:
-    """Count lines and fields: a row takes a cell for itself and for each of the columns."""
-    bodies = [member.batch.body.data for member in members]
-    rows = sum(_count(body, b"\n") + 1 for body in bodies)
-    return rows * (columns + 1) + CELLS_OF_FIELD * sum(_count(body, b":") for body in bodies)
-
-
-def _count(body: bytes, character: bytes) -> int:
-    """Count a character; in much text without the GIL."""
-    if len(body) < COUNTED_AT_ONCE_BYTES:
-        return body.count(character)
-    values = pa.Array.from_buffers(pa.uint8(), len(body), [None, pa.py_buffer(body)])
-    count: int = pc.equal(values, pa.scalar(character[0], pa.uint8())).true_count
-    return count
+    bodies = [member.batch.body for member in members]
+    if sum(member.size for member in members) < ESTIMATED_AT_ONCE_BYTES:
+        return decoder.estimate(bodies, columns)
+    return await table.workers.run(decoder.estimate, bodies, columns)
 
 
 async def _prepare(

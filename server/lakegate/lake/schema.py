@@ -18,7 +18,7 @@ from pyiceberg.io.pyarrow import (
 from pyiceberg.schema import Schema, assign_fresh_schema_ids
 from pyiceberg.types import IntegerType, LongType, NestedField
 
-from lakegate.batches import LOGICAL_TYPE
+from lakegate.columns.registry import LOGICAL_TYPE
 from lakegate.errors import ErrorCode, LakegateError
 
 LOGICAL_TYPE_PROPERTY = "lakegate.type."

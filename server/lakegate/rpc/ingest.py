@@ -182,16 +182,13 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
     def _batch(self, request: IngestRequest) -> Batch:
         rows = request.WhichOneof("rows")
-        if rows is None:
-            raise LakegateError(
-                ErrorCode.INVALID_ARGUMENT, "rows are missing: set ndjson or arrow_ipc"
-            )
+        decoder = self._formats.of_field(rows)
         data: bytes = getattr(request, rows)
         self._admission.check_size(len(data))
         return Batch(
             table=table_name(request.database, request.table),
             body=Body(data, not request.HasField("schema_evolve") or request.schema_evolve),
-            decoder=self._formats.ndjson if rows == "ndjson" else self._formats.arrow,
+            decoder=decoder,
             auto_create=not request.HasField("auto_create") or request.auto_create,
             idempotency_key=idempotency_key(request.idempotency_key),
             position=_position(request),

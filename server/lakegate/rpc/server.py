@@ -75,7 +75,7 @@ class Server:
         )
         add_inflate_servicer(self._server, admission)
         tables_pb2_grpc.add_TableServiceServicer_to_server(
-            TableServicer(lake, formats.ndjson.default_schema), self._server
+            TableServicer(lake, formats.default.default_schema), self._server
         )
         health_pb2_grpc.add_HealthServiceServicer_to_server(
             HealthServicer(self._draining), self._server

@@ -7,10 +7,11 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from lakegate.batches import TableName
+from lakegate.columns.registry import name_of
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.tables import TableDescription, TableShape
 from lakegate.rpc.append import Append
-from lakegate.rpc.columns import arrow_schema, type_word
+from lakegate.rpc.columns import arrow_schema
 from lakegate.rpc.headers import Context, headers_of, identifier
 from lakegate.v1 import tables_pb2_grpc
 from lakegate.v1.tables_pb2 import (
@@ -115,7 +116,7 @@ def _table(description: TableDescription) -> Table:
         database=description.name.database,
         table=description.name.table,
         columns=[
-            Column(name=column.name, type=type_word(column.type, column.logical_type))
+            Column(name=column.name, type=name_of(column.type, column.logical_type))
             for column in description.columns
         ],
         snapshot_id=description.snapshot_id,

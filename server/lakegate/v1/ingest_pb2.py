@@ -29,7 +29,7 @@ from lakegate.v1 import acknowledgement_pb2 as lakegate_dot_v1_dot_acknowledgeme
 from lakegate.v1 import permission_pb2 as lakegate_dot_v1_dot_permission__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18lakegate/v1/ingest.proto\x12\x0blakegate.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x17google/rpc/status.proto\x1a!lakegate/v1/acknowledgement.proto\x1a\x1clakegate/v1/permission.proto\"\x83\x02\n\rIngestRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\x12\x10\n\x06ndjson\x18\x03 \x01(\x0cH\x00\x12\x13\n\tarrow_ipc\x18\x04 \x01(\x0cH\x00\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\x12\x18\n\x0b\x61uto_create\x18\x06 \x01(\x08H\x01\x88\x01\x01\x12\x1a\n\rschema_evolve\x18\x07 \x01(\x08H\x02\x88\x01\x01\x12\x11\n\tstream_id\x18\x08 \x01(\t\x12\x13\n\x06offset\x18\t \x01(\x03H\x03\x88\x01\x01\x42\x06\n\x04rowsB\x0e\n\x0c_auto_createB\x10\n\x0e_schema_evolveB\t\n\x07_offset\"F\n\x10GetStreamRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\x12\x11\n\tstream_id\x18\x03 \x01(\t\";\n\x11GetStreamResponse\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\x13\n\x0bnext_offset\x18\x02 \x01(\x03\"~\n\x14IngestStreamResponse\x12\x37\n\x0f\x61\x63knowledgement\x18\x01 \x01(\x0b\x32\x1c.lakegate.v1.AcknowledgementH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result2\xa7\x03\n\rIngestService\x12]\n\nIngestBody\x12\x14.google.api.HttpBody\x1a\x1c.lakegate.v1.Acknowledgement\"\x19\x88\xb5\x18\x02\x82\xd3\xe4\x93\x02\x0f\"\n/v1/ingest:\x01*(\x01\x12H\n\x06Ingest\x12\x1a.lakegate.v1.IngestRequest\x1a\x1c.lakegate.v1.Acknowledgement\"\x04\x88\xb5\x18\x02\x12W\n\x0cIngestStream\x12\x1a.lakegate.v1.IngestRequest\x1a!.lakegate.v1.IngestStreamResponse\"\x04\x88\xb5\x18\x02(\x01\x30\x01\x12\x93\x01\n\tGetStream\x12\x1d.lakegate.v1.GetStreamRequest\x1a\x1e.lakegate.v1.GetStreamResponse\"G\x88\xb5\x18\x02\x82\xd3\xe4\x93\x02=\x12;/v1/databases/{database}/tables/{table}/streams/{stream_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18lakegate/v1/ingest.proto\x12\x0blakegate.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x17google/rpc/status.proto\x1a!lakegate/v1/acknowledgement.proto\x1a\x1clakegate/v1/permission.proto\"\xa5\x02\n\rIngestRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\x12\x10\n\x06ndjson\x18\x03 \x01(\x0cH\x00\x12\x13\n\tarrow_ipc\x18\x04 \x01(\x0cH\x00\x12\x11\n\x07parquet\x18\n \x01(\x0cH\x00\x12\r\n\x03\x63sv\x18\x0b \x01(\x0cH\x00\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\x12\x18\n\x0b\x61uto_create\x18\x06 \x01(\x08H\x01\x88\x01\x01\x12\x1a\n\rschema_evolve\x18\x07 \x01(\x08H\x02\x88\x01\x01\x12\x11\n\tstream_id\x18\x08 \x01(\t\x12\x13\n\x06offset\x18\t \x01(\x03H\x03\x88\x01\x01\x42\x06\n\x04rowsB\x0e\n\x0c_auto_createB\x10\n\x0e_schema_evolveB\t\n\x07_offset\"F\n\x10GetStreamRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\x12\x11\n\tstream_id\x18\x03 \x01(\t\";\n\x11GetStreamResponse\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\x13\n\x0bnext_offset\x18\x02 \x01(\x03\"~\n\x14IngestStreamResponse\x12\x37\n\x0f\x61\x63knowledgement\x18\x01 \x01(\x0b\x32\x1c.lakegate.v1.AcknowledgementH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result2\xa7\x03\n\rIngestService\x12]\n\nIngestBody\x12\x14.google.api.HttpBody\x1a\x1c.lakegate.v1.Acknowledgement\"\x19\x88\xb5\x18\x02\x82\xd3\xe4\x93\x02\x0f\"\n/v1/ingest:\x01*(\x01\x12H\n\x06Ingest\x12\x1a.lakegate.v1.IngestRequest\x1a\x1c.lakegate.v1.Acknowledgement\"\x04\x88\xb5\x18\x02\x12W\n\x0cIngestStream\x12\x1a.lakegate.v1.IngestRequest\x1a!.lakegate.v1.IngestStreamResponse\"\x04\x88\xb5\x18\x02(\x01\x30\x01\x12\x93\x01\n\tGetStream\x12\x1d.lakegate.v1.GetStreamRequest\x1a\x1e.lakegate.v1.GetStreamResponse\"G\x88\xb5\x18\x02\x82\xd3\xe4\x93\x02=\x12;/v1/databases/{database}/tables/{table}/streams/{stream_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,13 +45,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INGESTSERVICE'].methods_by_name['GetStream']._loaded_options = None
   _globals['_INGESTSERVICE'].methods_by_name['GetStream']._serialized_options = b'\210\265\030\002\202\323\344\223\002=\022;/v1/databases/{database}/tables/{table}/streams/{stream_id}'
   _globals['_INGESTREQUEST']._serialized_start=189
-  _globals['_INGESTREQUEST']._serialized_end=448
-  _globals['_GETSTREAMREQUEST']._serialized_start=450
-  _globals['_GETSTREAMREQUEST']._serialized_end=520
-  _globals['_GETSTREAMRESPONSE']._serialized_start=522
-  _globals['_GETSTREAMRESPONSE']._serialized_end=581
-  _globals['_INGESTSTREAMRESPONSE']._serialized_start=583
-  _globals['_INGESTSTREAMRESPONSE']._serialized_end=709
-  _globals['_INGESTSERVICE']._serialized_start=712
-  _globals['_INGESTSERVICE']._serialized_end=1135
+  _globals['_INGESTREQUEST']._serialized_end=482
+  _globals['_GETSTREAMREQUEST']._serialized_start=484
+  _globals['_GETSTREAMREQUEST']._serialized_end=554
+  _globals['_GETSTREAMRESPONSE']._serialized_start=556
+  _globals['_GETSTREAMRESPONSE']._serialized_end=615
+  _globals['_INGESTSTREAMRESPONSE']._serialized_start=617
+  _globals['_INGESTSTREAMRESPONSE']._serialized_end=743
+  _globals['_INGESTSERVICE']._serialized_start=746
+  _globals['_INGESTSERVICE']._serialized_end=1169
 # @@protoc_insertion_point(module_scope)

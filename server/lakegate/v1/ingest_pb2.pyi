@@ -11,11 +11,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class IngestRequest(_message.Message):
-    __slots__ = ("database", "table", "ndjson", "arrow_ipc", "idempotency_key", "auto_create", "schema_evolve", "stream_id", "offset")
+    __slots__ = ("database", "table", "ndjson", "arrow_ipc", "parquet", "csv", "idempotency_key", "auto_create", "schema_evolve", "stream_id", "offset")
     DATABASE_FIELD_NUMBER: _ClassVar[int]
     TABLE_FIELD_NUMBER: _ClassVar[int]
     NDJSON_FIELD_NUMBER: _ClassVar[int]
     ARROW_IPC_FIELD_NUMBER: _ClassVar[int]
+    PARQUET_FIELD_NUMBER: _ClassVar[int]
+    CSV_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     AUTO_CREATE_FIELD_NUMBER: _ClassVar[int]
     SCHEMA_EVOLVE_FIELD_NUMBER: _ClassVar[int]
@@ -25,12 +27,14 @@ class IngestRequest(_message.Message):
     table: str
     ndjson: bytes
     arrow_ipc: bytes
+    parquet: bytes
+    csv: bytes
     idempotency_key: str
     auto_create: bool
     schema_evolve: bool
     stream_id: str
     offset: int
-    def __init__(self, database: _Optional[str] = ..., table: _Optional[str] = ..., ndjson: _Optional[bytes] = ..., arrow_ipc: _Optional[bytes] = ..., idempotency_key: _Optional[str] = ..., auto_create: _Optional[bool] = ..., schema_evolve: _Optional[bool] = ..., stream_id: _Optional[str] = ..., offset: _Optional[int] = ...) -> None: ...
+    def __init__(self, database: _Optional[str] = ..., table: _Optional[str] = ..., ndjson: _Optional[bytes] = ..., arrow_ipc: _Optional[bytes] = ..., parquet: _Optional[bytes] = ..., csv: _Optional[bytes] = ..., idempotency_key: _Optional[str] = ..., auto_create: _Optional[bool] = ..., schema_evolve: _Optional[bool] = ..., stream_id: _Optional[str] = ..., offset: _Optional[int] = ...) -> None: ...
 
 class GetStreamRequest(_message.Message):
     __slots__ = ("database", "table", "stream_id")

@@ -71,8 +71,10 @@ class IngestServiceServicer:
         `X-Idempotency-Key`, `X-Auto-Create` and `X-Schema-Evolve` (`true` or
         `false`, default `true`), `X-Request-ID`. A body is written whole or not at
         all: one that breaks off is none. `Content-Type` says what the body is:
-        `application/x-ndjson` (also `application/json`, or none) or
-        `application/vnd.apache.arrow.stream`. At most 64 MiB after decompression.
+        `application/x-ndjson` (or none), `application/json` (the same, or an array
+        of objects), `application/vnd.apache.arrow.stream`,
+        `application/vnd.apache.parquet` or `text/csv`. At most 64 MiB after
+        decompression.
 
         A client with generated code calls Ingest instead.
         """

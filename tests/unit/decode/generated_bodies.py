@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from tests.unit.decode.reference import Table
 
-TYPES = ["bool", "int", "long", "real", "string", "timestamp", "date", "dynamic", "vector(3)"]
+TYPES = [
+    "bool",
+    "int",
+    "long",
+    "real",
+    "string",
+    "timestamp",
+    "date",
+    "dynamic",
+    "vector(3)",
+    "decimal(5,2)",
+]
 
 NAMES = [
     "at",
@@ -107,6 +118,12 @@ NUMBERS = [
     "0.1234567890123456789",
     "100000.0",
     "1e5",
+    "999.99",
+    "-999.990",
+    "1000",
+    "0.005",
+    "12.345e1",
+    "1e3",
     "2147483647",
     "2147483648",
     "-2147483649",
@@ -189,6 +206,7 @@ FITTING = {
     "date": ['"2026-05-02"', '"0001-01-01"', "null"],
     "dynamic": ['{"b":1,"a":[1.10]}', '{"b": 1}', "null", '"text"', "1.10", "[1,2]"],
     "vector(3)": ["[1,2,3]", "[0.5,1e-5,-1]", "[1, 2, 3]", "null"],
+    "decimal(5,2)": ["0.1", "-999.99", "1.500", "12.3e1", "5", "-0", "0.00", "null"],
 }
 
 # Values that a client writes in one way.

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 
 from tests.unit.decode.reference_json import WHITESPACE, Node, NotJsonError, read_object
@@ -28,7 +29,7 @@ RESERVED = {
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
-Cell = None | bool | int | float | str | date | list[float]
+Cell = None | bool | int | float | str | date | Decimal | list[float]
 
 
 class BadValueError(Exception):
@@ -37,7 +38,7 @@ class BadValueError(Exception):
 
 @dataclass
 class Table:
-    """Columns by name: `bool int long real string timestamp date dynamic vector(N)`."""
+    """Columns by name; their types as TableService calls them."""
 
     columns: dict[str, str]
     max_new_columns: int = 32
@@ -212,6 +213,8 @@ def _cell(node: Node, kind: str) -> Cell:
         return None
     if kind.startswith("vector"):
         return _vector(node, int(kind[7:-1]))
+    if kind.startswith("decimal"):
+        return _decimal(node, *map(int, kind[8:-1].split(",")))
     return CELLS[kind](node)
 
 
@@ -226,6 +229,16 @@ def _whole(node: Node, bits: int) -> int:
     _demand(value.denominator == 1)
     _demand(-(2 ** (bits - 1)) <= value < 2 ** (bits - 1))
     return int(value)
+
+
+def _decimal(node: Node, precision: int, scale: int) -> Decimal:
+    """Return the number itself, if as many tenths, hundredths ... of one as fit make it up."""
+    _demand(node.kind == "number")
+    units = Fraction(node.raw) * 10**scale
+    _demand(units.denominator == 1 and abs(units) < 10**precision)
+    digits = str(abs(int(units))).rjust(scale + 1, "0")
+    sign = "-" if units < 0 else ""
+    return Decimal(f"{sign}{digits[: len(digits) - scale]}.{digits[len(digits) - scale :]}")
 
 
 def _real(node: Node) -> float:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.decode.generated_bodies import NAMES
 
-from lakegate.decode.fields import quote, unquote, write_string
-from lakegate.decode.names import Names
+from lakegate.decode.router import Router
+from lakegate.decode.values.json_column import quote, unquote, write_string
 
 TABLES = [
     ["at", "label", "body", "props"],
@@ -38,12 +38,12 @@ def test_strings_are_unquoted_however_they_were_written(values: list[str | None]
 @given(st.sampled_from(TABLES), fields_of_any_case)
 def test_fields_find_their_columns(columns: list[str], sent: list[str]) -> None:
     types = {"at": pa.timestamp("us", "UTC")}
-    names = Names(pa.schema([(name, types.get(name, pa.string())) for name in columns]))
+    router = Router(pa.schema([(name, types.get(name, pa.string())) for name in columns]))
 
-    slots = names.slots(pa.array(sent, pa.string())).to_pylist()
+    slots = router.slots(pa.array(sent, pa.string())).to_pylist()
 
-    assert slots == [names.slot(name) for name in sent]
-    known = names.known.to_pylist()
+    assert slots == [router.slot(name) for name in sent]
+    known = router.known.to_pylist()
     assert [slot in known for slot in slots if slot] == [
-        names.is_known(slot) for slot in slots if slot
+        router.is_known(slot) for slot in slots if slot
     ]

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from lakegate.batches import Body, DecodedGroup
-from lakegate.decode.ndjson import NdjsonDecoder
-from lakegate.decode.reader import Reader
+from lakegate.decode.ndjson.decoder import NdjsonDecoder
+from lakegate.decode.ndjson.reader import Reader
 from lakegate.errors import ErrorCode, LakegateError
 
 DEFAULT = NdjsonDecoder.default_schema
@@ -19,7 +19,7 @@ MOMENT = datetime(2026, 5, 2, 10, 0, tzinfo=UTC)
 READERS = {
     "one by one": Reader(little_bytes=100_000),
     "as shapes": Reader(little_bytes=1),
-    "as a mix": Reader(little_bytes=1, max_shapes=0),
+    "as a mix": Reader(little_bytes=1, max_templates=0),
 }
 
 
@@ -259,6 +259,19 @@ def test_a_value_of_a_wrong_type_is_named_with_its_column(decoder: NdjsonDecoder
     [
         (pa.decimal128(10, 2), "1.5", "1.50"),
         (pa.decimal128(10, 2), "1.505", None),
+        (pa.decimal128(10, 2), "0.1e-1", "0.01"),
+        (pa.decimal128(10, 2), "1.50000000000000000000000000000000000000000000000", "1.50"),
+        (pa.decimal128(10, 2), "99999999.99", "99999999.99"),
+        (pa.decimal128(10, 2), "100000000", None),
+        (pa.decimal128(10, 2), "1e999999999", None),
+        (pa.decimal128(10, 2), "1e-999999999", None),
+        (pa.decimal128(10, 2), "0e400", "0.00"),
+        (pa.decimal128(10, 2), '"1.50"', None),
+        (pa.decimal128(10, 2), "true", None),
+        (pa.decimal128(38, 0), "9" * 38, "9" * 38),
+        (pa.decimal128(38, 0), "1" + "0" * 38, None),
+        (pa.decimal128(38, 38), "-0." + "9" * 38, "-0." + "9" * 38),
+        (pa.decimal128(38, 38), "1", None),
         (
             pa.uuid(),
             '"123E4567-e89b-12d3-a456-426614174000"',

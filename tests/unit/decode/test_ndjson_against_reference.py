@@ -6,8 +6,8 @@ from tests.unit.decode.generated_bodies import BODIES, Case, cases
 from tests.unit.decode.reference import Cell, Table, decode
 
 from lakegate.batches import Body, DecodedGroup
-from lakegate.decode.ndjson import NdjsonDecoder
-from lakegate.decode.reader import Reader
+from lakegate.decode.ndjson.decoder import NdjsonDecoder
+from lakegate.decode.ndjson.reader import Reader
 from lakegate.errors import ErrorCode, LakegateError
 
 ARROW_TYPES = {
@@ -20,6 +20,7 @@ ARROW_TYPES = {
     "date": pa.date32(),
     "dynamic": pa.string(),
     "vector(3)": pa.list_(pa.float32()),
+    "decimal(5,2)": pa.decimal128(5, 2),
 }
 
 
@@ -37,7 +38,7 @@ def schema_of(table: Table) -> pa.Schema:
 READERS = {
     "one by one": Reader(little_bytes=1_000_000),
     "as shapes": Reader(little_bytes=1),
-    "as a mix": Reader(little_bytes=1, max_shapes=0),
+    "as a mix": Reader(little_bytes=1, max_templates=0),
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf import json_format
 
 from lakegate.batches import Body, DecodedGroup
-from lakegate.decode.query_events import QueryEventDecoder
+from lakegate.decode.query_events.decoder import QueryEventDecoder
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.v1.query_events_pb2 import PushQueriesRequest
 

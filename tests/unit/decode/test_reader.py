@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from lakegate.batches import Body, DecodedGroup
-from lakegate.decode import reader
-from lakegate.decode.exact import parse_line
-from lakegate.decode.ndjson import NdjsonDecoder
+from lakegate.decode.ndjson import reader
+from lakegate.decode.ndjson.decoder import NdjsonDecoder
+from lakegate.decode.values.json_text import parse_line
 
 SECONDS = 60  # after which a test has failed
 SCHEMA = NdjsonDecoder.default_schema

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.decode.generated_bodies import ALL_VALUES, NAMES, WRONG
 
-from lakegate.decode.engine import Engine
-from lakegate.decode.exact import LineError, parse_line
-from lakegate.decode.splitter import Splitter
+from lakegate.decode.ndjson.engine import Engine
+from lakegate.decode.ndjson.mixed.splitter import Splitter
+from lakegate.decode.values.json_text import LineError, parse_line
 
 SPLITTER = Splitter(Engine())
 LINES = 50  # of an example: a call of the engine takes a while

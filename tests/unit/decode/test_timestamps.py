@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakegate.decode.timestamps import parse_iso_8601
+from lakegate.decode.values.timestamps import parse_iso_8601
 
 OFFSETS = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 MOMENTS = st.datetimes(timezones=OFFSETS).filter(lambda moment: 1900 < moment.year < 2200)

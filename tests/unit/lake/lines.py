@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+from tests.stub_decoder import StubDecoder
 
 from lakegate.batches import Batch, Body, DecodedGroup, TableName
 from lakegate.errors import ErrorCode, LakegateError
@@ -14,7 +15,7 @@ ORDERS = TableName("default", "orders")
 COLUMNS = pa.schema([("at", pa.timestamp("us", tz="UTC")), ("label", pa.string())])
 
 
-class LinesDecoder:
+class LinesDecoder(StubDecoder):
     """Decodes lines; `calls` says how many bodies each call got."""
 
     def __init__(self, default_schema: pa.Schema = COLUMNS) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog
+from tests.stub_decoder import StubDecoder
 from tests.unit.lake.lines import COLUMNS, ORDERS, LinesDecoder, batch, raw_batch
 from tests.unit.lake.reading import duckdb_rows, file_rows, labels, load
 
@@ -21,7 +22,7 @@ LAST_DAY = 2_932_896  # 9999-12-31, from 1970-01-01
 FIRST_DAY = -719_162
 
 
-class DaysDecoder:
+class DaysDecoder(StubDecoder):
     """Reads a body as numbers of days."""
 
     default_schema = DAYS

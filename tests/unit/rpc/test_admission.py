@@ -79,7 +79,7 @@ async def running(
         options=[("grpc.max_receive_message_length", -1)],
     )
     lake = Lake()
-    servicer = IngestServicer(lake, Formats(NDJSON, ARROW), admission, asyncio.Event())
+    servicer = IngestServicer(lake, Formats([NDJSON, ARROW]), admission, asyncio.Event())
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server)
     add_inflate_servicer(server, admission)
     health = grpc_health.HealthServicer()

@@ -1,5 +1,6 @@
 """The columns that EnsureTable takes."""
 
+import pyarrow as pa
 import pytest
 
 from lakegate.errors import ErrorCode, LakegateError
@@ -14,8 +15,27 @@ def test_a_vector_of_a_sane_length_is_a_type(word: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "precision", "scale"),
+    [("decimal(10,2)", 10, 2), ("DECIMAL( 38 , 38 )", 38, 38), ("decimal(1,0)", 1, 0)],
+)
+def test_a_decimal_that_iceberg_has_is_a_type(word: str, precision: int, scale: int) -> None:
+    [column] = arrow_schema([Column(name="d", type=word)])
+    assert column.type == pa.decimal128(precision, scale)
+
+
+@pytest.mark.parametrize(
     "word",
     [
+        "decimal",
+        "decimal(10)",
+        "decimal(0,0)",
+        "decimal(39,0)",
+        "decimal(5,6)",
+        "decimal(5,-1)",
+        "decimal(5,2,1)",
+        "int(5)",
+        "time",
+        "uuid",
         "vector(0)",
         "vector(16385)",
         "vector(999999)",

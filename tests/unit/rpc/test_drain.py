@@ -60,7 +60,7 @@ async def running(drain_seconds: float) -> AsyncIterator[Running]:
     settings = Settings(grpc_addr="127.0.0.1:0", drain_seconds=drain_seconds)
     lake = SlowLake()
     auth = AuthInterceptor(Keyring(lambda: ((), False), 3600), Rates(0, 0), open_to_anybody=True)
-    server = Server(settings, cast(Lake, lake), Formats(NDJSON, ARROW), NDJSON, auth)
+    server = Server(settings, cast(Lake, lake), Formats([NDJSON, ARROW]), NDJSON, auth)
     await server.start()
     try:
         async with grpc.aio.insecure_channel(server.address) as channel:

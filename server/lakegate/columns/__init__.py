@@ -1,0 +1,1 @@
+"""The types of columns: their names, their Arrow types, and what JSON they take."""

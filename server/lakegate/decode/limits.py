@@ -1,0 +1,30 @@
+"""How much the rows of one call may be, and how far they may spread.
+
+Each has few bytes, but takes memory of its own; and those with few fields each may have
+many columns together.
+"""
+
+from lakegate.batches import TooLargeError
+
+# Lines of one call, blank ones too. Measured, a row takes 46 bytes on its way as `{}` and 85
+# as `{"a":1}`: so these take less than a dense body of 64 MiB, and rows of 16 bytes fill one.
+MAX_LINES = 4 * 1024 * 1024
+
+# A row cannot be read in parts, and one of very many values takes up to 40 times its size.
+MAX_LINE_BYTES = 16 * 1024 * 1024
+
+# Rows times columns of one call. A cell takes up to 16 bytes on its way, an empty one too:
+# so these take what a dense body of 64 MiB takes.
+MAX_CELLS = 32 * 1024 * 1024
+
+
+def check_lines(lines: int) -> None:
+    """Raise `TooLargeError` where these are too many."""
+    if lines > MAX_LINES:
+        raise TooLargeError(f"{lines} lines are more than {MAX_LINES}")
+
+
+def check_cells(rows: int, columns: int) -> None:
+    """Raise `TooLargeError` where rows times columns are too many."""
+    if rows * columns > MAX_CELLS:
+        raise TooLargeError(f"{rows} rows of {columns} columns are more than {MAX_CELLS} cells")

@@ -1,0 +1,1 @@
+"""NDJSON bodies: lines to rows."""

@@ -1,0 +1,1 @@
+"""Rows of any mix of fields, read by regular expressions and proven."""

@@ -1,0 +1,1 @@
+"""Rows that follow one template of fields, read by DuckDB and proven."""

@@ -1,0 +1,1 @@
+"""Parquet bodies: what they claim is checked before it is read."""

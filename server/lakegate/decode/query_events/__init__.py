@@ -1,0 +1,1 @@
+"""Query events: protobuf messages to rows."""

@@ -1,0 +1,1 @@
+"""Bodies that are tables already: their columns fitted to those of the table."""

@@ -1,0 +1,1 @@
+"""JSON values: their texts, columns of them, and casts to the types of columns."""
