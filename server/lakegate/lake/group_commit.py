@@ -20,7 +20,7 @@ from pyiceberg.table.metadata import TableMetadata
 
 from lakegate import clock
 from lakegate.errors import LakegateError
-from lakegate.lake.backoff import backoff_seconds
+from lakegate.lake.backoff import GIVE_UP_SECONDS, backoff_seconds
 from lakegate.lake.failures import (
     RETRYABLE,
     CommitOutcomeUnknownError,
@@ -47,8 +47,6 @@ log = logging.getLogger(__name__)
 
 # What is neither a conflict nor the catalog's fault is rarely cured by trying again.
 OTHER_ATTEMPTS = 3
-# No attempt begins later than this: where each waits for a lock, they are soon enough.
-LONGEST_SECONDS = 60.0
 # The group cannot be committed as it is prepared, but its bodies can be prepared again.
 _PREPARE_AGAIN = (
     ClaimsLostError,
@@ -159,7 +157,7 @@ class GroupCommit:
     async def _commit_files(self) -> None:
         if len(self._prepared.rows) > 1:
             await self._table.workers.precedence.give_way()
-        give_up_at = clock.monotonic() + LONGEST_SECONDS
+        give_up_at = clock.monotonic() + GIVE_UP_SECONDS
         for attempt in range(self._policy.attempts):
             try:
                 async with self._table.lock:
