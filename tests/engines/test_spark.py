@@ -16,7 +16,9 @@ from tests.unit.lake.reading import load
 
 from lakegate.batches import TableName
 from lakegate.lake.catalog import open_catalog
+from lakegate.lake.files import own_name
 from lakegate.lake.lake import Lake
+from lakegate.lake.own_folder import own_folder
 from lakegate.settings import Settings
 
 DIALECT = Dialect("string", compact="CALL lake.system.rewrite_data_files('default.orders')")
@@ -67,7 +69,7 @@ async def test_tables_that_spark_made_are_not_tidied(spark: Spark, settings: Set
     lake, decoder = Lake(open_catalog(settings.catalog, settings.home), settings), LinesDecoder()
     await lake.append(batch(decoder, {"label": "fed"}, table=FED))
     await lake.append(batch(decoder, {"label": "ours"}, table=ORDERS))
-    await _deleted(_old_file(catalog, ORDERS))  # all tables have had their turn
+    await _deleted(_left_behind(catalog, ORDERS))  # all tables have had their turn
     await lake.close()
     assert set(_snapshots(catalog, THEIRS)) == of_owner[THEIRS]
     assert _files(catalog, THEIRS) == files
@@ -82,7 +84,10 @@ def _snapshots(catalog: Catalog, table: TableName) -> list[int]:
 
 
 def _folder(catalog: Catalog, table: TableName) -> Path:
-    location = load(catalog, table).location()
+    return _path(load(catalog, table).location())
+
+
+def _path(location: str) -> Path:
     return Path("/" + location.removeprefix("file:").lstrip("/"))
 
 
@@ -91,6 +96,15 @@ def _old_file(catalog: Catalog, table: TableName) -> Path:
     file = _folder(catalog, table) / "data/uncommitted.parquet"
     file.write_bytes(b"what a job has written and will commit")
     os.utime(file, (1, 1))
+    return file
+
+
+def _left_behind(catalog: Catalog, table: TableName) -> Path:
+    """Write a data file as a server leaves it behind that is killed before its commit."""
+    folder = own_folder(catalog, load(catalog, table).metadata)
+    assert folder is not None
+    file = _path(folder) / "data" / own_name("left-behind.parquet")
+    file.write_bytes(b"of no commit")
     return file
 
 
