@@ -114,7 +114,7 @@ async def append() -> None:
 
 
 def append_with_pyiceberg(location: str) -> float:
-    """Give the median time of `table.append`, in milliseconds, with the metadata at `location`."""
+    """Get the median time of `table.append`, in milliseconds, with the metadata at `location`."""
     folder = Path(location.removeprefix("file://"), "metadata")
     newest = max(folder.glob("*.metadata.json"))
     with tempfile.TemporaryDirectory() as home:

@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def turn(address: str, flood: Load, seconds: float) -> tuple[float, float]:
-    """Give the median of the idle gate, then that beside the flood, in milliseconds."""
+    """Return the median of the idle gate, then that beside the flood, in milliseconds."""
     idle = ask(address, seconds)
     with flooding(address, flood, 1 + 1.5 * seconds):
         ask(address, 1)  # until it floods
@@ -47,7 +47,7 @@ def turn(address: str, flood: Load, seconds: float) -> tuple[float, float]:
 
 
 def ask(address: str, seconds: float) -> float:
-    """Give the median time of a one-row request, in milliseconds."""
+    """Return the median time of a one-row request, in milliseconds."""
     return uvloop.run(run(address, Load(1, 1), seconds, "quiet")).median_ms
 
 

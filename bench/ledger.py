@@ -87,7 +87,7 @@ async def through_envoy(address: str, load: Load, seconds: float) -> tuple[float
 
 
 async def in_turns(turn: Turn, seconds: float) -> tuple[float, float]:
-    """Give the mean rates without keys and with them, after a turn of each to warm up."""
+    """Return the mean rates without keys and with them, after a turn of each to warm up."""
     length = seconds / TURNS / 2
     rates: dict[str, list[float]] = {PLAIN: [], KEYED: []}
     for table in rates:

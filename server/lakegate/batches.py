@@ -19,7 +19,7 @@ class TableName:
     table: str
 
     def __str__(self) -> str:
-        """Give the name as SQL would: `database.table`."""
+        """Return the name as SQL would: `database.table`."""
         return f"{self.database}.{self.table}"
 
 

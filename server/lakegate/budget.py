@@ -32,7 +32,7 @@ class Hold:
         self.budget.move(self, key)
 
     def shrink(self, size: int) -> None:
-        """Give back what is held beyond `size` bytes."""
+        """Return back what is held beyond `size` bytes."""
         if size < self.size:
             self.budget.give_back(self, self.size - size)
 
@@ -90,7 +90,7 @@ class Budget:
             hold.shrink(0)
 
     async def extend(self, hold: Hold, more: int, patience: float | None = None) -> None:
-        """Give `more` bytes to `hold`; see `Hold.grow`."""
+        """Return `more` bytes to `hold`; see `Hold.grow`."""
         request = _Request(hold, more, asyncio.get_running_loop().create_future())
         if hold.size:
             self._growing.append(request)
@@ -156,7 +156,7 @@ class Budget:
                 self._new[key] = queue  # behind the other keys
 
     def _next_key(self) -> str | None:
-        """Give the key whose turn it is, if there is room for what it asks for."""
+        """Return the key whose turn it is, if there is room for what it asks for."""
         for key, queue in self._new.items():
             if self._has_share(queue[0]):
                 # The next in turn is not overtaken while it waits for others to end.

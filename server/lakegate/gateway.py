@@ -68,7 +68,7 @@ async def up(settings: Settings, ready: Callable[[Gate], None]) -> None:
 
 
 def development_token(settings: Settings) -> str | None:
-    """Give the token under the home; make it where there is none.
+    """Return the token under the home; make it where there is none.
 
     It opens the default database, and only a gate that nobody else can reach.
     """
@@ -105,7 +105,7 @@ async def _running_server(settings: Settings) -> AsyncIterator[Server]:
 
 
 async def _auth(settings: Settings, store: TokenStore) -> AuthInterceptor:
-    """Give what asks callers for their tokens.
+    """Return what asks callers for their tokens.
 
     Raises `LakegateError` (invalid_argument) where others can reach the gate and
     no token keeps them out.
@@ -151,7 +151,7 @@ def _formats(settings: Settings) -> Formats:
 
 
 def _stop_signal() -> asyncio.Event:
-    """Give the event that the first SIGINT or SIGTERM sets; the second one kills."""
+    """Return the event that the first SIGINT or SIGTERM sets; the second one kills."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 

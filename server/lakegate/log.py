@@ -43,7 +43,7 @@ class Formatter(logging.Formatter):
         ei: tuple[type[BaseException], BaseException, TracebackType | None]
         | tuple[None, None, None],
     ) -> str:
-        """Give the frames of an exception and of its causes, and their types."""
+        """Return the frames of an exception and of its causes, and their types."""
         if self._quotes_exceptions or ei[1] is None:
             return super().formatException(ei)
         return "\n".join(_without_words(ei[1]))

@@ -20,19 +20,19 @@ def return_large_blocks() -> None:
 
 
 def return_free_memory() -> None:
-    """Give back to the system what is free between other blocks (glibc only). Blocks."""
+    """Return back to the system what is free between other blocks (glibc only). Blocks."""
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         trim(0)
 
 
 def resident_memory() -> int:
-    """Give the bytes of memory that the process has, proc_pid_statm(5); 0 where nothing tells."""
+    """Return the bytes of memory that the process has, proc_pid_statm(5); 0 where nothing tells."""
     fields = _read(Path("/proc/self/statm")).split()
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if fields else 0
 
 
 def memory_limit(root: Path = Path("/")) -> int:
-    """Give the bytes that the process may take: its container's limit, or the machine's memory.
+    """Return the bytes that the process may take: its container's limit, or the machine's memory.
 
     `root` is where /proc and /sys are.
     """
@@ -41,7 +41,7 @@ def memory_limit(root: Path = Path("/")) -> int:
 
 
 def _cgroup_limits(root: Path) -> Iterator[int]:
-    """Give the limits of the process's control groups and of those around them.
+    """Return the limits of the process's control groups and of those around them.
 
     cgroups(7): a line `<number>:<controllers>:<path>` each; version 2 has no controllers.
     """

@@ -103,14 +103,14 @@ class _Contract:
         return self._comments.get((file.name, path), "")
 
     def methods(self) -> Iterator[tuple[FileDescriptorProto, MethodDescriptorProto, str]]:
-        """Give every method with its comment."""
+        """Return every method with its comment."""
         for file in self.files:
             for i, service in enumerate(file.service):
                 for j, method in enumerate(service.method):
                     yield file, method, self.comment(file, 6, i, 2, j)
 
     def fields(self, type_name: str) -> dict[str, tuple[FieldDescriptorProto, str]]:
-        """Give the fields of a message by their names in JSON, each with its comment."""
+        """Return the fields of a message by their names in JSON, each with its comment."""
         file, message = self.messages[type_name]
         index = list(file.message_type).index(message)
         # The events have the names of Ryft's document, all else those of the protos.
@@ -323,7 +323,7 @@ def _error() -> dict[str, Any]:
 
 
 def _used(paths: dict[str, Any], schemas: dict[str, Any]) -> set[str]:
-    """Give the names of the schemas that are referred to, also by others that are."""
+    """Return the names of the schemas that are referred to, also by others that are."""
     used: set[str] = set()
     left = [json.dumps(paths)]
     while left:

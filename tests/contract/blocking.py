@@ -49,7 +49,7 @@ class Blocking:
 
 
 def anybody(method: str) -> Caller:
-    """Give the caller of a gate that needs no token."""
+    """Return the caller of a gate that needs no token."""
     rule = Rule(Permission.INGEST, Addressed.IN_EACH_MESSAGE)
     return Caller(Keyring(lambda: ((), False), 60), Rates(0, 0), method, rule, None)
 
@@ -84,7 +84,7 @@ def _aio_context(context: Any) -> Context:
 
 
 def _aio(request: Any) -> Any:
-    """Give a stream of requests as an asynchronous one; a single request as it is."""
+    """Return a stream of requests as an asynchronous one; a single request as it is."""
     if not isinstance(request, Iterator):
         return request
 

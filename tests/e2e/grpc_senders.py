@@ -36,7 +36,7 @@ class Outcome:
 
 
 def rows(sender: int, batch: int, size: int) -> bytes:
-    """Give `size` bytes of rows that name their batch."""
+    """Return `size` bytes of rows that name their batch."""
     start = b'{"batch":"%d-%d","label":"' % (sender, batch)
     return (start + b"x" * (LINE_BYTES - len(start) - 3) + b'"}\n') * (size // LINE_BYTES)
 

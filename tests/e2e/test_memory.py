@@ -50,7 +50,7 @@ def gate(tmp_path: Path) -> Iterator[RunningGate]:
 
 
 def chunk_of(sender: int) -> bytes:
-    """Give 1 MiB of rows that name their sender."""
+    """Return 1 MiB of rows that name their sender."""
     start = b'{"sender":"%03d","label":"' % sender
     return (start + b"x" * (LINE_BYTES - len(start) - 3) + b'"}\n') * LINES_PER_CHUNK
 
@@ -126,7 +126,7 @@ def small_gate(tmp_path: Path) -> Iterator[RunningGate]:
 
 
 def peak_memory(process: int) -> int:
-    """Give the most memory that a process ever had, in bytes: proc_pid_status(5)."""
+    """Return the most memory that a process ever had, in bytes: proc_pid_status(5)."""
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024

@@ -187,7 +187,7 @@ def test_the_server_talks_to_nobody_without_a_certificate(
 
 
 def known_to(authority: trustme.CA) -> grpc.ChannelCredentials:
-    """Give what Envoy would show a server of that authority."""
+    """Return what Envoy would show a server of that authority."""
     envoy = authority.issue_cert("envoy")
     chain = envoy.cert_chain_pems[0].bytes()
     return grpc.ssl_channel_credentials(

@@ -101,12 +101,12 @@ def _execute(engine: Engine, sql: str) -> list[list[Any]]:
 
 
 def _doomed(told: Told) -> list[str]:
-    """Give all rows of a batch and one row of some others."""
+    """Return all rows of a batch and one row of some others."""
     there = [batch for batch in told.acknowledged if not told.deleted.intersection(batch.labels)]
     whole, *others = _spread(there)
     return [*whole.labels, *(batch.labels[0] for batch in others)]
 
 
 def _spread(batches: list[Batch]) -> list[Batch]:
-    """Give a few from all over what has been sent."""
+    """Return a few from all over what has been sent."""
     return batches[:: max(1, len(batches) // DELETED_AT_ONCE)]

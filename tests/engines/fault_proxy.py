@@ -114,7 +114,7 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def fault_proxy(uri: str, seed: int) -> Iterator[tuple[str, FaultProxy]]:
-    """Give the URI of the proxy in front of the catalog at `uri`, and the proxy."""
+    """Return the URI of the proxy in front of the catalog at `uri`, and the proxy."""
     proxy = FaultProxy(uri, seed)
     handler = type("Handler", (_Handler,), {"proxy": proxy})
     with proxy.client, _Server(("127.0.0.1", 0), handler) as server:

@@ -44,7 +44,7 @@ def _version(program: Path) -> int:
 
 @cache
 def artifacts(name: str) -> list[Path]:
-    """Give the files that the `pom.xml` in the folder `name` asks for; download what is missing."""
+    """Return the files that the `pom.xml` in the folder `name` names; download what is missing."""
     pom, listed = HERE / name / "pom.xml", BUILD / name / "classpath"
     if not listed.exists() or listed.stat().st_mtime < pom.stat().st_mtime:
         goal = ("dependency:build-classpath", f"-Dmdep.outputFile={listed}")

@@ -34,7 +34,7 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 
 @contextmanager
 def relay(behind: Path) -> Iterator[int]:
-    """Give the port on loopback that leads to the socket `behind`."""
+    """Return the port on loopback that leads to the socket `behind`."""
     handler = type("Relay", (_Relay,), {"behind": behind})
     with _Server(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

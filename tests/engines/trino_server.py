@@ -108,7 +108,7 @@ def _write(path: Path, properties: dict[str, str]) -> None:
 
 
 def _plugins(folder: Path, home: Path) -> Path:
-    """Give a folder with the one plugin that is needed: each of the others takes seconds."""
+    """Return a folder with the one plugin that is needed: each of the others takes seconds."""
     plugins = folder / "plugins"
     plugins.mkdir()
     (plugins / "iceberg").symlink_to(home / "plugin/iceberg")

@@ -45,7 +45,7 @@ def shared_catalog(
 
 
 def on_postgres(monkeypatch: pytest.MonkeyPatch, url: str, warehouse: Path) -> dict[str, object]:
-    """Give the settings of servers with a catalog and a ledger on the PostgreSQL at `url`."""
+    """Return the settings of servers with a catalog and a ledger on the PostgreSQL at `url`."""
     properties = {
         "TYPE": "sql",
         "URI": new_database(url, "catalog"),

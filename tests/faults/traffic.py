@@ -121,7 +121,7 @@ class Sender:
         return answer
 
     async def _channel(self, number: int) -> grpc.aio.Channel:
-        """Give the channel to a server, which has another address each time it is started."""
+        """Return the channel to a server, which has another address each time it is started."""
         address, known = self._servers[number].address, self._channels.get(number)
         if known is not None and known[0] == address:
             return known[1]
@@ -206,7 +206,7 @@ def _violations(seen: pa.Table, told: Told) -> dict[str, tuple[int, list[str]]]:
 
 
 def _without_column(seen: pa.Table, told: Told) -> Iterator[str]:
-    """Give the rows that are there, but not with what they had in a column of their own."""
+    """Return the rows that are there, but not with what they had in a column of their own."""
     for batch in told.acknowledged:
         if batch.column is not None:
             there = seen.filter(pc.is_in(seen["label"], pa.array(batch.labels)))

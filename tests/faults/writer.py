@@ -128,12 +128,12 @@ def start(work: Work) -> ForkServerProcess:
 
 
 def acknowledged(work: Work) -> list[str]:
-    """Give the labels that the writer was told are committed."""
+    """Return the labels that the writer was told are committed."""
     return [line for line in _lines(work) if not line.startswith("!")]
 
 
 def refused(work: Work) -> list[str]:
-    """Give the errors that the writer met."""
+    """Return the errors that the writer met."""
     return [line for line in _lines(work) if line.startswith("!")]
 
 

@@ -19,7 +19,7 @@ CORPUS = Path(__file__).with_name("corpus")
 
 
 def inputs(kind: str) -> Iterator[bytes]:
-    """Give inputs of a kind: those of the corpus as they are, then mutations of them."""
+    """Return inputs of a kind: those of the corpus as they are, then mutations of them."""
     seeds = [path.read_bytes() for path in sorted((CORPUS / kind).iterdir())]
     yield from seeds
     chance = random.Random(time.time_ns() if SECONDS else kind)  # noqa: S311 - no secret

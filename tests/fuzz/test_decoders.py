@@ -34,7 +34,7 @@ TYPED = pa.schema(
 
 @pytest.fixture
 def decoders(kind: str) -> Sequence[Decoder]:
-    """Give decoders that take turns: what large groups go through takes longer."""
+    """Return decoders that take turns: what large groups go through takes longer."""
     if kind == "arrow":
         return [ArrowDecoder(max_new_columns=32, max_table_columns=1000)]
     if kind == "parquet":

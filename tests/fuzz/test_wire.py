@@ -124,7 +124,7 @@ def test_no_request_is_the_servers_fault(
 
 
 def some_headers(chance: random.Random) -> dict[str, str]:
-    """Give headers that are right, wrong, or left out."""
+    """Return headers that are right, wrong, or left out."""
     printable = [token.decode() for token in TOKENS if token.isascii() and token.isalnum()]
     values = [*printable, "true", "FALSE", "t", "default", "x" * 300, *string.punctuation]
     chosen = {name: chance.choice(values) for name in HEADERS if chance.random() < 0.1}

@@ -29,7 +29,7 @@ LINES_SHOWN = 60
 
 
 def seeds() -> Iterator[int]:
-    """Give the one that is asked for, always the same ones, or new ones for as long."""
+    """Return the one that is asked for, always the same ones, or new ones for as long."""
     if SEED is not None:
         yield int(SEED)
     elif SECONDS:

@@ -47,11 +47,11 @@ class Keyring:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="keyring")
 
     async def keys(self) -> Keys:
-        """Give the tokens as they were at most `max_age` ago. Raises `LakegateError`."""
+        """Return the tokens as they were at most `max_age` ago. Raises `LakegateError`."""
         return await self._begun_after(time.monotonic() - self._max_age)
 
     async def find(self, secret: str) -> Token:
-        """Give the token of a secret. Raises `LakegateError` (unauthenticated, unavailable).
+        """Return the token of a secret. Raises `LakegateError` (unauthenticated, unavailable).
 
         A token is known as soon as it is made: an unknown one is looked for in a
         reading that begins now.
@@ -96,7 +96,7 @@ class Keyring:
 def reader(
     store: TokenStore, tokens_file: Path | None, tokens: str, development: Token | None
 ) -> Callable[[], tuple[Sequence[Token], bool]]:
-    """Give what reads the tokens of the store, of a file and of a text, and the development one."""
+    """Get what reads the tokens of the store, of a file and of a text, and the development one."""
     file = _TokensFile(tokens_file) if tokens_file is not None else None
 
     def read() -> tuple[Sequence[Token], bool]:
@@ -119,7 +119,7 @@ class _TokensFile:
         self._tokens: Sequence[Token] | None = None
 
     def read(self) -> Sequence[Token]:
-        """Give its tokens. Raises `LakegateError` where they could never be read."""
+        """Return its tokens. Raises `LakegateError` where they could never be read."""
         try:
             self._tokens = list(parse_tokens(self._text(), str(self._path)))
         except LakegateError as error:

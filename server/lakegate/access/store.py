@@ -77,7 +77,7 @@ class TokenStore:
         return secret, token
 
     def tokens(self) -> Sequence[StoredToken]:
-        """Give all tokens that were ever made, the oldest first."""
+        """Return all tokens that were ever made, the oldest first."""
         with self._transaction() as connection:
             rows = connection.execute(select(TOKENS).order_by(TOKENS.c.made_ms, TOKENS.c.id))
             return [_stored(row) for row in rows]
@@ -94,7 +94,7 @@ class TokenStore:
             )
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connections to the database."""
         self._engine.dispose()
 
     @contextmanager

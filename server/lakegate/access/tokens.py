@@ -54,12 +54,12 @@ def new_secret() -> str:
 
 
 def digest_of(secret: str) -> str:
-    """Give the SHA-256 of a secret, in hex. It has 256 bits of chance, so it needs no salt."""
+    """Return the SHA-256 of a secret, in hex. It has 256 bits of chance, so it needs no salt."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def id_of(digest: str) -> str:
-    """Give the id of the token with this digest; it says nothing about the secret."""
+    """Return the id of the token with this digest; it says nothing about the secret."""
     return digest[:_ID_CHARACTERS]
 
 

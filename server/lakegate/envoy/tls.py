@@ -21,7 +21,7 @@ _PARAMETERS = {"tls_minimum_protocol_version": "TLSv1_2"}
 
 
 def tls_values(settings: Settings, directory: Path) -> dict[str, object]:
-    """Give the values of the bootstrap that depend on TLS; may write to `directory`."""
+    """Return the values of the bootstrap that depend on TLS; may write to `directory`."""
     with_tls = settings.tls_cert is not None
     inspector = {
         "name": "envoy.filters.listener.tls_inspector",
@@ -95,7 +95,7 @@ def _folder(path: Path) -> dict[str, str]:
 
 
 def _secret(directory: Path, name: str, content: dict[str, Any]) -> dict[str, Any]:
-    """Give the source of a secret: a file, as a secret discovery service would answer.
+    """Return the source of a secret: a file, as a secret discovery service would answer.
 
     Envoy reads a secret again when a file is moved into its folder.
     """

@@ -41,7 +41,7 @@ def write_data_files(
 
 
 def _as_file_columns(rows: pa.Table, schema: Schema) -> pa.Table:
-    """Give the rows in the types and the order of the table, field ids attached."""
+    """Return the rows in the types and the order of the table, field ids attached."""
     if rows.num_columns == 0:  # Parquet counts rows by their columns
         first = schema.fields[0].name
         rows = rows.append_column(first, pa.nulls(len(rows)))
@@ -107,5 +107,5 @@ def _data_file(
 
 
 def total_size(files: Sequence[DataFile]) -> int:
-    """Give the size of all `files` in bytes."""
+    """Return the size of all `files` in bytes."""
     return sum(file.file_size_in_bytes for file in files)

@@ -24,7 +24,7 @@ class DurableFileIO(PyArrowFileIO):
 
     @override
     def new_output(self, location: str) -> PyArrowFile:
-        """Give the file at `location`, to be written."""
+        """Return the file at `location`, to be written."""
         scheme, netloc, path = self.parse_location(location, self.properties)
         if scheme != "file":
             return super().new_output(location)

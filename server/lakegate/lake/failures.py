@@ -98,7 +98,7 @@ def outcome_unknown() -> LakegateError:
 
 
 def as_lakegate_error(error: BaseException, table: TableName, attempts: int = 1) -> LakegateError:
-    """Say in the error vocabulary what happened; nothing is left untranslated.
+    """Translate any error into the error vocabulary.
 
     What a caller is not told is logged.
     """

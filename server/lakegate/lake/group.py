@@ -70,7 +70,7 @@ class Member:
             self.answer.set_exception(_copy(error))
 
     def leave(self) -> None:
-        """Give up the batch; its retry may take its place."""
+        """Return up the batch; its retry may take its place."""
         if self.candidate:
             self.candidate.end(None)
 
@@ -132,11 +132,11 @@ class PreparedGroup:
                 self.rows.append((member, outcome))
 
     def committed(self, snapshot_id: str) -> Committed:
-        """Say what the commit of the files came to."""
+        """Describe the commit of the files."""
         return Committed(snapshot_id, len(self.files), total_size(self.files))
 
     def acknowledge(self, committed: Committed) -> None:
-        """Tell every member that its rows are in the snapshot."""
+        """Acknowledge every member."""
         for member, rows in self.rows:
             member.acknowledge(committed.acknowledgement(rows))
 
@@ -170,12 +170,12 @@ def named(members: Iterable[Member]) -> list[Member]:
 
 
 def unnamed(members: Iterable[Member]) -> list[Member]:
-    """Give the members whose retry cannot be told from a new batch."""
+    """Return the members whose retry cannot be told from a new batch."""
     return [member for member in members if member.candidate is None]
 
 
 def _copy(error: LakegateError) -> LakegateError:
-    """Give each sender an exception of its own: a traceback grows where one is raised."""
+    """Return each sender an exception of its own: a traceback grows where one is raised."""
     return LakegateError(
         error.code,
         error.message,

@@ -108,7 +108,7 @@ class Lake:
         return await self._workers.run(entry_of, batch)
 
     async def next_offset(self, name: TableName, stream_id: str) -> int:
-        """Give the offset that a stream of batches goes on with: 0 for an unknown one."""
+        """Return the offset that a stream of batches goes on with: 0 for an unknown one."""
         try:
             return await self._committer(name).once.next_offset(stream_id)
         except Exception as error:
@@ -143,7 +143,7 @@ class Lake:
     async def list_tables(
         self, database: str, page_size: int, page_token: str = ""
     ) -> tuple[list[str], str]:
-        """Give up to `page_size` names of tables, ascending, and the token of the next page.
+        """Return up to `page_size` names of tables, ascending, and the token of the next page.
 
         The token is empty on the last page. A missing database has no tables.
         """

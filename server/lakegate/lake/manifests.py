@@ -24,7 +24,7 @@ WriteEntries = Callable[[str, int, Sequence[ManifestEntry]], ManifestFile]
 
 
 def merged(state: TableState, commit_id: str, write: WriteEntries) -> tuple[ManifestFile, ...]:
-    """Give the state's manifests, ten of a size made into one by `write(name, spec_id, entries)`.
+    """Return the state's manifests, ten of a size made into one by `write(name, spec_id, entries)`.
 
     The table property `commit.manifest-merge.enabled` can forbid it. Manifests
     that only say what an earlier snapshot deleted are left out, and those whose columns are
@@ -79,12 +79,12 @@ def _entries(manifest: ManifestFile) -> int:
 
 
 def _magnitude(manifest: ManifestFile) -> int:
-    """Give the number of decimal digits of the number of entries."""
+    """Return the number of decimal digits of the number of entries."""
     return len(str(_entries(manifest)))
 
 
 def _read(state: TableState, manifest: ManifestFile) -> Sequence[ManifestEntry]:
-    """Give the entries of a manifest, as a later snapshot has them."""
+    """Return the entries of a manifest, as a later snapshot has them."""
     if known := state.entries.get(manifest.manifest_path):
         return known
     entries = manifest.fetch_manifest_entry(state.io)

@@ -32,7 +32,7 @@ Refusals = Mapping[int, LakegateError]
 
 
 def fitting(state: TableState, decoded: DecodedGroup) -> tuple[DecodedGroup, Placement | None]:
-    """Give the part of the group that one commit takes, and where its rows go.
+    """Return the part of the group that one commit takes, and where its rows go.
 
     Bodies that can never fit are refused in its outcomes. Where it has fewer outcomes
     than `decoded`, the bodies at the end are to wait. No placement: there are no partitions.
@@ -154,7 +154,7 @@ def _bad_row(row: int, reason: str) -> LakegateError:
 
 
 def _good_bodies(decoded: DecodedGroup) -> Iterator[tuple[int, int, int]]:
-    """Give the number of each good body, where its rows begin, and how many there are."""
+    """Return the number of each good body, where its rows begin, and how many there are."""
     start = 0
     for body, outcome in enumerate(decoded.outcomes):
         if not isinstance(outcome, LakegateError):

@@ -131,7 +131,7 @@ class _Key(PartitionKey):
 
 
 def place(rows: pa.Table, spec: PartitionSpec, schema: Schema) -> Placement:
-    """Say where the rows go, for a spec that has fields."""
+    """Return the partition of each row, for a spec that has fields."""
     values = [_partition_values(rows, field, schema) for field in spec.fields]
     return Placement(spec, schema, values, reduce(_combine, (_codes(each) for each in values)))
 
@@ -139,7 +139,7 @@ def place(rows: pa.Table, spec: PartitionSpec, schema: Schema) -> Placement:
 def split(
     rows: pa.Table, placement: Placement | None
 ) -> Iterator[tuple[PartitionKey | None, pa.Table]]:
-    """Give the rows of each partition, in their order, with the partition's key."""
+    """Return the rows of each partition, in their order, with the partition's key."""
     if placement is None:
         yield None, rows
         return
@@ -211,6 +211,6 @@ def _codes(values: pa.Array) -> pa.Array:
 
 
 def _combine(left: pa.Array, right: pa.Array) -> pa.Array:
-    """Give one code for each pair of codes, kept small so that any number combines."""
+    """Return one code for each pair of codes, kept small so that any number combines."""
     pairs = pc.add(pc.multiply(left, pc.add(pc.max(right), 1)), right)
     return _codes(pairs)

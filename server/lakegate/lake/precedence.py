@@ -23,7 +23,7 @@ class Precedence:
         self._none_left = asyncio.Event()
 
     def give(self, answer: asyncio.Future[Answer]) -> None:
-        """Let a batch go first until it is answered, or its sender is gone."""
+        """Prefer a batch until it is answered, or its sender is gone."""
         self._first += 1
         self._none_left.clear()
         answer.add_done_callback(self._take_back)

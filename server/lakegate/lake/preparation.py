@@ -123,7 +123,7 @@ def _has_places(members: Sequence[Member], decoded: DecodedGroup) -> bool:
 def _admitted(
     table: WarmTable, members: Sequence[Member], state: TableState | None
 ) -> Sequence[Member]:
-    """Give the members for which a missing table may be made; refuse the others."""
+    """Return the members for which a missing table may be made; refuse the others."""
     if state is not None:
         return members
     refuse([m for m in members if not m.batch.auto_create], table_not_found(table.name))

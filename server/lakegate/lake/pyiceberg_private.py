@@ -68,12 +68,12 @@ def latest_ms(metadata: TableMetadata) -> int:
 
 
 def next_metadata_version(table: Table) -> int:
-    """Give the number that the name of the table's next metadata file begins with."""
+    """Return the number that the name of the table's next metadata file begins with."""
     return MetastoreCatalog._parse_metadata_version(table.metadata_location) + 1  # noqa: SLF001 - as said above
 
 
 def pin_storage(catalog: Catalog) -> None:
-    """Let the catalog alone say how files are reached, never the properties of a table.
+    """Take the settings of file access from the catalog, never from the properties of a table.
 
     A REST catalog says it in its own properties and in the `config` and the credentials that
     come with a table (Iceberg REST catalog, `LoadTableResult`); any other in its own alone.

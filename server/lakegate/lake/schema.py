@@ -27,7 +27,7 @@ INT_BITS = 32
 
 
 def arrow_schema(schema: Schema, properties: Mapping[str, str]) -> pa.Schema:
-    """Give the columns as a decoder sees them: plain Arrow types, all optional."""
+    """Return the columns as a decoder sees them: plain Arrow types, all optional."""
     plain = schema_to_pyarrow(schema, include_field_ids=False)
     return pa.schema(
         [
@@ -38,7 +38,7 @@ def arrow_schema(schema: Schema, properties: Mapping[str, str]) -> pa.Schema:
 
 
 def file_schema(schema: Schema, names: Sequence[str]) -> pa.Schema:
-    """Give the columns `names` as a data file has them, field ids in the metadata.
+    """Return the columns `names` as a data file has them, field ids in the metadata.
 
     Iceberg table spec, "Column Projection": a column that a file does not have is null.
     """
@@ -47,7 +47,7 @@ def file_schema(schema: Schema, names: Sequence[str]) -> pa.Schema:
 
 
 def iceberg_schema(schema: pa.Schema, first_id: int = 1) -> Schema:
-    """Give Arrow columns as Iceberg columns, optional, with ids from `first_id` on.
+    """Return Arrow columns as Iceberg columns, optional, with ids from `first_id` on.
 
     Raises `LakegateError` for an Arrow type that Iceberg has no type for.
     """
@@ -63,7 +63,7 @@ def iceberg_schema(schema: pa.Schema, first_id: int = 1) -> Schema:
 
 
 def logical_properties(schema: Schema, arrow: pa.Schema) -> dict[str, str]:
-    """Give the table properties that keep the logical types of `arrow`'s columns."""
+    """Return the table properties that keep the logical types of `arrow`'s columns."""
     return {
         f"{LOGICAL_TYPE_PROPERTY}{schema.find_field(field.name).field_id}": logical
         for field in arrow
@@ -72,19 +72,19 @@ def logical_properties(schema: Schema, arrow: pa.Schema) -> dict[str, str]:
 
 
 def logical_type(field: pa.Field) -> str | None:
-    """Give `dynamic`, `vector(N)`, or nothing where the Arrow type says it all."""
+    """Return `dynamic`, `vector(N)`, or nothing where the Arrow type says it all."""
     value = (field.metadata or {}).get(LOGICAL_TYPE)
     return value.decode() if value is not None else None
 
 
 def round_trip(schema: pa.Schema) -> pa.Schema:
-    """Give the columns as they are once a table has been made of them."""
+    """Return the columns as they are once a table has been made of them."""
     converted = iceberg_schema(schema)
     return arrow_schema(converted, logical_properties(converted, schema))
 
 
 def new_columns(rows: pa.Schema, table: pa.Schema) -> pa.Schema:
-    """Give the columns of `rows` that `table` does not have."""
+    """Return the columns of `rows` that `table` does not have."""
     known = set(table.names)
     return pa.schema([field for field in rows if field.name not in known])
 
@@ -98,7 +98,7 @@ def conflicting(rows: pa.Schema, table: pa.Schema) -> Iterator[str]:
 
 
 def widened(schema: Schema, added: Schema, longer: Sequence[str] = ()) -> Schema:
-    """Give `schema` with the columns of `added` at its end and `int` columns made `long`."""
+    """Return `schema` with the columns of `added` at its end and `int` columns made `long`."""
     kept = [_as_long(field) if field.name in longer else field for field in schema.fields]
     return Schema(*kept, *added.fields, identifier_field_ids=schema.identifier_field_ids)
 
@@ -122,7 +122,7 @@ def _logical_metadata(field_id: int, properties: Mapping[str, str]) -> dict[byte
 
 
 def _plain(field: pa.Field) -> pa.Field:
-    """Give the field as optional, in the one Arrow type that its Iceberg type reads as."""
+    """Return the field as optional, in the one Arrow type that its Iceberg type reads as."""
     return pa.field(field.name, _plain_type(field.type), nullable=True, metadata=field.metadata)
 
 

@@ -92,7 +92,7 @@ class Append:
         return commit_snapshot(state, snapshot, manifests, removal, written)
 
     def _existing(self, state: TableState) -> Sequence[ManifestEntry]:
-        """Give the entries of the files as the next snapshot after this one has them."""
+        """Return the entries of the files as the next snapshot after this one has them."""
         sequence_number = state.metadata.next_sequence_number()
         return [
             ManifestEntry.from_args(
@@ -142,7 +142,7 @@ def write_entries(
 
 
 def numbered(state: TableState, manifests: Sequence[ManifestFile]) -> tuple[ManifestFile, ...]:
-    """Give the manifests that the next commit adds its sequence number.
+    """Return the manifests that the next commit adds its sequence number.
 
     Copies, because an attempt that fails must leave the manifests as they were.
     """

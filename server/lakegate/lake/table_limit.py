@@ -15,7 +15,7 @@ class TableLimit:
     """Counts the tables of databases. Any number of threads may use one."""
 
     def __init__(self, catalog: Catalog, most: int) -> None:
-        """Let rows make tables in databases that have fewer than `most`; 0 is no limit."""
+        """Limit auto-created tables to databases that have fewer than `most`; 0 is no limit."""
         self._catalog = catalog
         self._most = most
         self._full_since: dict[str, float] = {}

@@ -157,7 +157,7 @@ def load_state(catalog: Catalog, name: TableName) -> TableState:
 
 
 def current_uuid(catalog: Catalog, name: TableName) -> uuid.UUID | None:
-    """Ask the catalog which table the name means; None for none."""
+    """Read the UUID of the table from the catalog; None for a missing table."""
     try:
         return catalog.load_table((name.database, name.table)).metadata.table_uuid
     except (NoSuchTableError, NoSuchNamespaceError):

@@ -46,7 +46,7 @@ class WarmTable:
         self._state: TableState | None = None
 
     async def state(self) -> TableState | None:
-        """Give the state, read from the catalog where none is warm; None for a missing table."""
+        """Return the state, read from the catalog where none is warm; None for a missing table."""
         if self._warm:
             return self._state  # even while a commit is under way
         async with self.lock:
@@ -56,7 +56,7 @@ class WarmTable:
                 return None
 
     async def was_replaced(self) -> bool:
-        """Ask the catalog whether the name means another table by now, or none."""
+        """Read from the catalog whether the name now refers to another table, or none."""
         state = await self.state()
         uuid = await self.workers.run(current_uuid, self.catalog, self.name)
         if state is None or state.uuid == uuid:
@@ -65,7 +65,7 @@ class WarmTable:
         return True
 
     async def locked_state(self) -> TableState:
-        """Give the state to a holder of the lock. Raises `TableMissingError`."""
+        """Return the state to a holder of the lock. Raises `TableMissingError`."""
         if not self._warm:
             self._state = None
             self._state = await self.workers.run(load_state, self.catalog, self.name)

@@ -46,7 +46,7 @@ class Admission:
 
     @classmethod
     def of(cls, settings: Settings) -> "Admission":
-        """Give half of the budget to bodies; the other half is for decoding them."""
+        """Return half of the budget to bodies; the other half is for decoding them."""
         return cls(
             Budget(settings.memory_budget // 2),
             settings.max_body_bytes,
@@ -198,12 +198,12 @@ def _as_stream(
 
 
 def _reading(caller: Caller) -> str:
-    """Give the key of what a caller sends: whoever sends slowly holds up no other token."""
+    """Return the key of what a caller sends: whoever sends slowly holds up no other token."""
     return READING + (caller.token.id if caller.token else "")
 
 
 def _parser(handler: Handler) -> Callable[[bytes], Any]:
-    """Give what parses a message. It raises `LakegateError` (invalid_argument)."""
+    """Return what parses a message. It raises `LakegateError` (invalid_argument)."""
     deserialize: Callable[[bytes], Any] = handler.request_deserializer or bytes
 
     def parse(message: bytes) -> Any:  # noqa: ANN401 - any message

@@ -231,7 +231,7 @@ class AuthInterceptor(WrappingInterceptor):
 
 
 def secrets_of(context: Context) -> set[str]:
-    """Give the tokens of a call: `Authorization: Bearer` (RFC 6750) and `X-Ryft-Token`."""
+    """Return the tokens of a call: `Authorization: Bearer` (RFC 6750) and `X-Ryft-Token`."""
     secrets: set[str] = set()
     for key, value in context.invocation_metadata() or ():
         if not isinstance(value, str):

@@ -182,7 +182,7 @@ class MemoryGuard:
 
 
 def watermark(settings: Settings) -> int:
-    """Give the bytes that the process may have before callers are refused.
+    """Return the bytes that the process may have before callers are refused.
 
     The budget, and what the process needs beside it; not all that the container may have.
     """

@@ -22,7 +22,7 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 def headers_of(context: Context) -> Mapping[str, str]:
-    """Give the text metadata of a call; the last of a repeated key."""
+    """Return the text metadata of a call; the last of a repeated key."""
     return {
         key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)
     }

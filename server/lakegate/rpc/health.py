@@ -16,7 +16,7 @@ class HealthServicer(health_pb2_grpc.HealthServiceServicer):
         self._draining = draining
 
     async def GetHealth(self, request: GetHealthRequest, context: Context) -> GetHealthResponse:
-        """Say `ok`."""
+        """Return `ok`."""
         del request, context
         if self._draining.is_set():
             raise LakegateError(ErrorCode.UNAVAILABLE, "the server is shutting down")

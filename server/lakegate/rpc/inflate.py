@@ -42,7 +42,7 @@ class Inflater(Protocol):
 
 
 def inflater(content_encoding: str) -> Inflater | None:
-    """Give what undoes `content_encoding` (RFC 9110, section 8.4.1); None for no encoding."""
+    """Return what undoes `content_encoding` (RFC 9110, section 8.4.1); None for no encoding."""
     encoding = content_encoding.strip().lower()
     if encoding in {"", "identity"}:
         return None

@@ -47,7 +47,7 @@ class Streams(Append, Protocol):
     """What this servicer needs of the lake."""
 
     async def next_offset(self, name: TableName, stream_id: str) -> int:
-        """Give the offset that a stream of batches goes on with."""
+        """Return the offset that a stream of batches goes on with."""
         ...
 
 
@@ -126,7 +126,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         return answer_in_order(requests, answer, IngestRequest.ByteSize, room, self._draining)
 
     async def GetStream(self, request: GetStreamRequest, context: Context) -> GetStreamResponse:
-        """Say where a stream goes on."""
+        """Return the next offset of a stream."""
         del context
         table = table_name(request.database, request.table)
         stream = stream_id(request.stream_id)
@@ -134,7 +134,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         return GetStreamResponse(stream_id=stream, next_offset=next_offset)
 
     def _reading_plan(self, headers: Mapping[str, str]) -> "_ReadingPlan":
-        """Say how much room a body needs, from what is known of it.
+        """Plan how much memory a body needs, from what is known of it.
 
         Whoever announces less than is sent only waits more often.
         """
@@ -203,12 +203,12 @@ class _ReadingPlan:
     chunk: int
 
     def room(self, size: int) -> int:
-        """Give the room for the first `size` bytes and what is read next."""
+        """Return the room for the first `size` bytes and what is read next."""
         return self.expected if size <= self.expected else size + self.chunk
 
 
 def _position(request: IngestRequest) -> StreamPosition | None:
-    """Give the place of a batch in its stream, where it has one."""
+    """Return the place of a batch in its stream, where it has one."""
     if not request.stream_id and not request.HasField("offset"):
         return None
     if not (request.stream_id and request.HasField("offset")) or request.offset < 0:

@@ -28,7 +28,7 @@ class CallInterceptor(WrappingInterceptor):
     """Gives a call of ours its request id, and ends it in the error vocabulary."""
 
     def wrap(self, handler: Handler, method: str) -> Handler:
-        """Let what the handler raises end the call as a status."""
+        """End the call with a status if the handler raises."""
         return wrapped(handler, method, answering, answering_stream)
 
 

@@ -33,7 +33,7 @@ class Rates:
         bytes_per_second: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Let a token make so many requests and send so many bytes in a second."""
+        """Limit the requests and bytes per second of each token."""
         self._rates = (requests_per_second, bytes_per_second)
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[_Bucket, _Bucket]] = OrderedDict()

@@ -122,7 +122,7 @@ class Server:
 
 
 def options(settings: Settings) -> list[tuple[str, int]]:
-    """Give the channel arguments of the server."""
+    """Return the channel arguments of the server."""
     return [
         ("grpc.max_receive_message_length", settings.max_body_bytes + MESSAGE_OVERHEAD_BYTES),
         # Whatever Envoy lets through, and what it adds to that; beyond, gRPC refuses calls

@@ -29,17 +29,17 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 
 
 def grpc_status_code(error: LakegateError) -> grpc.StatusCode:
-    """Give the gRPC status code of a refusal."""
+    """Return the gRPC status code of a refusal."""
     return grpc.StatusCode[error.code.value.grpc_status]
 
 
 def shortened_message(error: LakegateError) -> str:
-    """Give the message, cut to what fits into metadata."""
+    """Return the message, cut to what fits into metadata."""
     return _cut(error.message, MAX_MESSAGE_BYTES)
 
 
 def rich_status(error: LakegateError, request_id: str) -> status_pb2.Status:
-    """Give the refusal as `google.rpc.Status`, its details packed."""
+    """Return the refusal as `google.rpc.Status`, its details packed."""
     number, _ = grpc_status_code(error).value
     status = status_pb2.Status(code=number, message=shortened_message(error))
     status.details.add().Pack(
@@ -59,7 +59,7 @@ def rich_status(error: LakegateError, request_id: str) -> status_pb2.Status:
 
 
 def error_metadata(error: LakegateError, request_id: str) -> Metadata:
-    """Give the trailing metadata of a refusal."""
+    """Return the trailing metadata of a refusal."""
     metadata: Metadata = (
         (STATUS_DETAILS_KEY, rich_status(error, request_id).SerializeToString()),
         (HTTP_STATUS_KEY, str(error.code.value.http_status)),
@@ -85,7 +85,7 @@ def _bad_request(error: LakegateError) -> error_details_pb2.BadRequest:
 
 
 def _rest_body(error: LakegateError, request_id: str) -> str:
-    """Give the JSON body in ASCII, because metadata values are."""
+    """Return the JSON body in ASCII, because metadata values are."""
     return json.dumps(
         {
             "error": {

@@ -113,7 +113,7 @@ class _Window:
         self._changed = asyncio.Condition()
 
     def enter(self, size: int) -> int:
-        """Let in a batch of `size` bytes, which is there already; give what it costs."""
+        """Admit a batch of `size` bytes, which is there already; return its cost."""
         cost = max(size, MAX_BYTES_IN_FLIGHT // MAX_BATCHES_IN_FLIGHT)
         self._free -= cost
         return cost
@@ -124,7 +124,7 @@ class _Window:
             await self._changed.wait_for(lambda: self._free > 0)
 
     async def leave(self, cost: int) -> None:
-        """Give back what a batch cost."""
+        """Return back what a batch cost."""
         async with self._changed:
             self._free += cost
             self._changed.notify()

@@ -47,7 +47,7 @@ class Tables(Append, Protocol):
     async def list_tables(
         self, database: str, page_size: int, page_token: str = ""
     ) -> tuple[list[str], str]:
-        """Give a page of names, and the token of the next page."""
+        """Return a page of names, and the token of the next page."""
         ...
 
 
@@ -103,7 +103,7 @@ def _check_path(context: Context, **names: str) -> None:
 
 
 def _shape(request: EnsureTableRequest) -> TableShape:
-    """Give the shape asked for; what is empty is not asked for."""
+    """Return the shape asked for; what is empty is not asked for."""
     return TableShape(
         columns=arrow_schema(request.columns) if request.columns else None,
         partition_by=list(request.partition_by) or None,

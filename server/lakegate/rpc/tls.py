@@ -24,7 +24,7 @@ class _Files:
 
 
 def mutual_tls(settings: Settings) -> grpc.ServerCredentials | None:
-    """Give what lets in callers with a certificate of the authority; None where none is set.
+    """Return what lets in callers with a certificate of the authority; None where none is set.
 
     The files are read again for each new connection. Raises `OSError` where they cannot be read.
     """

@@ -22,10 +22,10 @@ class WrappingInterceptor(grpc.aio.ServerInterceptor, ABC):
 
     @abstractmethod
     def wrap(self, handler: Handler, method: str) -> Handler:
-        """Give what handles a call instead of `handler`; `method` is `Service/Method`."""
+        """Return what handles a call instead of `handler`; `method` is `Service/Method`."""
 
     def wrap_other(self, handler: Handler) -> Handler:
-        """Give what handles a call of another service instead of `handler`."""
+        """Return what handles a call of another service instead of `handler`."""
         return handler
 
     async def intercept_service(

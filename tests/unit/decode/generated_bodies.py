@@ -300,7 +300,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 def _names(table: Table) -> st.SearchStrategy[list[str]]:
-    """Give the fields of a case: mostly those that well-kept clients send."""
+    """Return the fields of a case: mostly those that well-kept clients send."""
     tidy = st.lists(
         st.sampled_from(TIDY_NAMES + list(table.columns)),
         min_size=1,
@@ -312,7 +312,7 @@ def _names(table: Table) -> st.SearchStrategy[list[str]]:
 
 
 def _pool(draw: st.DrawFn, name: str, table: Table) -> list[str]:
-    """Give the values that a field has in this case: mostly of one kind."""
+    """Return the values that a field has in this case: mostly of one kind."""
     kind = table.columns.get(name, "timestamp" if "timestamp" in name.lower() else "string")
     return draw(st.sampled_from([FITTING[kind], FITTING[kind], *ALIKE, ALL_VALUES]))
 

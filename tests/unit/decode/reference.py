@@ -67,7 +67,7 @@ def decode(bodies: list[tuple[bytes, bool]], table: Table) -> Decoded:
 
 
 def _read(data: bytes, table: Table) -> tuple[list[list[tuple[str, Node]]], list[int]]:
-    """Give the rows of a body, and its bad lines."""
+    """Return the rows of a body, and its bad lines."""
     rows = []
     bad = []
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
@@ -103,7 +103,7 @@ def _at_sources(table: Table) -> list[str]:
 def _fields_of_columns(
     row: list[tuple[str, Node]], table: Table
 ) -> tuple[dict[str, Node], list[int]]:
-    """Give the fields of the table's columns, and the indices of all other fields.
+    """Return the fields of the table's columns, and the indices of all other fields.
 
     The first field of a name has the column, and a null is as good as no source of `at`.
     """
@@ -134,7 +134,7 @@ def _fields_of_columns(
 def _place(
     rows: list[list[tuple[str, Node]]], table: Table, new_columns: list[str], *, evolve: bool
 ) -> list[dict[str, Cell]]:
-    """Give the rows of a good body, and add its new columns."""
+    """Return the rows of a good body, and add its new columns."""
     brought = 0
     placed: list[dict[str, Cell]] = []
     for row in rows:
@@ -208,7 +208,7 @@ def _quote(text: str) -> str:
 
 
 def _cell(node: Node, kind: str) -> Cell:
-    """Give what a column of a type holds for a value."""
+    """Return what a column of a type holds for a value."""
     if node.kind == "null":
         return None
     if kind.startswith("vector"):
@@ -264,7 +264,7 @@ def _single(value: float) -> float:
 
 
 def _timestamp(node: Node) -> int:
-    """Give microseconds since the epoch, rounded down."""
+    """Return microseconds since the epoch, rounded down."""
     if node.kind == "number":
         return _whole(node, 64) // 1000
     _demand(node.kind == "string")

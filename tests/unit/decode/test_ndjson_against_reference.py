@@ -61,7 +61,7 @@ def verdict(outcome: int | LakegateError) -> int | list[int]:
 
 
 def cells(rows: pa.Table) -> list[dict[str, Cell]]:
-    """Give rows without their nulls; timestamps as microseconds, floats with their sign."""
+    """Return rows without their nulls; timestamps as microseconds, floats with their sign."""
     plain = [
         rows.column(name).cast(pa.int64()) if pa.types.is_timestamp(type_) else rows.column(name)
         for name, type_ in zip(rows.schema.names, rows.schema.types, strict=True)

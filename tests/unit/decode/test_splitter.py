@@ -16,7 +16,7 @@ Fields = list[tuple[str, str]]
 
 
 def split(lines: list[str | None]) -> list[Fields | None]:
-    """Give the fields of each line; None for a line that is left."""
+    """Return the fields of each line; None for a line that is left."""
     entries, proven = SPLITTER.split(pa.array(lines, pa.large_string()))
     rows: list[Fields] = [[] for _ in range(proven.true_count)]
     for row, name, value in zip(

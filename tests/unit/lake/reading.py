@@ -37,5 +37,5 @@ def duckdb_table(catalog: Catalog, name: TableName = ORDERS) -> pa.Table:
 
 
 def file_rows(catalog: Catalog, name: TableName = ORDERS) -> pa.Table:
-    """Give the data files as `inspect.files()` has them."""
+    """Return the data files as `inspect.files()` has them."""
     return load(catalog, name).inspect.files()

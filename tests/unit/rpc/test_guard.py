@@ -48,7 +48,7 @@ class Callers:
             await asyncio.sleep(0)
 
     async def refused(self) -> set[str]:
-        """Give those that were refused since this was asked last."""
+        """Return those that were refused since this was asked last."""
         for _ in range(3):
             await asyncio.sleep(0)
         ended = {name: task for name, task in self._waiting.items() if task.done()}

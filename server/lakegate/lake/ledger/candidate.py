@@ -38,7 +38,7 @@ class Candidate:
         return self.fate.done() and self.fate.result() is None
 
     def end(self, acknowledgement: Acknowledgement | None, applied_digest: str = "") -> None:
-        """Tell the fate to whoever waits for it; only the first word counts.
+        """Set the fate; only the first call counts.
 
         `applied_digest`: of another body, where that was applied instead of this one.
         """

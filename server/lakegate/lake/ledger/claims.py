@@ -68,7 +68,7 @@ class Claims:
             log.warning("Commit %s is left for its retries to find: %s", self._commit_id, error)
 
     async def abandon(self) -> None:
-        """Let the next to come have the entries at once; nothing is lost where that fails."""
+        """End the leases of the claims; if that fails, they expire."""
         if self._claimed_in is None:
             return
         try:

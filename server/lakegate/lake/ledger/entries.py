@@ -22,7 +22,7 @@ class TableIdentity:
 
     @classmethod
     def of(cls, name: TableName, metadata: TableMetadata) -> "TableIdentity":
-        """Tell which table the name means by this metadata."""
+        """Return the identity of the table that has this metadata."""
         return cls(name.database, str(metadata.table_uuid))
 
 
@@ -56,7 +56,7 @@ class Committed:
     bytes_written: int
 
     def acknowledgement(self, rows: int, *, replayed: bool = False) -> Acknowledgement:
-        """Give the acknowledgement of a batch of `rows` rows."""
+        """Return the acknowledgement of a batch of `rows` rows."""
         return Acknowledgement(
             snapshot_id=self.snapshot_id,
             extent_count=min(self.extent_count, UINT32_MAX) if rows else 0,
@@ -112,7 +112,7 @@ def stream_entry(position: StreamPosition) -> Entry:
 
 
 def commits_of(metadata: TableMetadata) -> Mapping[str, Snapshot]:
-    """Give the snapshots of a table by the commit ids in their summaries."""
+    """Return the snapshots of a table by the commit ids in their summaries."""
     return {
         commit_id: snapshot
         for snapshot in metadata.snapshots
@@ -121,7 +121,7 @@ def commits_of(metadata: TableMetadata) -> Mapping[str, Snapshot]:
 
 
 def commit_id_of(snapshot: Snapshot) -> str | None:
-    """Give the id of the commit that made a snapshot, where it was one of Lakegate's."""
+    """Return the id of the commit that made a snapshot, where it was one of Lakegate's."""
     return snapshot.summary.additional_properties.get(COMMIT_ID) if snapshot.summary else None
 
 

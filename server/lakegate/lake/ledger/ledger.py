@@ -82,7 +82,7 @@ class Ledger:
         self._migrated = False
 
     def look_up(self, table: TableIdentity, names: Sequence[str]) -> dict[str, Record]:
-        """Give what is known of the entries of these names; unknown ones are left out."""
+        """Return what is known of the entries of these names; unknown ones are left out."""
         with self._transaction() as connection:
             return {
                 row.name: _record(row)
@@ -93,12 +93,12 @@ class Ledger:
             }
 
     def next_offsets(self, table: TableIdentity, streams: Iterable[str]) -> dict[str, int]:
-        """Give the offset that each stream goes on with; 0 for an unknown one."""
+        """Return the offset that each stream goes on with; 0 for an unknown one."""
         with self._transaction() as connection:
             return _next_offsets(connection, table, streams)
 
     def pending_of_stream(self, table: TableIdentity, stream_id: str) -> list[Record]:
-        """Give the batches of a stream that may have been applied or not."""
+        """Return the batches of a stream that may have been applied or not."""
         with self._transaction() as connection:
             rows = connection.execute(
                 self._select_records().where(_of(table), _E.stream_id == stream_id, _PENDING)
@@ -127,7 +127,7 @@ class Ledger:
                     self._displace(connection, table, commit_id, claim, claim.displaces)
 
     def renew(self, table: TableIdentity, commit_id: str) -> int:
-        """Give a commit's claims a new lease; return how many it still has."""
+        """Return a commit's claims a new lease; return how many it still has."""
         with self._transaction(writes=True) as connection:
             statement = (
                 update(ENTRIES)
@@ -137,7 +137,7 @@ class Ledger:
             return connection.execute(statement).rowcount
 
     def abandon(self, table: TableIdentity, commit_id: str) -> None:
-        """Let others take the claims of a commit at once.
+        """End the leases of a commit, so that others may take over its claims.
 
         The rows stay: the commit may have come through, or may still come through.
         """
@@ -175,7 +175,7 @@ class Ledger:
                 )
 
     def pending_commits(self, table: TableIdentity) -> set[str]:
-        """Give the ids of all commits that may still be looked for among the table's snapshots."""
+        """Get the ids of all commits that may still be looked for among the table's snapshots."""
         with self._transaction() as connection:
             rows = connection.execute(
                 select(_E.commit_id, _E.displaced).where(_of(table), _PENDING).distinct()
@@ -212,7 +212,7 @@ class Ledger:
             ).rowcount
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connections to the database."""
         self._engine.dispose()
 
     @contextmanager
@@ -392,6 +392,6 @@ def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _cause(error: SQLAlchemyError) -> str:
-    """Give the database's words without the statement, which holds what callers have sent."""
+    """Return the database's words without the statement, which holds what callers have sent."""
     words = str(getattr(error, "orig", None) or error).splitlines()
     return words[0] if words else type(error).__name__

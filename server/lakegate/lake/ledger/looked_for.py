@@ -24,13 +24,13 @@ class LookedFor:
     """
 
     def __init__(self, ledger: Ledger, table: TableName) -> None:
-        """Ask `ledger` of the commits of `table`."""
+        """Use `ledger` for the commits of `table`."""
         self._ledger = ledger
         self._table = table
         self._free: frozenset[int] = frozenset()
 
     def removable(self, metadata: TableMetadata, expired: Sequence[int]) -> list[int]:
-        """Give those of `expired` that may go. Blocks.
+        """Return those of `expired` that may go. Blocks.
 
         `metadata` must have been read before this is called. Where the ledger
         does not answer, everything that might be looked for stays.

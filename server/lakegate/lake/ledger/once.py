@@ -44,7 +44,7 @@ class ExactlyOnce:
     """What one process knows of the batches of one table that are to be applied once."""
 
     def __init__(self, table: WarmTable, ledger: Ledger, gather: Callable[[Member], None]) -> None:
-        """Ask `ledger`; batches that had to wait go back into a group by `gather`."""
+        """Use `ledger`; batches that had to wait are gathered again by `gather`."""
         self._table = table
         self._ledger = ledger
         self._gather = gather
@@ -64,7 +64,7 @@ class ExactlyOnce:
         return candidate
 
     async def admit(self, group: Sequence[Member]) -> Sequence[Member]:
-        """Give the members that may be prepared; answer the others, or let them wait."""
+        """Return the members that may be prepared; answer the others, or let them wait."""
         candidates = sorted(
             (_offset(m.candidate), number, m, m.candidate)
             for number, m in enumerate(group)
@@ -90,11 +90,11 @@ class ExactlyOnce:
         return [member for number, member in enumerate(group) if number not in held]
 
     def claims(self, commit_id: str, rows: Sequence[tuple[Member, int]]) -> Claims:
-        """Give the claims of a commit of these members and their numbers of rows."""
+        """Return the claims of a commit of these members and their numbers of rows."""
         return Claims(self._table, self._ledger, commit_id, rows)
 
     async def next_offset(self, stream_id: str) -> int:
-        """Give the offset that a stream goes on with; what a crash left open is looked up."""
+        """Return the offset that a stream goes on with; what a crash left open is looked up."""
         await self._table.was_replaced()
         table, run = await self._identity(), self._table.workers.run
         if table is None:
@@ -144,7 +144,7 @@ class ExactlyOnce:
         return TableIdentity.of(self._table.name, state.metadata) if state else None
 
     def _read(self, table: TableIdentity | None, entries: Sequence[Entry]) -> _Known:
-        """Ask the ledger. Blocks."""
+        """Read the ledger. Blocks."""
         streams = {entry.position.stream_id for entry in entries if entry.position}
         if table is None:
             return _Known(None, {}, dict.fromkeys(streams, 0))
@@ -163,7 +163,7 @@ class ExactlyOnce:
     def _without_counts(
         self, table: TableIdentity, forgotten: Sequence[Entry], expected: Mapping[str, int]
     ) -> dict[str, Record]:
-        """Give records of batches that were swept: the last of their stream tells of them.
+        """Return records of batches that were swept: the last of their stream tells of them.
 
         Its snapshot has their rows too; how many they were is not known any more.
         """
@@ -182,7 +182,7 @@ class ExactlyOnce:
         }
 
     async def _find(self, table: TableIdentity, pending: Sequence[Record]) -> dict[str, Record]:
-        """Look for the commits of pending records in the table; settle those that are there."""
+        """Search the snapshots for the commits of pending records; settle those found."""
         self._table.forget()
         state = await self._table.state()
         commits = commits_of(state.metadata) if state else {}
@@ -201,7 +201,7 @@ class ExactlyOnce:
         }
 
     def _let_on(self, member: Member, candidate: Candidate, known: _Known) -> bool:
-        """Say whether the member may be prepared; else it is answered, or waits."""
+        """Return whether the member may be prepared; otherwise answer it or set it aside."""
         record = known.records.get(candidate.entry.name)
         if record is not None and record.replay is not None:
             self._replay(member, record.replay, record.attempts[-1].body_digest)
@@ -226,7 +226,7 @@ class ExactlyOnce:
     def _in_order(
         self, member: Member, candidate: Candidate, position: StreamPosition, known: _Known
     ) -> bool:
-        """Let a batch of a stream on where those before it are applied, or on their way.
+        """Return whether the batches before this one of its stream are applied or under way.
 
         Whether those come to anything is known when it is claimed. If not, it is back here.
         """
@@ -254,7 +254,7 @@ class ExactlyOnce:
         )
 
     def _set_aside(self, member: Member, candidate: Candidate, end: asyncio.Future[None]) -> None:
-        """Let the member come back at the `end`, or when its sender leaves."""
+        """Gather the member again at the `end`, or when its sender leaves."""
         candidate.aside = asyncio.get_running_loop().create_future()
         self.waiting.add(asyncio.create_task(self._come_back(member, candidate, end)))
 
@@ -272,7 +272,7 @@ class ExactlyOnce:
 
 
 def _a_while(candidate: Candidate, lease_left_ms: int) -> asyncio.Future[None]:
-    """Give a future that ends before the lease of another server, and the later the more often."""
+    """Get a future that ends before the lease of another server, and the later the more often."""
     seconds = min(backoff_seconds(candidate.waits), lease_left_ms / 1000)
     candidate.waits += 1
     loop = asyncio.get_running_loop()

@@ -32,7 +32,7 @@ class SmallFiles:
         self._known: dict[str, list[DataFile]] = {}
 
     def of(self, state: TableState, target: int) -> list[DataFile]:
-        """Give the live data files of the current snapshot that are well below `target` bytes."""
+        """Return the live data files of the current snapshot that are well below `target` bytes."""
         largest = LARGE_ENOUGH * target
         self._known = {
             manifest.manifest_path: self._known[manifest.manifest_path]
@@ -81,5 +81,5 @@ def _alike(files: Iterable[DataFile], *, everything: bool) -> Iterable[list[Data
 
 
 def _magnitude(file: DataFile) -> int:
-    """Give the number of decimal digits of the size; all below ten kilobytes are alike."""
+    """Return the number of decimal digits of the size; all below ten kilobytes are alike."""
     return max(KILOBYTE_DIGITS, len(str(file.file_size_in_bytes)))
