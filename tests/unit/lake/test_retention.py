@@ -6,6 +6,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 from pyiceberg.table.update import SetSnapshotRefUpdate
 
+from lakegate.lake import numbers
 from lakegate.lake.retention import Retention, least_interval_seconds
 
 MINUTE_MS = 60_000
@@ -141,6 +142,7 @@ def test_retention_of_the_branch_main_comes_first(
 def test_a_property_that_is_no_number_counts_as_not_set(
     table: Table, value: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    numbers._warn.cache_clear()  # it is logged once in the life of a process
     expected = Retention(count=4).expired(table.metadata, ids(table), now_ms(table))
     names = ("history.expire.max-snapshot-age-ms", "history.expire.min-snapshots-to-keep")
     with table.transaction() as transaction:
