@@ -10,6 +10,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
@@ -75,12 +76,13 @@ class Fault:
 
         @functools.wraps(original)
         def fatal(*args: Any, **kwargs: Any) -> Any:
+            # To this very thread, so that it goes no step further: see pthread_kill(3).
             last = next(times) == self.nth
             if last and not self.after:
-                os.kill(os.getpid(), self.by)
+                signal.pthread_kill(threading.get_ident(), self.by)
             result = original(*args, **kwargs)
             if last and self.after:
-                os.kill(os.getpid(), self.by)
+                signal.pthread_kill(threading.get_ident(), self.by)
             return result
 
         setattr(owner, name, fatal)
