@@ -32,7 +32,7 @@ class Hold:
         self.budget.move(self, key)
 
     def shrink(self, size: int) -> None:
-        """Return back what is held beyond `size` bytes."""
+        """Release what is held beyond `size` bytes."""
         if size < self.size:
             self.budget.give_back(self, self.size - size)
 

@@ -20,7 +20,7 @@ def return_large_blocks() -> None:
 
 
 def return_free_memory() -> None:
-    """Return back to the system what is free between other blocks (glibc only). Blocks."""
+    """Release to the system what is free between other blocks (glibc only). Blocks."""
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         trim(0)
 

@@ -70,7 +70,7 @@ class Member:
             self.answer.set_exception(_copy(error))
 
     def leave(self) -> None:
-        """Return up the batch; its retry may take its place."""
+        """Abandon the batch; its retry may take its place."""
         if self.candidate:
             self.candidate.end(None)
 
@@ -175,7 +175,7 @@ def unnamed(members: Iterable[Member]) -> list[Member]:
 
 
 def _copy(error: LakegateError) -> LakegateError:
-    """Return each sender an exception of its own: a traceback grows where one is raised."""
+    """Copy the error for each sender: a traceback grows where one is raised."""
     return LakegateError(
         error.code,
         error.message,

@@ -116,7 +116,7 @@ class GroupCommit:
         return ()
 
     async def _prepare_again(self) -> Sequence[Member]:
-        """Return up the claims, and return the members that may be prepared again."""
+        """Abandon the claims, and return the members that may be prepared again."""
         await self._claims.abandon()
         members = self._prepared.members
         if self._in_doubt:  # the attempt may still come through: the ledger alone can tell

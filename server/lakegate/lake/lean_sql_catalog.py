@@ -14,6 +14,15 @@ from lakegate.lake.metadata_file import MetadataWriter
 from lakegate.lake.pyiceberg_private import next_metadata_version, updated_metadata
 
 
+def compares_all_metadata(catalog: object) -> bool:
+    """Whether a commit fails where anything in the metadata of the table has changed.
+
+    Other catalogs compare what the commit asserts: changes of properties, tags and branches by
+    other engines come as no conflict.
+    """
+    return isinstance(catalog, LeanSqlCatalog)
+
+
 class LeanSqlCatalog(SqlCatalog):
     """PyIceberg's SQL catalog, of the same tables and files, that trusts the table it is given.
 

@@ -3,7 +3,7 @@
 from collections import deque
 
 from lakegate import clock
-from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
+from lakegate.lake.lean_sql_catalog import compares_all_metadata
 from lakegate.lake.ledger.looked_for import LookedFor
 from lakegate.lake.retention import Retention
 from lakegate.lake.table_state import TableState
@@ -33,8 +33,8 @@ class RemovableSnapshots:
         Another engine may have put a tag on one of them, or told the table to keep them. In a SQL
         catalog a commit fails then; in others only a state that was just read shows it.
         """
-        guarded = isinstance(state.table.catalog, LeanSqlCatalog)
-        if not guarded and clock.monotonic() - state.loaded_at > FRESH_SECONDS:
+        compared = compares_all_metadata(state.table.catalog)
+        if not compared and clock.monotonic() - state.loaded_at > FRESH_SECONDS:
             return []
         metadata = state.metadata
         expired = self._retention.expired(metadata, self._own, clock.now_ms())

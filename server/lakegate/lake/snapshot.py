@@ -142,7 +142,7 @@ def write_entries(
 
 
 def numbered(state: TableState, manifests: Sequence[ManifestFile]) -> tuple[ManifestFile, ...]:
-    """Return the manifests that the next commit adds its sequence number.
+    """Return the manifests, those that the next commit adds with its sequence number.
 
     Copies, because an attempt that fails must leave the manifests as they were.
     """

@@ -8,7 +8,7 @@ from pyiceberg.catalog import Catalog
 from lakegate import clock
 from lakegate.batches import TableName
 from lakegate.lake.failures import ColumnConflictError, TableMissingError
-from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
+from lakegate.lake.lean_sql_catalog import compares_all_metadata
 from lakegate.lake.old_metadata import OldMetadata
 from lakegate.lake.schema import new_columns
 from lakegate.lake.table_limit import TableLimit
@@ -18,9 +18,8 @@ from lakegate.lake.workers import Workers
 
 # How long a state is trusted without asking the catalog again.
 WARM_SECONDS = 600.0
-# The same where a commit does not compare all of it, so that other engines' changes of properties,
-# tags and branches come as no conflict.
-UNGUARDED_WARM_SECONDS = 10.0
+# The same where a commit does not compare all of it.
+UNCOMPARED_WARM_SECONDS = 10.0
 
 
 class WarmTable:
@@ -80,8 +79,8 @@ class WarmTable:
     @property
     def _warm(self) -> bool:
         state = self._state
-        guarded = isinstance(self.catalog, LeanSqlCatalog)
-        seconds = WARM_SECONDS if guarded else UNGUARDED_WARM_SECONDS
+        compared = compares_all_metadata(self.catalog)
+        seconds = WARM_SECONDS if compared else UNCOMPARED_WARM_SECONDS
         return state is not None and clock.monotonic() - state.loaded_at < seconds
 
     def remember(self, state: TableState) -> None:

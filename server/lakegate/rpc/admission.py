@@ -46,7 +46,7 @@ class Admission:
 
     @classmethod
     def of(cls, settings: Settings) -> "Admission":
-        """Return half of the budget to bodies; the other half is for decoding them."""
+        """Reserve half of the budget for bodies; the other half is for decoding them."""
         return cls(
             Budget(settings.memory_budget // 2),
             settings.max_body_bytes,

@@ -124,7 +124,7 @@ class _Window:
             await self._changed.wait_for(lambda: self._free > 0)
 
     async def leave(self, cost: int) -> None:
-        """Return back what a batch cost."""
+        """Release what a batch cost."""
         async with self._changed:
             self._free += cost
             self._changed.notify()

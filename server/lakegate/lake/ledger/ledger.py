@@ -127,7 +127,7 @@ class Ledger:
                     self._displace(connection, table, commit_id, claim, claim.displaces)
 
     def renew(self, table: TableIdentity, commit_id: str) -> int:
-        """Return a commit's claims a new lease; return how many it still has."""
+        """Renew the lease of a commit's claims; return how many it still has."""
         with self._transaction(writes=True) as connection:
             statement = (
                 update(ENTRIES)
