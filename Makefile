@@ -12,7 +12,7 @@ PROTOC = $(BIN)/python -m grpc_tools.protoc -I proto -I $(GOOGLEAPIS)
 # The contract as callers have it: `make lint` refuses what would break them.
 PUBLISHED := proto/published.binpb
 # Envoy reads its configuration as it would at its start.
-VALIDATE = $(BIN)/python -m lakegate.envoy.bootstrap 127.0.0.1:50051 build/envoy && \
+VALIDATE = $(BIN)/python -m lakegate.edge.bootstrap 127.0.0.1:50051 build/envoy && \
 	$(BIN)/envoy --mode validate --log-level error --config-path build/envoy/bootstrap.json
 
 .PHONY: install run test test-engines lint format generate publish lock clean

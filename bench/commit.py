@@ -25,11 +25,11 @@ import pyarrow as pa
 import uvloop
 from pyiceberg.catalog.sql import SqlCatalog
 
-from lakegate.batches import Batch, Body, DecodedGroup, MemoryEstimate, TableName
-from lakegate.lake import committer, preparation, snapshot
-from lakegate.lake.catalog import open_catalog
+from lakegate.lake.catalog.open import open_catalog
+from lakegate.lake.catalog.sql import LeanSqlCatalog
+from lakegate.lake.commit import committer, preparation, snapshot
 from lakegate.lake.lake import Lake
-from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
+from lakegate.model import Batch, Body, DecodedGroup, MemoryEstimate, TableName
 from lakegate.settings import Settings
 
 DEPTHS = (10, 1000)

@@ -18,8 +18,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.batches import Body
 from lakegate.decode.ndjson.decoder import NdjsonDecoder
+from lakegate.model import Body
 
 DEFAULT_ROUNDS = 30
 LARGE, SMALL = 10_000, 64  # rows of a group

@@ -24,11 +24,11 @@ import uvloop
 from bench.load import LINE, Load, run
 
 from lakegate import gateway
-from lakegate.batches import Acknowledgement, Batch, Body, TableName
 from lakegate.cli.main import tune_process
 from lakegate.decode.ndjson.decoder import NdjsonDecoder
-from lakegate.lake.catalog import open_catalog
+from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.lake import Lake
+from lakegate.model import Acknowledgement, Batch, Body, TableName
 from lakegate.settings import Settings
 
 LOADS = (Load(1, 1), Load(64, 1), Load(256, 1), Load(32, 5000))

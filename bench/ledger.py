@@ -20,10 +20,10 @@ import uvloop
 from bench.gate import serving
 from bench.load import LINE, Load, run
 
-from lakegate.batches import Batch, Body, TableName
 from lakegate.decode.ndjson.decoder import NdjsonDecoder
-from lakegate.lake.catalog import open_catalog
+from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.lake import Lake
+from lakegate.model import Batch, Body, TableName
 from lakegate.settings import Settings
 
 LOADS = (Load(16, 1), Load(64, 1), Load(256, 1), Load(32, 5000))

@@ -8,7 +8,7 @@ from google.api import annotations_pb2
 from google.protobuf.descriptor import Descriptor, FileDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodOptions
 
-from lakegate.access.tokens import Permission
+from lakegate.auth.tokens import Permission
 from lakegate.v1 import health_pb2, ingest_pb2, permission_pb2, query_events_pb2, tables_pb2
 from lakegate.v1.acknowledgement_pb2 import Acknowledgement
 

@@ -7,19 +7,19 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from lakegate.access.keyring import Keyring, reader
-from lakegate.access.store import TokenStore
-from lakegate.access.tokens import Permission, Token, digest_of, new_secret
-from lakegate.batches import DEFAULT_DATABASE
+from lakegate.auth.keyring import Keyring, reader
+from lakegate.auth.store import TokenStore
+from lakegate.auth.tokens import Permission, Token, digest_of, new_secret
 from lakegate.decode.query_events.decoder import QueryEventDecoder
 from lakegate.decode.registry import row_decoders
-from lakegate.envoy.process import running_envoy
+from lakegate.edge.process import running_envoy
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.lake.catalog import open_catalog
+from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.lake import Lake
-from lakegate.rpc.auth import AuthInterceptor
-from lakegate.rpc.formats import Formats
-from lakegate.rpc.rates import Rates
+from lakegate.model import DEFAULT_DATABASE
+from lakegate.rpc.flow.rates import Rates
+from lakegate.rpc.interceptors.auth import AuthInterceptor
+from lakegate.rpc.request.formats import Formats
 from lakegate.rpc.server import Server
 from lakegate.settings import Settings
 

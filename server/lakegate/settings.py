@@ -16,8 +16,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
+from lakegate.concurrency.memory import memory_limit
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.memory import memory_limit
 
 MIB = 1024 * 1024
 

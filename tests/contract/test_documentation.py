@@ -11,7 +11,7 @@ from pydantic_core import PydanticUndefined
 from lakegate.columns.registry import CREATABLE, name_of, parse_field
 from lakegate.decode.registry import FORMATS
 from lakegate.errors import ErrorCode
-from lakegate.lake.schema import iceberg_schema, logical_type
+from lakegate.lake.table.schema import iceberg_schema, logical_type
 from lakegate.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ import pytest
 
 from lakegate.decode.registry import FORMATS, RowDecoder, row_decoders
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.rpc.formats import Formats
+from lakegate.rpc.request.formats import Formats
 from lakegate.v1.ingest_pb2 import IngestRequest
 
 DECODERS = row_decoders(max_new_columns=32, max_table_columns=1000, max_body_bytes=1000)

@@ -10,10 +10,13 @@ import pyarrow as pa
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 from google.rpc import error_details_pb2, status_pb2
-from tests.contract.blocking import Blocking
-from tests.stub_decoder import StubDecoder
+from tests.testing.blocking import Blocking
+from tests.testing.stub_decoder import StubDecoder
 
-from lakegate.batches import (
+from lakegate.decode.arrow import ArrowDecoder
+from lakegate.decode.ndjson.decoder import NdjsonDecoder
+from lakegate.errors import ErrorCode, LakegateError
+from lakegate.model import (
     Acknowledgement,
     Batch,
     Body,
@@ -21,12 +24,9 @@ from lakegate.batches import (
     StreamPosition,
     TableName,
 )
-from lakegate.decode.arrow import ArrowDecoder
-from lakegate.decode.ndjson.decoder import NdjsonDecoder
-from lakegate.errors import ErrorCode, LakegateError
-from lakegate.rpc.admission import Admission
-from lakegate.rpc.formats import Formats
-from lakegate.rpc.ingest import IngestServicer
+from lakegate.rpc.flow.admission import Admission
+from lakegate.rpc.request.formats import Formats
+from lakegate.rpc.services.ingest import IngestServicer
 from lakegate.settings import Settings
 from lakegate.v1 import acknowledgement_pb2, ingest_pb2
 from lakegate.v1.ingest_pb2 import GetStreamRequest, GetStreamResponse, IngestRequest

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.e2e.running_gate import RunningGate, running_gate
+from tests.testing.gate.running_gate import RunningGate, running_gate
 
 
 @pytest.fixture(scope="session")

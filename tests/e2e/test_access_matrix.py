@@ -12,13 +12,13 @@ import httpx
 import pytest
 from grpc_health.v1 import health_pb2 as grpc_health_pb2
 from grpc_health.v1 import health_pb2_grpc as grpc_health_pb2_grpc
-from tests.e2e.running_gate import RunningGate, running_gate
 from tests.e2e.test_query_events import SINGLE
+from tests.testing.gate.running_gate import RunningGate, running_gate
 
-from lakegate.access.store import TokenStore
-from lakegate.access.tokens import Permission, new_secret
+from lakegate.auth.store import TokenStore
+from lakegate.auth.tokens import Permission, new_secret
 from lakegate.contract import SERVICES
-from lakegate.rpc.auth import RULES
+from lakegate.rpc.interceptors.auth import RULES
 from lakegate.v1 import (
     health_pb2_grpc,
     ingest_pb2,

@@ -13,10 +13,10 @@ import httpx
 import pytest
 import pytest_asyncio
 from google.api.httpbody_pb2 import HttpBody
-from tests.e2e.echo_gate import EchoGate, running_echo_gate
-from tests.e2e.running_gate import RunningGate
+from tests.testing.gate.echo_gate import EchoGate, running_echo_gate
+from tests.testing.gate.running_gate import RunningGate
 
-from lakegate.rpc.completeness import END_KEY
+from lakegate.rpc.request.completeness import END_KEY
 from lakegate.v1.ingest_pb2 import IngestRequest
 from lakegate.v1.ingest_pb2_grpc import IngestServiceStub
 

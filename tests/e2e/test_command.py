@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.e2e.running_gate import RunningGate, lakegate
+from tests.testing.gate.running_gate import RunningGate, lakegate
 
 
 def test_sql_reads_what_landed(gate: RunningGate) -> None:

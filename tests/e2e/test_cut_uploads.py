@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from tests.e2e.cut_senders import PATH, WAYS, Upload
-from tests.e2e.running_gate import RunningGate
+from tests.testing.gate.cut_senders import PATH, WAYS, Upload
+from tests.testing.gate.running_gate import RunningGate
 
 CUTS = int(os.environ.get("LAKEGATE_CUTS", "24"))
 AT_ONCE = 4

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.running_gate import running_gate
+from tests.testing.gate.running_gate import running_gate
 
 ROOT = Path(__file__).parents[2]
 FENCED = re.compile(r"^```(bash|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)

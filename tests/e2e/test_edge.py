@@ -7,11 +7,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.e2e.echo_gate import EchoGate, free_ports, running_echo_gate
-from tests.e2e.running_gate import lakegate
+from tests.testing.gate.echo_gate import EchoGate, free_ports, running_echo_gate
+from tests.testing.gate.running_gate import lakegate
 
-from lakegate.envoy.process import running_envoy
-from lakegate.rpc.ingest import EXPECTED_SIZE_KEY
+from lakegate.edge.process import running_envoy
+from lakegate.rpc.services.ingest import EXPECTED_SIZE_KEY
 
 WAIT_SECONDS = 30
 

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from backports import zstd
 from grpc_health.v1 import health_pb2
-from tests.e2e.echo_gate import EchoGate, running_echo_gate
+from tests.testing.gate.echo_gate import EchoGate, running_echo_gate
 
 from lakegate.v1.ingest_pb2 import IngestRequest
 from lakegate.v1.ingest_pb2_grpc import IngestServiceStub

@@ -11,17 +11,17 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from tests.e2e.echo_gate import EchoGate, free_ports, running_echo_gate
+from tests.testing.gate.echo_gate import EchoGate, free_ports, running_echo_gate
 
-from lakegate.envoy.process import running_envoy
+from lakegate.edge.process import running_envoy
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.settings import Settings
 
 UPSTREAM = "127.0.0.1:1"  # nobody's
 HOLDER = """
 import asyncio
-from lakegate.envoy.process import running_envoy
-from tests.e2e.echo_gate import free_ports
+from lakegate.edge.process import running_envoy
+from tests.testing.gate.echo_gate import free_ports
 
 async def main():
     async with running_envoy(free_ports(), "127.0.0.1:1") as envoy:

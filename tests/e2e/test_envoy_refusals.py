@@ -12,9 +12,9 @@ import pytest
 import pytest_asyncio
 from backports import zstd
 from google.protobuf.descriptor import EnumDescriptor
-from tests.e2e.echo_gate import EchoGate, free_ports, running_echo_gate
+from tests.testing.gate.echo_gate import EchoGate, free_ports, running_echo_gate
 
-from lakegate.envoy.process import running_envoy
+from lakegate.edge.process import running_envoy
 from lakegate.errors import ErrorCode
 from lakegate.v1 import query_events_pb2
 from lakegate.v1.ingest_pb2 import IngestRequest

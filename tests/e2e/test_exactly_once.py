@@ -11,8 +11,8 @@ import httpx
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from pyiceberg.catalog.sql import SqlCatalog
-from tests.e2e.running_gate import NDJSON, RunningGate, read_with_duckdb, running_gate
-from tests.postgres import new_database, running_postgres
+from tests.testing.gate.running_gate import NDJSON, RunningGate, read_with_duckdb, running_gate
+from tests.testing.postgres import new_database, running_postgres
 
 from lakegate.v1 import ingest_pb2_grpc
 from lakegate.v1.ingest_pb2 import GetStreamRequest, IngestRequest, IngestStreamResponse

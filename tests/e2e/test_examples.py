@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.running_gate import RunningGate
+from tests.testing.gate.running_gate import RunningGate
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

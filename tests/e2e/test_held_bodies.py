@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import psutil
 import pytest
-from tests.e2e.running_gate import RunningGate, running_gate
+from tests.testing.gate.running_gate import RunningGate, running_gate
 
-from lakegate.access.tokens import new_secret
+from lakegate.auth.tokens import new_secret
 
 QUERIES = b"/ingest/push/queries"
 TABLE = b"/v1/admin/databases/default/tables/t"

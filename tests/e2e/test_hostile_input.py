@@ -18,7 +18,7 @@ import httpx
 import psutil
 import pytest
 from google.api.httpbody_pb2 import HttpBody
-from tests.e2e.running_gate import RunningGate, running_gate
+from tests.testing.gate.running_gate import RunningGate, running_gate
 
 from lakegate.v1.ingest_pb2 import IngestRequest
 from lakegate.v1.ingest_pb2_grpc import IngestServiceStub

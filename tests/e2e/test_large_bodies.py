@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import psutil
 import pytest
-from tests.e2e.running_gate import NDJSON, RunningGate
+from tests.testing.gate.running_gate import NDJSON, RunningGate
 
 MIB = 1024 * 1024
 LIMIT = 64 * MIB

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import grpc
 import httpx
 import pytest
-from tests.e2e.running_gate import RunningGate, running_gate
 from tests.e2e.test_query_events import SINGLE
+from tests.testing.gate.running_gate import RunningGate, running_gate
 
-from lakegate.access.tokens import digest_of, id_of, new_secret
+from lakegate.auth.tokens import digest_of, id_of, new_secret
 from lakegate.v1.ingest_pb2 import IngestRequest
 from lakegate.v1.ingest_pb2_grpc import IngestServiceStub
 from lakegate.v1.tables_pb2 import Column, EnsureTableRequest

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from tests.e2e.running_gate import NDJSON, RunningGate, running_gate
+from tests.testing.gate.running_gate import NDJSON, RunningGate, running_gate
 
 CONNECTIONS = 16
 WAIT_SECONDS = 30

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 
 import httpx
-from tests.e2e.running_gate import NDJSON, RunningGate
+from tests.testing.gate.running_gate import NDJSON, RunningGate
 
 CONNECTIONS = 64
 REQUESTS_EACH = 10

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.e2e.running_gate import RunningGate
+from tests.testing.gate.running_gate import RunningGate
 
 SINGLE = {
     "context": {

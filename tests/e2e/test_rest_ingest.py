@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from backports import zstd
-from tests.e2e.running_gate import RunningGate
+from tests.testing.gate.running_gate import RunningGate
 
 ORDERS = """\
 {"_timestamp":"2026-05-02T10:00:00Z","order_id":"o-1","amount_cents":4200,"status":"placed"}

@@ -11,10 +11,10 @@ import grpc
 import httpx
 import pytest
 import trustme
-from tests.e2e.echo_gate import free_ports
-from tests.e2e.running_gate import RunningGate, running_gate
+from tests.testing.gate.echo_gate import free_ports
+from tests.testing.gate.running_gate import RunningGate, running_gate
 
-from lakegate.envoy.process import running_envoy
+from lakegate.edge.process import running_envoy
 from lakegate.v1.health_pb2 import GetHealthRequest
 from lakegate.v1.health_pb2_grpc import HealthServiceStub
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import grpc
 import pytest
-from tests.e2e.running_gate import RunningGate, lakegate, running_gate
+from tests.testing.gate.running_gate import RunningGate, lakegate, running_gate
 
-from lakegate.access.tokens import new_secret
+from lakegate.auth.tokens import new_secret
 from lakegate.v1.ingest_pb2 import IngestRequest
 from lakegate.v1.ingest_pb2_grpc import IngestServiceStub
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.engines.beside_ingest import ConflictError, StatementError
 from tests.engines.java import HERE, classpath, free_port, java, running, wait_until_ready
+from tests.testing.engines.beside_ingest import ConflictError, StatementError
 
 STATEMENT_SECONDS = 120
 # An attempt at a commit that another one was faster than, after all of Iceberg's own attempts.

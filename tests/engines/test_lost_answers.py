@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from tests.engines.fault_proxy import FAULTS, fault_proxy
 from tests.engines.rest_catalog import running_rest_catalog
-from tests.faults.cluster import running_cluster, shared_catalog
-from tests.faults.traffic import Load, Told, assert_promise_kept, send_all
+from tests.testing.engines.fault_proxy import FAULTS, fault_proxy
+from tests.testing.servers.cluster import running_cluster, shared_catalog
+from tests.testing.servers.traffic import Load, Told, assert_promise_kept, send_all
 
 BATCHES = 150
 # So few that some commits end in doubt.

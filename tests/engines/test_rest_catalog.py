@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from tests.engines.rest_catalog import running_rest_catalog
-from tests.faults.cluster import shared_catalog
-from tests.faults.widening import assert_widened_without_loss
+from tests.testing.servers.cluster import shared_catalog
+from tests.testing.servers.widening import assert_widened_without_loss
 
 
 async def test_two_servers_that_bring_columns_lose_and_double_nothing(

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 from pyiceberg.catalog import Catalog
-from tests.engines.beside_ingest import Dialect, assert_engine_works_beside_ingest
 from tests.engines.rest_catalog import running_rest_catalog
 from tests.engines.spark_session import Spark, running_spark
-from tests.faults.cluster import SHARED, running_cluster, shared_catalog
-from tests.unit.lake.lines import ORDERS, LinesDecoder, batch
-from tests.unit.lake.reading import load
+from tests.testing.engines.beside_ingest import Dialect, assert_engine_works_beside_ingest
+from tests.testing.lines import ORDERS, LinesDecoder, batch
+from tests.testing.reading import load
+from tests.testing.servers.cluster import SHARED, running_cluster, shared_catalog
 
-from lakegate.batches import TableName
-from lakegate.lake.catalog import open_catalog
-from lakegate.lake.files import own_name
+from lakegate.lake.catalog.open import open_catalog
+from lakegate.lake.files.names import own_name
 from lakegate.lake.lake import Lake
-from lakegate.lake.own_folder import own_folder
+from lakegate.lake.table.folder import own_folder
+from lakegate.model import TableName
 from lakegate.settings import Settings
 
 DIALECT = Dialect("string", compact="CALL lake.system.rewrite_data_files('default.orders')")

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from tests.engines.beside_ingest import TABLE, Dialect, assert_engine_works_beside_ingest
 from tests.engines.trino_server import running_trino
-from tests.faults.cluster import SHARED, on_postgres, running_cluster
-from tests.postgres import running_postgres
+from tests.testing.engines.beside_ingest import TABLE, Dialect, assert_engine_works_beside_ingest
+from tests.testing.postgres import running_postgres
+from tests.testing.servers.cluster import SHARED, on_postgres, running_cluster
 
 # No new columns: Trino fails a DELETE whose table gets one meanwhile, whoever adds it.
 DIALECT = Dialect("varchar", compact=f"ALTER TABLE {TABLE} EXECUTE optimize", column_every=0)

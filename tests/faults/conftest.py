@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 from pyiceberg.catalog import Catalog
-from tests.unit.lake.passing import PassingClock, passing_clock
+from tests.testing.passing_clock import PassingClock, passing_clock
 
-from lakegate.lake.catalog import open_catalog
+from lakegate.lake.catalog.open import open_catalog
 from lakegate.settings import Settings
 
 

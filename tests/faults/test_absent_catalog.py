@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from pyiceberg.catalog import Catalog
-from tests.unit.lake.lines import LinesDecoder, batch
-from tests.unit.lake.reading import duckdb_rows
-from tests.unit.lake.rest_catalog import rest_catalog
+from tests.testing.lines import LinesDecoder, batch
+from tests.testing.reading import duckdb_rows
+from tests.testing.rest_catalog import rest_catalog
 
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.lake.catalog import open_catalog
+from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.settings import Settings
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from tests.faults.faulty_io import DISK_FULL, SERVER_ERROR, FaultyFileIO, failing
-from tests.unit.lake.lines import LinesDecoder, batch
-from tests.unit.lake.reading import duckdb_rows
+from tests.testing.lines import LinesDecoder, batch
+from tests.testing.reading import duckdb_rows
+from tests.testing.servers.faulty_io import DISK_FULL, SERVER_ERROR, FaultyFileIO, failing
 
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.lake.catalog import open_catalog
+from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.settings import Settings
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import httpx
 import pytest
-from tests.e2e.running_gate import NDJSON, RunningGate, running_gate
+from tests.testing.gate.running_gate import NDJSON, RunningGate, running_gate
 
 from lakegate.v1.ingest_pb2 import IngestRequest
 from lakegate.v1.ingest_pb2_grpc import IngestServiceStub

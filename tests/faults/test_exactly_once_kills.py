@@ -13,16 +13,24 @@ from pathlib import Path
 import grpc.aio
 import pytest
 from pyiceberg.catalog import Catalog
-from tests.faults.cluster import Cluster, on_postgres, running_cluster
-from tests.faults.traffic import Load, Told, assert_promise_kept, send_all
-from tests.faults.writer import LEDGER_STEPS, STEPS, Fault, Work, acknowledged, refused, start
-from tests.postgres import running_postgres
-from tests.unit.lake.ledger.named import keyed
-from tests.unit.lake.lines import LinesDecoder
-from tests.unit.lake.reading import duckdb_rows, labels
-from tests.unit.waiting import until
+from tests.testing.keyed import keyed
+from tests.testing.lines import LinesDecoder
+from tests.testing.postgres import running_postgres
+from tests.testing.reading import duckdb_rows, labels
+from tests.testing.servers.cluster import Cluster, on_postgres, running_cluster
+from tests.testing.servers.traffic import Load, Told, assert_promise_kept, send_all
+from tests.testing.servers.writer import (
+    LEDGER_STEPS,
+    STEPS,
+    Fault,
+    Work,
+    acknowledged,
+    refused,
+    start,
+)
+from tests.testing.waiting import until
 
-from lakegate.lake.catalog import open_catalog
+from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.settings import Settings
 from lakegate.v1 import ingest_pb2_grpc

@@ -4,7 +4,8 @@ import signal
 
 import pytest
 from pyiceberg.catalog import Catalog
-from tests.faults.writer import (
+from tests.testing.reading import duckdb_rows, file_rows, labels
+from tests.testing.servers.writer import (
     MAINTENANCE_STEPS,
     Fault,
     Work,
@@ -12,7 +13,6 @@ from tests.faults.writer import (
     start,
     start_maintenance,
 )
-from tests.unit.lake.reading import duckdb_rows, file_rows, labels
 
 from lakegate.lake.maintenance.maintain import Maintenance
 from lakegate.lake.maintenance.policy import MaintenancePolicy

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
-from tests.faults.writer import STEPS, Fault, Work, acknowledged, refused, start
-from tests.unit.lake.reading import duckdb_rows, load
+from tests.testing.reading import duckdb_rows, load
+from tests.testing.servers.writer import STEPS, Fault, Work, acknowledged, refused, start
 
 from lakegate.lake.maintenance.maintain import Maintenance
 from lakegate.lake.maintenance.policy import Graces, MaintenancePolicy
-from lakegate.lake.retention import Retention
+from lakegate.lake.table.retention import Retention
 from lakegate.settings import Settings
 
 # More of them: LAKEGATE_TEST_KILLS=200.

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 from pyiceberg.catalog import Catalog
-from tests.faults.writer import Fault, Work, acknowledged, refused, start
-from tests.unit.lake.reading import duckdb_rows, labels
-from tests.unit.waiting import until
+from tests.testing.reading import duckdb_rows, labels
+from tests.testing.servers.writer import Fault, Work, acknowledged, refused, start
+from tests.testing.waiting import until
 
 from lakegate.lake.maintenance.maintain import Maintenance
 from lakegate.lake.maintenance.policy import Graces, MaintenancePolicy
-from lakegate.lake.retention import Retention
+from lakegate.lake.table.retention import Retention
 from lakegate.settings import Settings
 
 BATCHES = 4

@@ -4,11 +4,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.faults.writer import Work, acknowledged, refused, start
-from tests.postgres import running_postgres
-from tests.unit.lake.reading import duckdb_rows, labels
+from tests.testing.postgres import running_postgres
+from tests.testing.reading import duckdb_rows, labels
+from tests.testing.servers.writer import Work, acknowledged, refused, start
 
-from lakegate.lake.catalog import open_catalog
+from lakegate.lake.catalog.open import open_catalog
 from lakegate.settings import Settings
 
 

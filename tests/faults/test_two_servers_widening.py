@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.faults.cluster import on_postgres
-from tests.faults.widening import assert_widened_without_loss
-from tests.postgres import running_postgres
+from tests.testing.postgres import running_postgres
+from tests.testing.servers.cluster import on_postgres
+from tests.testing.servers.widening import assert_widened_without_loss
 
 
 async def test_every_acknowledged_row_is_there_once(

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.running_gate import RunningGate, running_gate
-from tests.fuzz.mutations import Mutations
+from tests.testing.gate.running_gate import RunningGate, running_gate
+from tests.testing.mutations import Mutations
 
 SECONDS = float(os.environ.get("LAKEGATE_FUZZ_SECONDS", "0"))
 INPUTS = 7_000  # of each decoder: together more than 20,000

@@ -7,7 +7,6 @@ import pyarrow as pa
 import pytest
 from tests.fuzz.conftest import inputs
 
-from lakegate.batches import Body, Decoder
 from lakegate.decode.arrow import ArrowDecoder
 from lakegate.decode.csv import CsvDecoder
 from lakegate.decode.json_arrays import JsonDecoder
@@ -16,6 +15,7 @@ from lakegate.decode.ndjson.reader import Reader
 from lakegate.decode.parquet.decoder import ParquetDecoder
 from lakegate.decode.query_events.decoder import QueryEventDecoder
 from lakegate.errors import LakegateError
+from lakegate.model import Body, Decoder
 
 HANG_SECONDS = 60
 TYPED = pa.schema(

@@ -10,10 +10,10 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from tests.e2e.running_gate import RunningGate
 from tests.e2e.test_query_events import BULK, SINGLE
 from tests.fuzz.conftest import SECONDS
-from tests.fuzz.mutations import TOKENS, Mutations
+from tests.testing.gate.running_gate import RunningGate
+from tests.testing.mutations import TOKENS, Mutations
 
 from lakegate.errors import ErrorCode
 from lakegate.v1.ingest_pb2 import GetStreamRequest, IngestRequest

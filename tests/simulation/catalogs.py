@@ -38,7 +38,7 @@ from tests.simulation.storage import WAREHOUSE, MemoryFileIO
 from tests.simulation.world import without_disk
 from typing_extensions import override
 
-from lakegate.lake.lean_sql_catalog import LeanSqlCatalog
+from lakegate.lake.catalog.sql import LeanSqlCatalog
 
 Answer = TypeVar("Answer")
 

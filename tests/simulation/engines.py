@@ -20,12 +20,12 @@ from tests.simulation.senders import COLUMNS
 from tests.simulation.servers import FOREIGN_GRACE_SECONDS, GRACE_SECONDS
 from tests.simulation.storage import MemoryFileIO, name_of
 from tests.simulation.world import World
-from tests.unit.lake.lines import COLUMNS as LINES
+from tests.testing.lines import COLUMNS as LINES
 
 from lakegate import clock
-from lakegate.batches import TableName
-from lakegate.lake.catalog import ensure_namespace
-from lakegate.lake.schema import iceberg_schema
+from lakegate.lake.catalog.open import ensure_namespace
+from lakegate.lake.table.schema import iceberg_schema
+from lakegate.model import TableName
 
 # Retries have come by then.
 SNAPSHOTS_LOOKED_FOR_MS = 1_200_000

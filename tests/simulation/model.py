@@ -15,7 +15,7 @@ from tests.simulation.reading import BrokenTableError, Reader, Row
 from tests.simulation.storage import Storage
 from tests.simulation.world import LONGEST_PAUSE_SECONDS, World
 
-from lakegate.batches import Acknowledgement, StreamPosition
+from lakegate.model import Acknowledgement, StreamPosition
 
 Identifier = tuple[str, ...]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from tests.simulation.model import Model, Sent
 from tests.simulation.servers import GoneError, Server
 from tests.simulation.world import World
-from tests.unit.lake.lines import lines
+from tests.testing.lines import lines
 
-from lakegate.batches import Acknowledgement, Batch, Body, StreamPosition, TableName
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.model import Acknowledgement, Batch, Body, StreamPosition, TableName
 
 COLUMNS = ("c0", "c1", "c2")
 RETRIES = 6

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 from pyiceberg.catalog import Catalog
 from tests.simulation.hosts import HOST, Host
 from tests.simulation.world import World
-from tests.unit.lake.lines import LinesDecoder
+from tests.testing.lines import LinesDecoder
 
-from lakegate.batches import Acknowledgement, Batch, TableName
 from lakegate.lake.lake import Lake
+from lakegate.model import Acknowledgement, Batch, TableName
 from lakegate.settings import Settings
 
 Answer = TypeVar("Answer")

@@ -14,11 +14,11 @@ from tests.simulation.senders import COLUMNS, Sender
 from tests.simulation.servers import GRACE_SECONDS, GoneError, Server
 from tests.simulation.storage import MemoryFileIO, Storage
 from tests.simulation.world import World, the_only
-from tests.unit.lake.lines import COLUMNS as LINES
+from tests.testing.lines import COLUMNS as LINES
 
-from lakegate.batches import TableName
 from lakegate.errors import LakegateError
-from lakegate.lake.tables import TableShape
+from lakegate.lake.table.tables import TableShape
+from lakegate.model import TableName
 
 OURS = TableName("default", "ours")
 THEIRS = TableName("default", "theirs")

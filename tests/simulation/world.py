@@ -25,9 +25,9 @@ from tests.simulation.loop import (
 )
 
 from lakegate import clock
-from lakegate.lake.group import Member
-from lakegate.lake.group_commit import GroupCommit
-from lakegate.lake.ledger.engine import transaction
+from lakegate.database.engine import transaction
+from lakegate.lake.commit.group import Member
+from lakegate.lake.commit.group_commit import GroupCommit
 
 LONGEST_PAUSE_SECONDS = 200.0
 
@@ -173,7 +173,7 @@ def the_only(world: World) -> Iterator[None]:
         "pyiceberg.table.metadata.datetime_to_millis": now_ms,
         "pyiceberg.catalog.sql.load_file_io": lambda *_, **__: world.file_io,
         "lakegate.lake.ledger.ledger.transaction": world.ledger_transaction,
-        "lakegate.lake.ledger.engine.prepare_connection": without_disk,
+        "lakegate.database.engine.prepare_connection": without_disk,
     }
     with ExitStack() as stack:
         for name, replacement in replaced.items():

@@ -13,12 +13,12 @@ from lakegate import gateway
 from lakegate.cli import sql
 from lakegate.cli.maintain import maintain
 from lakegate.cli.token import token
+from lakegate.concurrency.memory import return_large_blocks
 from lakegate.errors import LakegateError
 from lakegate.gateway import Gate
-from lakegate.lake.catalog import open_catalog
-from lakegate.lake.listing import describe_all
+from lakegate.lake.catalog.open import open_catalog
+from lakegate.lake.table.listing import describe_all
 from lakegate.log import configure_logging
-from lakegate.memory import return_large_blocks
 from lakegate.settings import Settings, read_settings
 
 # How long a thread may hold the interpreter while the event loop waits for it. Python's

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from lakegate.lake.catalog import open_catalog
+from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.failures import CATALOG_FAILURES
 from lakegate.lake.maintenance.maintain import Maintenance, Progress, Summary
 from lakegate.lake.maintenance.policy import MaintenancePolicy

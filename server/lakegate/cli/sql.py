@@ -6,7 +6,7 @@ import duckdb
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
 
-from lakegate.batches import DEFAULT_DATABASE
+from lakegate.model import DEFAULT_DATABASE
 
 
 def open_reader() -> duckdb.DuckDBPyConnection:

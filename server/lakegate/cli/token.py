@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import click
 
-from lakegate.access.store import StoredToken, TokenStore
-from lakegate.access.tokens import DATABASE, Permission
-from lakegate.batches import DEFAULT_DATABASE
+from lakegate.auth.store import StoredToken, TokenStore
+from lakegate.auth.tokens import DATABASE, Permission
+from lakegate.model import DEFAULT_DATABASE
 from lakegate.settings import read_settings
 
 _COLUMNS = "{:<14}{:<20}{:<24}{:<18}{:<18}{}"

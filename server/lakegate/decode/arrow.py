@@ -14,10 +14,10 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.ipc
 
-from lakegate.batches import Body, MemoryEstimate
 from lakegate.decode.tabular.decoder import TabularDecoder
 from lakegate.decode.tabular.source import ArrowSource
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.model import Body, MemoryEstimate
 
 _NOT_A_STREAM = (pa.ArrowException, OSError, struct.error, EOFError, ValueError)
 _NOT_COMPRESSED = -1  # in place of the size of a buffer; Message.fbs, BodyCompression

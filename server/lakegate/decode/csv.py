@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from lakegate.batches import Body, MemoryEstimate
 from lakegate.columns.registry import expectation, is_dynamic, is_text
 from lakegate.decode import limits
 from lakegate.decode.tabular.decoder import TabularDecoder
@@ -19,6 +18,7 @@ from lakegate.decode.values.casts import coerce
 from lakegate.decode.values.json_column import JsonColumn, quote
 from lakegate.decode.values.json_text import LineError, parse_value
 from lakegate.errors import ErrorCode, LakegateError, Violation
+from lakegate.model import Body, MemoryEstimate
 
 _MAX_HEADER_BYTES = 1024 * 1024
 _MAX_COLUMNS = 10_000

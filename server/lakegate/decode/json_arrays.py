@@ -7,12 +7,12 @@ from dataclasses import replace
 import msgspec
 import pyarrow as pa
 
-from lakegate.batches import Body, DecodedGroup, MemoryEstimate, TooLargeError
 from lakegate.decode import standard_columns as types
 from lakegate.decode.limits import check_lines
 from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.decode.text import BYTE_ORDER_MARK, WHITESPACE, count
 from lakegate.errors import ErrorCode, LakegateError, Violation
+from lakegate.model import Body, DecodedGroup, MemoryEstimate, TooLargeError
 
 _CELLS_OF_ITEM = 6  # an item is a Python object for a while
 _BYTE = re.compile(r"(?:JSON is malformed: )?(.*) \(byte ([0-9]+)\)")

@@ -4,7 +4,7 @@ Each has few bytes, but takes memory of its own; and those with few fields each 
 many columns together.
 """
 
-from lakegate.batches import TooLargeError
+from lakegate.model import TooLargeError
 
 # Lines of one call, blank ones too. Measured, a row takes 46 bytes on its way as `{}` and 85
 # as `{"a":1}`: so these take less than a dense body of 64 MiB, and rows of 16 bytes fill one.

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakegate.columns.reserved import RESERVED_COLUMNS
 from lakegate.decode.standard_columns import AT, PROPS
-from lakegate.reserved import RESERVED_COLUMNS
 
 # How many orders of fields are kept, and how long they may be.
 _KEPT_ORDERS = 256

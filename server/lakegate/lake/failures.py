@@ -19,8 +19,8 @@ from requests.exceptions import RequestException
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from lakegate.batches import TableName
 from lakegate.errors import OUTCOME_UNKNOWN_MESSAGE, ErrorCode, LakegateError
+from lakegate.model import TableName
 
 log = logging.getLogger(__name__)
 

@@ -7,21 +7,21 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError
 
-from lakegate.batches import Acknowledgement, Batch, TableName
-from lakegate.lake.background import BackgroundMaintenance
-from lakegate.lake.committer import TableCommitter
+from lakegate.concurrency.workers import DECODING_FACTOR, Workers
+from lakegate.lake.commit.committer import TableCommitter
+from lakegate.lake.commit.exactly_once import replayed
+from lakegate.lake.commit.group_commit import CommitPolicy
 from lakegate.lake.failures import as_lakegate_error, draining, outcome_unknown
-from lakegate.lake.group_commit import CommitPolicy
 from lakegate.lake.ledger.entries import Entry, entry_of, is_named
 from lakegate.lake.ledger.ledger import Ledger
-from lakegate.lake.ledger.once import replayed
 from lakegate.lake.ledger.sweep import LedgerSweep, TimeToLive
+from lakegate.lake.maintenance.background import BackgroundMaintenance
 from lakegate.lake.maintenance.policy import MaintenancePolicy
-from lakegate.lake.table_limit import TableLimit
-from lakegate.lake.table_state import load_state
-from lakegate.lake.tables import TableDescription, TableShape, describe, ensure_table
-from lakegate.lake.warm_table import WarmTable
-from lakegate.lake.workers import DECODING_FACTOR, Workers
+from lakegate.lake.table.creation_limit import TableLimit
+from lakegate.lake.table.state import load_state
+from lakegate.lake.table.tables import TableDescription, TableShape, describe, ensure_table
+from lakegate.lake.table.warm import WarmTable
+from lakegate.model import Acknowledgement, Batch, TableName
 from lakegate.settings import Settings
 
 # Threads wait for storage and for the catalog most of their time.

@@ -10,19 +10,20 @@ from grpc_health.v1.health import SERVICE_NAME as GRPC_HEALTH
 from grpc_health.v1.health import aio as grpc_health
 from grpc_reflection.v1alpha import reflection
 
-from lakegate.batches import Decoder
 from lakegate.contract import SERVICES
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.rpc.admission import MESSAGE_OVERHEAD_BYTES, Admission, AdmissionInterceptor
-from lakegate.rpc.auth import AuthInterceptor
-from lakegate.rpc.drain import DrainInterceptor
-from lakegate.rpc.formats import Formats
-from lakegate.rpc.health import HealthServicer
-from lakegate.rpc.inflate_service import add_inflate_servicer
-from lakegate.rpc.ingest import IngestServicer, Streams
-from lakegate.rpc.interceptor import CallInterceptor
-from lakegate.rpc.query_events import QueryEventServicer, add_query_event_servicer
-from lakegate.rpc.tables import Tables, TableServicer
+from lakegate.model import Decoder
+from lakegate.rpc.flow.admission import MESSAGE_OVERHEAD_BYTES, Admission
+from lakegate.rpc.interceptors.admission import AdmissionInterceptor
+from lakegate.rpc.interceptors.auth import AuthInterceptor
+from lakegate.rpc.interceptors.calls import CallInterceptor
+from lakegate.rpc.interceptors.drain import DrainInterceptor
+from lakegate.rpc.request.formats import Formats
+from lakegate.rpc.services.health import HealthServicer
+from lakegate.rpc.services.inflate import add_inflate_servicer
+from lakegate.rpc.services.ingest import IngestServicer, Streams
+from lakegate.rpc.services.query_events import QueryEventServicer, add_query_event_servicer
+from lakegate.rpc.services.tables import Tables, TableServicer
 from lakegate.rpc.tls import mutual_tls
 from lakegate.settings import Settings
 from lakegate.v1 import health_pb2_grpc, ingest_pb2_grpc, tables_pb2_grpc

@@ -6,10 +6,10 @@ from uuid import UUID
 
 import pyarrow as pa
 import pytest
-from tests.unit.decode.arrow_bodies import bad_body, decode, rows, stream
+from tests.testing.decode.arrow_bodies import bad_body, decode, rows, stream
 
-from lakegate.batches import Body
 from lakegate.decode.arrow import ArrowDecoder
+from lakegate.model import Body
 
 DEFAULT = ArrowDecoder.default_schema
 MOMENT = datetime(2026, 5, 2, 10, 0, tzinfo=UTC)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 import pytest
-from tests.unit.decode.arrow_bodies import bad_body, decode, refusal, stream
+from tests.testing.decode.arrow_bodies import bad_body, decode, refusal, stream
 
 from lakegate.errors import ErrorCode
 

@@ -5,14 +5,14 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from tests.unit.decode.arrow_bodies import bad_body, refusal, rows
+from tests.testing.decode.arrow_bodies import bad_body, refusal, rows
 from tests.unit.decode.test_arrow_hostile import FLAT, MIB, arrow_memory_at_most
 
-from lakegate.batches import Body, DecodedGroup
 from lakegate.columns.registry import parse_field
 from lakegate.decode import limits
 from lakegate.decode.csv import CsvDecoder
 from lakegate.errors import ErrorCode
+from lakegate.model import Body, DecodedGroup
 
 DEFAULT = CsvDecoder.default_schema
 TYPES = ["bool", "int", "long", "real", "decimal(5,2)", "timestamp", "date", "dynamic"]

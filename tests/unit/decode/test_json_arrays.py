@@ -6,14 +6,14 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.decode.arrow_bodies import bad_body, refusal, rows
-from tests.unit.decode.generated_bodies import ALL_VALUES, WRONG
+from tests.testing.decode.arrow_bodies import bad_body, refusal, rows
+from tests.testing.decode.generated_bodies import ALL_VALUES, WRONG
 
-from lakegate.batches import Body, DecodedGroup
 from lakegate.decode import limits
 from lakegate.decode.json_arrays import JsonDecoder
 from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.model import Body, DecodedGroup
 
 DEFAULT = JsonDecoder.default_schema
 DECODER = JsonDecoder()

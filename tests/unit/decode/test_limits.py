@@ -2,13 +2,13 @@
 
 import pyarrow as pa
 import pytest
-from tests.unit.decode.arrow_bodies import stream
+from tests.testing.decode.arrow_bodies import stream
 
-from lakegate.batches import Body, TooLargeError
 from lakegate.decode import limits
 from lakegate.decode.arrow import ArrowDecoder
 from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.model import Body, TooLargeError
 
 COLUMNS = 100
 MAX_LINES = 1000

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
-from lakegate.batches import Body, DecodedGroup
 from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.decode.ndjson.reader import Reader
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.model import Body, DecodedGroup
 
 DEFAULT = NdjsonDecoder.default_schema
 MOMENT = datetime(2026, 5, 2, 10, 0, tzinfo=UTC)

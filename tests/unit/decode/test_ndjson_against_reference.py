@@ -2,13 +2,13 @@
 
 import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
-from tests.unit.decode.generated_bodies import BODIES, Case, cases
-from tests.unit.decode.reference import Cell, Table, decode
+from tests.testing.decode.generated_bodies import BODIES, Case, cases
+from tests.testing.decode.reference import Cell, Table, decode
 
-from lakegate.batches import Body, DecodedGroup
 from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.decode.ndjson.reader import Reader
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.model import Body, DecodedGroup
 
 ARROW_TYPES = {
     "bool": pa.bool_(),

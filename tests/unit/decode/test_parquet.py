@@ -7,12 +7,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.unit.decode.arrow_bodies import bad_body, refusal, rows
+from tests.testing.decode.arrow_bodies import bad_body, refusal, rows
 from tests.unit.decode.test_arrow_hostile import FLAT, MIB, arrow_memory_at_most
 
-from lakegate.batches import Body, DecodedGroup
 from lakegate.decode.parquet.decoder import ParquetDecoder
 from lakegate.errors import ErrorCode
+from lakegate.model import Body, DecodedGroup
 
 
 def file(columns: dict[str, Any] | pa.Table, **options: Any) -> bytes:

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 from google.protobuf import json_format
 
-from lakegate.batches import Body, DecodedGroup
 from lakegate.decode.query_events.decoder import QueryEventDecoder
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.model import Body, DecodedGroup
 from lakegate.v1.query_events_pb2 import PushQueriesRequest
 
 Event = dict[str, Any]

@@ -7,10 +7,10 @@ from threading import Event
 import pyarrow as pa
 import pytest
 
-from lakegate.batches import Body, DecodedGroup
 from lakegate.decode.ndjson import reader
 from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.decode.values.json_text import parse_line
+from lakegate.model import Body, DecodedGroup
 
 SECONDS = 60  # after which a test has failed
 SCHEMA = NdjsonDecoder.default_schema

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 from pyiceberg.catalog import Catalog
-from tests.unit.lake.lines import LinesDecoder
-from tests.unit.lake.passing import PassingClock, passing_clock
+from tests.testing.lines import LinesDecoder
+from tests.testing.passing_clock import PassingClock, passing_clock
 
-from lakegate.lake.catalog import open_catalog
+from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.settings import Settings
 
@@ -25,6 +25,14 @@ def catalog(settings: Settings) -> Iterator[Catalog]:
 
 @pytest.fixture
 async def lake(settings: Settings) -> AsyncIterator[Lake]:
+    lake = Lake(open_catalog(settings.catalog, settings.home), settings)
+    yield lake
+    await lake.close()
+
+
+@pytest.fixture
+async def other_lake(settings: Settings) -> AsyncIterator[Lake]:
+    """A second server on the same catalog and ledger."""
     lake = Lake(open_catalog(settings.catalog, settings.home), settings)
     yield lake
     await lake.close()

@@ -6,7 +6,7 @@ import pytest
 from pyiceberg.exceptions import CommitStateUnknownException, ServerError
 from requests.exceptions import ConnectionError as HttpConnectionError
 from sqlalchemy.exc import OperationalError
-from tests.unit.lake.lines import ORDERS
+from tests.testing.lines import ORDERS
 
 from lakegate.errors import ErrorCode
 from lakegate.lake.failures import (

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-from lakegate.batches import Body, DecodedGroup, MemoryEstimate, TooLargeError
 from lakegate.decode import standard_columns as types
 from lakegate.decode.limits import check_cells
 from lakegate.decode.ndjson import props
@@ -15,6 +14,7 @@ from lakegate.decode.ndjson.refusals import Refusals
 from lakegate.decode.ndjson.rows import Rows
 from lakegate.decode.router import Router
 from lakegate.decode.text import count
+from lakegate.model import Body, DecodedGroup, MemoryEstimate, TooLargeError
 
 # What a field takes that has no column, in cells.
 _CELLS_OF_FIELD = 2

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lakegate.batches import Body, MemoryEstimate
 from lakegate.decode.limits import check_cells
 from lakegate.decode.parquet.claims import claims
 from lakegate.decode.parquet.footer import Footer, read_footer
 from lakegate.decode.tabular.decoder import TabularDecoder
 from lakegate.decode.tabular.source import ArrowSource
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.model import Body, MemoryEstimate
 
 _NOT_A_FILE = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError)
 

@@ -11,7 +11,6 @@ import ptars
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.batches import Body, DecodedGroup, MemoryEstimate
 from lakegate.columns.registry import TIMESTAMP
 from lakegate.decode.query_events.rules import (
     ERROR_TYPES,
@@ -23,6 +22,7 @@ from lakegate.decode.query_events.rules import (
 )
 from lakegate.decode.values.timestamps import parse_iso_8601
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.model import Body, DecodedGroup, MemoryEstimate
 from lakegate.v1 import query_events_pb2 as pb
 
 _SCHEMA = pa.schema(

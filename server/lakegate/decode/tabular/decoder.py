@@ -10,7 +10,6 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.batches import Body, DecodedGroup, TooLargeError
 from lakegate.columns.registry import is_dynamic, is_text
 from lakegate.decode import standard_columns as types
 from lakegate.decode.limits import check_cells
@@ -18,6 +17,7 @@ from lakegate.decode.router import Route, Router, Target
 from lakegate.decode.text import shorten
 from lakegate.decode.values import json_members as members
 from lakegate.errors import ErrorCode, LakegateError, Violation
+from lakegate.model import Body, DecodedGroup, TooLargeError
 
 _MIB = 1024 * 1024
 

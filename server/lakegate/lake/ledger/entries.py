@@ -7,9 +7,10 @@ from hashlib import sha256
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
-from lakegate.batches import Acknowledgement, Batch, StreamPosition, TableName
-from lakegate.lake.snapshot import COMMIT_ID
+from lakegate.model import Acknowledgement, Batch, StreamPosition, TableName
 
+# In the summary of a snapshot: the id of the commit that made it.
+COMMIT_ID = "lakegate.commit-id"
 UINT32_MAX = 2**32 - 1
 
 

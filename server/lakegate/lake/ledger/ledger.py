@@ -37,11 +37,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from lakegate import clock
-from lakegate.batches import StreamPosition
+from lakegate.database.engine import DatabaseReplacedError, now_ms, open_engine, transaction
 from lakegate.lake.failures import LedgerUnavailableError
-from lakegate.lake.ledger.engine import now_ms, open_engine, transaction
 from lakegate.lake.ledger.entries import Attempt, Committed, Entry, Record, TableIdentity
 from lakegate.lake.ledger.schema import ENTRIES, LedgerTooNewError, migrate
+from lakegate.model import StreamPosition
 
 # How many names one statement asks for: databases bound the parameters of a statement.
 NAMES_AT_ONCE = 1000
@@ -224,12 +224,12 @@ class Ledger:
             self._migrate_once()
             with transaction(self._engine, writes=writes) as connection:
                 yield connection
+        except (DatabaseReplacedError, LedgerTooNewError) as error:
+            raise LedgerUnavailableError(str(error)) from error
         except SQLAlchemyError as error:
             # A database that is silent is not asked by every group: those without keys wait too.
             self._silent_until = 2 * clock.monotonic() - began
             raise LedgerUnavailableError(_cause(error)) from error
-        except LedgerTooNewError as error:
-            raise LedgerUnavailableError(str(error)) from error
 
     def _migrate_once(self) -> None:
         if self._migrated:

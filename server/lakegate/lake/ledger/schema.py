@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-from lakegate.lake.ledger.engine import alone
+from lakegate.database.engine import alone
 
 _METADATA = MetaData()
 

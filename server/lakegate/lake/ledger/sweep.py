@@ -3,10 +3,10 @@
 import logging
 from dataclasses import dataclass
 
+from lakegate.concurrency.periodic import Periodic
+from lakegate.concurrency.workers import Workers
 from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.ledger.ledger import Ledger
-from lakegate.lake.periodic import Periodic
-from lakegate.lake.workers import Workers
 
 log = logging.getLogger(__name__)
 

@@ -17,14 +17,14 @@ from pyiceberg.table.sorting import SortDirection
 from pyiceberg.transforms import IdentityTransform
 
 from lakegate import clock
-from lakegate.lake.backoff import backoff_seconds
-from lakegate.lake.data_files import total_size, write_data_files
+from lakegate.concurrency.retry import backoff_seconds
 from lakegate.lake.failures import FilesTooOldError, TableChangedError
+from lakegate.lake.files.data_files import total_size, write_data_files
 from lakegate.lake.maintenance.managed import Alone, ManagedTable
 from lakegate.lake.maintenance.policy import MaintenancePolicy
 from lakegate.lake.maintenance.reading import read_data_files
 from lakegate.lake.maintenance.rewrite import Rewrite, new_rewrite
-from lakegate.lake.table_state import TableState
+from lakegate.lake.table.state import TableState
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.update import AssertRefSnapshotId, RemoveSnapshotsUpdate
 
 from lakegate import clock
-from lakegate.lake.catalog_commit import change_table
 from lakegate.lake.maintenance.managed import ManagedTable
-from lakegate.lake.retention import Retention
+from lakegate.lake.table.change import change_table
+from lakegate.lake.table.retention import Retention
 
 Removable = Callable[[TableMetadata, Sequence[int]], list[int]]
 

@@ -1,4 +1,4 @@
-"""A fence put up: see `lakegate.lake.fence` for what it is and why."""
+"""A fence put up: see `lakegate.lake.commit.fence` for what it is and why."""
 
 import contextlib
 import uuid
@@ -10,12 +10,12 @@ from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update import SetPropertiesUpdate
 
 from lakegate import clock
-from lakegate.lake.backoff import backoff_seconds
+from lakegate.concurrency.retry import backoff_seconds
+from lakegate.lake.commit.fence import FENCE, Begun, is_fence
+from lakegate.lake.commit.snapshot import commit_snapshot, new_snapshot, summary
 from lakegate.lake.failures import CommitOutcomeUnknownError
-from lakegate.lake.fence import FENCE, Begun, is_fence
 from lakegate.lake.maintenance.managed import Alone, ManagedTable
-from lakegate.lake.snapshot import commit_snapshot, new_snapshot, summary
-from lakegate.lake.table_state import TableState
+from lakegate.lake.table.state import TableState
 
 ATTEMPTS = 10
 

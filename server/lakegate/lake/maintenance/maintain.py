@@ -10,7 +10,6 @@ from functools import cache
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException
 
-from lakegate.batches import TableName
 from lakegate.lake.failures import (
     CATALOG_FAILURES,
     TableMissingError,
@@ -18,15 +17,16 @@ from lakegate.lake.failures import (
     described,
 )
 from lakegate.lake.ledger.ledger import Ledger
-from lakegate.lake.ledger.looked_for import LookedFor
+from lakegate.lake.ledger.pending_snapshots import LookedFor
 from lakegate.lake.maintenance.compaction import Compacted, Compaction
 from lakegate.lake.maintenance.expiry import expire
 from lakegate.lake.maintenance.managed import Alone, UnmanagedTableError, load_managed
 from lakegate.lake.maintenance.plan import SmallFiles, plan
 from lakegate.lake.maintenance.policy import MaintenancePolicy, target_bytes
 from lakegate.lake.maintenance.sweep import Swept, sweep
-from lakegate.lake.own_folder import own_folder
-from lakegate.lake.ownership import may_collect_garbage
+from lakegate.lake.table.folder import own_folder
+from lakegate.lake.table.ownership import may_collect_garbage
+from lakegate.model import TableName
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pyiceberg.catalog import Catalog
 from pyiceberg.table.metadata import TableMetadata
 
-from lakegate.batches import TableName
-from lakegate.lake.ownership import is_managed
-from lakegate.lake.table_state import TableState, load_state, reload
+from lakegate.lake.table.ownership import is_managed
+from lakegate.lake.table.state import TableState, load_state, reload
+from lakegate.model import TableName
 
 # What holds off the commits of this process to one table.
 Alone = Callable[[], AbstractContextManager[None]]

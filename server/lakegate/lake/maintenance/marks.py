@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem
 
 from lakegate.lake.failures import described
-from lakegate.lake.files import own_name
+from lakegate.lake.files.names import own_name
 
 log = logging.getLogger(__name__)
 

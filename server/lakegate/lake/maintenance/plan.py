@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pyiceberg.manifest import DataFile, ManifestContent, ManifestFile
 from pyiceberg.utils.bin_packing import ListPacker
 
-from lakegate.lake.table_state import TableState
+from lakegate.lake.table.state import TableState
 
 # A file of this part of the target size is large enough.
 LARGE_ENOUGH = 0.75

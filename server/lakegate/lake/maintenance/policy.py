@@ -6,8 +6,8 @@ from typing import Self
 from pyiceberg.table import TableProperties
 from pyiceberg.table.metadata import TableMetadata
 
-from lakegate.lake.numbers import number
-from lakegate.lake.retention import Retention
+from lakegate.lake.catalog.numeric_properties import number
+from lakegate.lake.table.retention import Retention
 from lakegate.settings import MIB, Settings
 
 DEFAULT_TARGET_BYTES = 128 * MIB

@@ -6,7 +6,7 @@ empty map where the values are.
 
 import pyarrow as pa
 
-from lakegate.lake.schema import FIELD_ID
+from lakegate.lake.table.schema import FIELD_ID
 
 
 class UnlikeTypesError(Exception):

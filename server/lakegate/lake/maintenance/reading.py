@@ -11,8 +11,8 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import FileScanTask
 
 from lakegate.lake.maintenance.projection import UnlikeTypesError, projected
-from lakegate.lake.schema import file_schema
-from lakegate.lake.table_state import TableState
+from lakegate.lake.table.schema import file_schema
+from lakegate.lake.table.state import TableState
 
 
 class Read(NamedTuple):

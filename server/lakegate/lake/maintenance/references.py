@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pyiceberg.manifest import ManifestFile
 from pyiceberg.table.snapshots import Snapshot
 
-from lakegate.lake.table_state import TableState
+from lakegate.lake.table.state import TableState
 
 
 class References:

@@ -18,12 +18,18 @@ from pyiceberg.manifest import (
 )
 from pyiceberg.table.snapshots import Operation
 
+from lakegate.lake.commit.fence import Begun
+from lakegate.lake.commit.snapshot import (
+    commit_snapshot,
+    new_snapshot,
+    numbered,
+    summary,
+    write_entries,
+)
 from lakegate.lake.failures import TableChangedError
-from lakegate.lake.fence import Begun
+from lakegate.lake.files.manifests import is_writable
 from lakegate.lake.maintenance.plan import has_deletes
-from lakegate.lake.manifests import is_writable
-from lakegate.lake.snapshot import commit_snapshot, new_snapshot, numbered, summary, write_entries
-from lakegate.lake.table_state import TableState
+from lakegate.lake.table.state import TableState
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pyiceberg.io import FileIO
 from pyiceberg.io.fsspec import FsspecFileIO
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
-from lakegate.lake.table_state import TableState
+from lakegate.lake.table.state import TableState
 
 
 class TableFolder:

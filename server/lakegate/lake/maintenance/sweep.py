@@ -4,8 +4,8 @@ A sweep marks the files that it finds unreferenced; a later one deletes those th
 for the grace period and still are unreferenced. How old a file is does not matter: a reader may
 have planned with it a moment before it was replaced.
 
-Files that Lakegate named are deleted behind a fence (`lakegate.lake.fence`): no commit can name
-them any more. A file of another name may belong to a job of another engine that is about to
+Files that Lakegate named are deleted behind a fence (`lakegate.lake.commit.fence`): no commit can
+name them any more. A file of another name may belong to a job of another engine that is about to
 commit it, and that knows nothing of fences; nothing but time helps there, as in Iceberg's own
 `remove_orphan_files`. Metadata files count among these, where clients write them. Where the
 catalog writes them (REST) they are the catalog's own to delete.
@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog, MetastoreCatalog
 
 from lakegate import clock
-from lakegate.lake.fence import fence_of
-from lakegate.lake.files import OWN_PREFIX, delete_files
+from lakegate.lake.commit.fence import fence_of
+from lakegate.lake.files.names import OWN_PREFIX, delete_files
 from lakegate.lake.maintenance.fencing import is_at_fence, put_fence
 from lakegate.lake.maintenance.managed import Alone, ManagedTable
 from lakegate.lake.maintenance.marks import MARKS, marked, read_marks, write_marks

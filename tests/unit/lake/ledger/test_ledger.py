@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
-from tests.postgres import new_database, running_postgres
-from tests.unit.lake.passing import passing_clock
+from tests.testing.passing_clock import passing_clock
+from tests.testing.postgres import new_database, running_postgres
 
-from lakegate.batches import StreamPosition
+from lakegate.database.engine import now_ms, open_engine
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.ledger import schema
-from lakegate.lake.ledger.engine import now_ms, open_engine
 from lakegate.lake.ledger.entries import Attempt, Committed, Entry, TableIdentity, stream_entry
 from lakegate.lake.ledger.ledger import Claim, ContestedError, Ledger
+from lakegate.model import StreamPosition
 
 TABLE = TableIdentity("default", "0b9f8a52-5b0e-4f0a-9d4b-0d1f7c1f3c11")
 OTHER = TableIdentity("default", "7c3d0f34-1a8e-4f53-8d6e-93a8c5a7b0aa")

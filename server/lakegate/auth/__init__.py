@@ -1,0 +1,1 @@
+"""Tokens: what they are, where they are stored, what is cached."""

@@ -1,0 +1,1 @@
+"""SQLite and PostgreSQL, as the ledger, the tokens and SQL catalogs use them."""

@@ -1,0 +1,43 @@
+"""What the Lua filters know of the contract and the settings: a table in front of their text."""
+
+import json
+from collections.abc import Mapping
+
+from lakegate.contract import enum_values
+from lakegate.edge.refusals import (
+    BARE_DOUBT,
+    BARE_FAILURE,
+    BARE_STATUSES,
+    BARE_TOO_LARGE,
+    Refusal,
+)
+from lakegate.errors import ErrorCode
+from lakegate.settings import Settings
+
+
+def with_contract(source: str, settings: Settings) -> str:
+    """Return the text of a filter behind the table `CONTRACT` that it reads."""
+    contract = {
+        "max_body_bytes": settings.max_body_bytes,
+        "http_status": {code.value.name: str(code.value.http_status) for code in ErrorCode},
+        "bare_statuses": {
+            status.value[0]: _refusal(refusal) for status, refusal in BARE_STATUSES.items()
+        },
+        "bare_failure": _refusal(BARE_FAILURE),
+        "bare_too_large": _refusal(BARE_TOO_LARGE),
+        "bare_doubt": _refusal(BARE_DOUBT),
+        "enums": {name: ", ".join(values) for name, values in enum_values().items()},
+    }
+    return f"local CONTRACT = {_literal(contract)}\n{source}"
+
+
+def _refusal(refusal: Refusal) -> dict[str, str]:
+    return {"code": refusal.code.value.name, "message": refusal.message}
+
+
+def _literal(value: object) -> str:
+    """Return a value as Lua; strings and numbers are written as in JSON."""
+    if not isinstance(value, Mapping):
+        return json.dumps(value, ensure_ascii=False)
+    entries = (f"[{_literal(key)}] = {_literal(each)}" for key, each in value.items())
+    return f"{{{', '.join(entries)}}}"

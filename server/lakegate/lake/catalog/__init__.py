@@ -1,0 +1,1 @@
+"""Iceberg catalogs, and what PyIceberg leaves out of them."""

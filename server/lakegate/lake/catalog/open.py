@@ -1,0 +1,123 @@
+"""The catalog: where tables are found by name, and where a commit becomes true."""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import NamespaceAlreadyExistsError
+from pyiceberg.io import PY_IO_IMPL
+from pyiceberg.utils.config import Config
+from sqlalchemy import URL, event
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+
+from lakegate.database.postgres import CONNECT_ARGUMENTS
+from lakegate.database.sqlite import BUSY_SECONDS, prepare_connection
+from lakegate.errors import ErrorCode, LakegateError
+from lakegate.lake.catalog.durable_file_io import DurableFileIO
+from lakegate.lake.catalog.pyiceberg_private import bound_requests, pin_storage
+from lakegate.lake.catalog.sql import LeanSqlCatalog
+from lakegate.lake.failures import CATALOG_FAILURES, described
+
+OPEN_ATTEMPTS = 10
+# What ends the path of a URI.
+_ENDS_A_PATH = frozenset("?#")
+
+C = TypeVar("C", bound=Catalog)
+
+
+def open_catalog(name: str, home: Path, *, fsync: bool = True) -> Catalog:
+    """Open the PyIceberg catalog `name`, or the embedded one where none is configured.
+
+    Configured means by `PYICEBERG_CATALOG__<NAME>__*` or by PyIceberg's own file.
+    The embedded catalog is SQLite in `home/catalog.db`, its files in `home/warehouse`,
+    each on the disk before the commit that names it, unless `fsync` is false.
+    How files are reached is the catalog's to say, never a table's: see `pin_storage`.
+    Raises `LakegateError`: invalid_argument for a home that no URI can name as it is,
+    unavailable where the catalog does not answer.
+    """
+    try:
+        catalog = _open(name, home, fsync=fsync)
+    except CATALOG_FAILURES as error:
+        raise LakegateError(
+            ErrorCode.UNAVAILABLE, f"The catalog {name} cannot be opened: {described(error)}"
+        ) from error
+    pin_storage(catalog)
+    return catalog
+
+
+def _open(name: str, home: Path, *, fsync: bool) -> Catalog:
+    if properties := Config().get_catalog_config(name):
+        catalog = _opened_together(lambda: load_catalog(name, **_flat(properties)))
+        if isinstance(catalog, RestCatalog):
+            bound_requests(catalog)
+        if type(catalog) is not SqlCatalog:
+            return catalog
+        catalog.close()
+        return _open_sql(name, {"pool_pre_ping": "true", **catalog.properties})
+    return _open_embedded(name, home.absolute(), fsync=fsync)
+
+
+def _open_sql(name: str, properties: dict[str, str]) -> LeanSqlCatalog:
+    catalog = LeanSqlCatalog(name, **properties)
+    if catalog.engine.dialect.name == "postgresql":
+        event.listen(catalog.engine, "do_connect", _bound_waits)
+        catalog.engine.dispose()  # so that every connection in use has met the listener
+    return catalog
+
+
+def _bound_waits(
+    _dialect: object, _record: object, _arguments: object, keywords: dict[str, Any]
+) -> None:
+    """Add what the catalog's URI does not set itself."""
+    for name, value in CONNECT_ARGUMENTS.items():
+        keywords.setdefault(name, value)
+
+
+def ensure_namespace(catalog: Catalog, database: str) -> None:
+    """Make the namespace `database` where it is missing."""
+    # A SQL catalog that two servers ask at once refuses the second as an IntegrityError.
+    with contextlib.suppress(NamespaceAlreadyExistsError, IntegrityError):
+        catalog.create_namespace((database,))
+
+
+def _open_embedded(name: str, home: Path, *, fsync: bool) -> Catalog:
+    if _ENDS_A_PATH.intersection(str(home)):
+        raise LakegateError(ErrorCode.INVALID_ARGUMENT, f"The home {home} may not have ? or #.")
+    warehouse = home / "warehouse"
+    warehouse.mkdir(parents=True, exist_ok=True)
+    database = str(home / "catalog.db")
+    url = URL.create("sqlite", database=database, query={"timeout": str(BUSY_SECONDS)})
+    uri = url.render_as_string()
+    # Iceberg's locations are URIs that nothing is escaped in: engines take the path as it stands.
+    location = f"file://{warehouse}"
+    properties = {"uri": uri, "warehouse": location}
+    if fsync:
+        properties[PY_IO_IMPL] = f"{DurableFileIO.__module__}.{DurableFileIO.__name__}"
+    catalog = _opened_together(lambda: LeanSqlCatalog(name, **properties))
+    event.listen(catalog.engine, "connect", _connected)
+    catalog.engine.dispose()  # so that every connection in use has met the listener
+    return catalog
+
+
+def _opened_together(open_: Callable[[], C]) -> C:
+    """Open a catalog even if another process makes its tables at this moment.
+
+    The one that comes second is told so in an error of its database's own choice.
+    """
+    for _ in range(OPEN_ATTEMPTS - 1):
+        with contextlib.suppress(OperationalError, ProgrammingError, IntegrityError):
+            return open_()
+    return open_()
+
+
+def _connected(connection: sqlite3.Connection, _record: object) -> None:
+    prepare_connection(connection)
+
+
+def _flat(properties: dict[str, Any]) -> dict[str, str]:
+    return {key: str(value) for key, value in properties.items()}

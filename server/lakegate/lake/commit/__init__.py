@@ -1,0 +1,1 @@
+"""From waiting batches to a snapshot, exactly once."""

@@ -1,0 +1,286 @@
+"""A snapshot in the making: manifests, manifest list, and ONE commit at the catalog.
+
+Iceberg table spec, "Snapshots", "Manifests", "Optimistic Concurrency". What is
+written once (data files, the manifest of what is added) is kept over all
+attempts; what depends on the parent (manifest list, totals) is made anew.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import cast
+
+from pyiceberg.avro.codecs import AvroCompressionCodec
+from pyiceberg.manifest import (
+    UNASSIGNED_SEQ,
+    DataFile,
+    ManifestEntry,
+    ManifestEntryStatus,
+    ManifestFile,
+    write_manifest,
+    write_manifest_list,
+)
+from pyiceberg.table import TableProperties
+from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
+from pyiceberg.table.snapshots import Operation, Snapshot, SnapshotSummaryCollector, Summary
+from pyiceberg.table.update import (
+    AddSnapshotUpdate,
+    AssertCurrentSchemaId,
+    AssertDefaultSpecId,
+    AssertRefSnapshotId,
+    RemoveSnapshotsUpdate,
+    SetSnapshotRefUpdate,
+    TableUpdate,
+)
+
+from lakegate import clock
+from lakegate.lake.catalog.numeric_properties import number
+from lakegate.lake.catalog.pyiceberg_private import latest_ms
+from lakegate.lake.commit.fence import Begun, check_fence
+from lakegate.lake.failures import CommitOutcomeUnknownError
+from lakegate.lake.files.manifests import merged
+from lakegate.lake.files.names import own_name
+from lakegate.lake.ledger.entries import COMMIT_ID
+from lakegate.lake.table.change import change_table
+from lakegate.lake.table.state import SnapshotManifests, TableState
+
+# Totals of the table in a snapshot's summary, with what adds to them and what takes away.
+_TOTALS = (
+    ("total-data-files", "added-data-files", "deleted-data-files"),
+    ("total-records", "added-records", "deleted-records"),
+    ("total-files-size", "added-files-size", "removed-files-size"),
+    ("total-delete-files", "added-delete-files", "removed-delete-files"),
+    ("total-position-deletes", "added-position-deletes", "removed-position-deletes"),
+    ("total-equality-deletes", "added-equality-deletes", "removed-equality-deletes"),
+)
+
+
+@dataclass(frozen=True)
+class Append:
+    """Data files that become one snapshot, however many attempts that takes.
+
+    `begun`: where the table stood before the first file was begun.
+    """
+
+    snapshot_id: int
+    commit_id: str
+    files: Sequence[DataFile]
+    begun: Begun
+    manifests: Sequence[ManifestFile] = field(default=())
+
+    def commit(self, state: TableState, expired: Sequence[int]) -> TableState:
+        """Try once to add the files on top of `state`, and remove the snapshots `expired`.
+
+        Raises as `change_table`.
+        """
+        written = {manifest.manifest_path: self._existing(state) for manifest in self.manifests}
+
+        def write(name: str, spec_id: int, entries: Sequence[ManifestEntry]) -> ManifestFile:
+            manifest = write_entries(state, name, spec_id, self.snapshot_id, entries)
+            written[manifest.manifest_path] = entries
+            return manifest
+
+        manifests = numbered(state, (*self.manifests, *merged(state, self.commit_id, write)))
+        snapshot = new_snapshot(
+            state,
+            self.snapshot_id,
+            manifests,
+            summary(state, Operation.APPEND, self.commit_id, added=self.files),
+            self.begun,
+        )
+        removal = [RemoveSnapshotsUpdate(snapshot_ids=list(expired))] if expired else []
+        return commit_snapshot(state, snapshot, manifests, removal, written)
+
+    def _existing(self, state: TableState) -> Sequence[ManifestEntry]:
+        """Return the entries of the files as the next snapshot after this one has them."""
+        sequence_number = state.metadata.next_sequence_number()
+        return [
+            ManifestEntry.from_args(
+                status=ManifestEntryStatus.EXISTING,
+                snapshot_id=self.snapshot_id,
+                sequence_number=sequence_number,
+                file_sequence_number=sequence_number,
+                data_file=file,
+            )
+            for file in self.files
+        ]
+
+
+def new_append(
+    state: TableState, files: Sequence[DataFile], commit_id: str, begun: Begun
+) -> Append:
+    """Write the manifest of `files` and give them a snapshot id."""
+    snapshot_id = state.metadata.new_snapshot_id()
+    entries = [
+        ManifestEntry.from_args(
+            status=ManifestEntryStatus.ADDED, snapshot_id=snapshot_id, data_file=file
+        )
+        for file in files
+    ]
+    spec_id = files[0].spec_id
+    name = f"{commit_id}-m0.avro"
+    manifest = write_entries(state, name, spec_id, snapshot_id, entries)
+    return Append(snapshot_id, commit_id, files, begun, (manifest,))
+
+
+def write_entries(
+    state: TableState, name: str, spec_id: int, snapshot_id: int, entries: Sequence[ManifestEntry]
+) -> ManifestFile:
+    """Write a manifest of `entries`, all of one partition spec."""
+    metadata = state.metadata
+    with write_manifest(
+        metadata.format_version,
+        metadata.specs()[spec_id],
+        metadata.schema(),
+        state.io.new_output(state.locations.new_metadata_location(own_name(name))),
+        snapshot_id,
+        _avro_compression(state),
+    ) as writer:
+        for entry in entries:
+            writer.add_entry(entry)
+    return writer.to_manifest_file()
+
+
+def numbered(state: TableState, manifests: Sequence[ManifestFile]) -> tuple[ManifestFile, ...]:
+    """Return the manifests, those that the next commit adds with its sequence number.
+
+    Copies, because an attempt that fails must leave the manifests as they were.
+    """
+    sequence_number = state.metadata.next_sequence_number()
+    return tuple(_numbered(manifest, sequence_number) for manifest in manifests)
+
+
+def _numbered(manifest: ManifestFile, sequence_number: int) -> ManifestFile:
+    if UNASSIGNED_SEQ not in (manifest.sequence_number, manifest.min_sequence_number):
+        return manifest
+    copy = ManifestFile(*(manifest[position] for position in range(len(manifest))))
+    copy.sequence_number = sequence_number
+    if copy.min_sequence_number == UNASSIGNED_SEQ:
+        copy.min_sequence_number = sequence_number
+    return copy
+
+
+def new_snapshot(
+    state: TableState,
+    snapshot_id: int,
+    manifests: Sequence[ManifestFile],
+    summary: Summary,
+    begun: Begun,
+) -> Snapshot:
+    """Write the manifest list and describe the snapshot.
+
+    `begun`: where the table stood before the first file of the snapshot was begun. Raises
+    `FilesTooOldError` where a fence may have come between that and `state`, the commit's base.
+    """
+    metadata = state.metadata
+    check_fence(metadata, begun)
+    sequence_number = metadata.next_sequence_number()
+    # The sequence number makes the name of each attempt another one.
+    name = f"snap-{snapshot_id}-{sequence_number}-{summary[COMMIT_ID]}.avro"
+    location = state.locations.new_metadata_location(own_name(name))
+    with write_manifest_list(
+        metadata.format_version,
+        state.io.new_output(location),
+        snapshot_id,
+        metadata.current_snapshot_id,
+        sequence_number,
+        _avro_compression(state),
+    ) as writer:
+        writer.add_manifests(list(manifests))
+    return Snapshot(
+        snapshot_id=snapshot_id,
+        parent_snapshot_id=metadata.current_snapshot_id,
+        sequence_number=sequence_number,
+        timestamp_ms=max(clock.now_ms(), latest_ms(metadata)),
+        manifest_list=location,
+        summary=summary,
+        schema_id=metadata.current_schema_id,
+    )
+
+
+def commit_snapshot(
+    state: TableState,
+    snapshot: Snapshot,
+    manifests: tuple[ManifestFile, ...],
+    more: Sequence[TableUpdate] = (),
+    written: Mapping[str, Sequence[ManifestEntry]] = MappingProxyType({}),
+) -> TableState:
+    """Make `snapshot` the current one of `main`, if the table is still as `state` has it.
+
+    That is: its snapshot, and the schema and the partition spec that the data files were
+    written for. `more`: what changes with it. `written`: what is in the manifests that were
+    written for it, by path. Raises as `change_table`.
+    """
+    metadata = state.metadata
+    main = metadata.refs.get(MAIN_BRANCH)
+    updates: tuple[TableUpdate, ...] = (
+        AddSnapshotUpdate(snapshot=snapshot),
+        SetSnapshotRefUpdate(
+            ref_name=MAIN_BRANCH,
+            type=SnapshotRefType.BRANCH,
+            snapshot_id=snapshot.snapshot_id,
+            min_snapshots_to_keep=main.min_snapshots_to_keep if main else None,
+            max_snapshot_age_ms=main.max_snapshot_age_ms if main else None,
+            max_ref_age_ms=main.max_ref_age_ms if main else None,
+        ),
+        *more,
+    )
+    after = change_table(
+        state,
+        (
+            AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=metadata.current_snapshot_id),
+            AssertCurrentSchemaId(current_schema_id=metadata.current_schema_id),
+            AssertDefaultSpecId(default_spec_id=metadata.default_spec_id),
+        ),
+        updates,
+        SnapshotManifests(snapshot.snapshot_id, manifests, {**state.entries, **written}),
+    )
+    if after.metadata.snapshot_by_id(snapshot.snapshot_id) is None:
+        raise CommitOutcomeUnknownError  # an answer, but not to this commit
+    return after
+
+
+def summary(
+    state: TableState,
+    operation: Operation,
+    commit_id: str,
+    *,
+    added: Sequence[DataFile],
+    removed: Sequence[DataFile] = (),
+) -> Summary:
+    """Count what the snapshot changes (Iceberg table spec, "Optional Snapshot Summary Fields")."""
+    metadata = state.metadata
+    collector = SnapshotSummaryCollector(_partition_summary_limit(metadata.properties))
+    schema, specs = metadata.schema(), metadata.specs()
+    for file in added:
+        collector.add_file(file, schema, specs[file.spec_id])
+    for file in removed:
+        collector.remove_file(file, schema, specs[file.spec_id])
+    changes = collector.build()
+    parent = state.current_snapshot
+    before = parent.summary.additional_properties if parent and parent.summary else None
+    totals = _totals(changes, before if parent else dict.fromkeys(t for t, _, _ in _TOTALS))
+    return Summary(operation, **{COMMIT_ID: commit_id}, **changes, **totals)
+
+
+def _totals(changes: Mapping[str, str], before: Mapping[str, str | None] | None) -> dict[str, str]:
+    """Carry the totals on; one that the parent does not tell stays untold."""
+    if before is None:
+        return {}
+    return {
+        total: str(int(before[total] or 0) + int(changes.get(more, 0)) - int(changes.get(less, 0)))
+        for total, more, less in _TOTALS
+        if total in before
+    }
+
+
+def _partition_summary_limit(properties: Mapping[str, str]) -> int:
+    default = TableProperties.WRITE_PARTITION_SUMMARY_LIMIT_DEFAULT
+    return number(properties, TableProperties.WRITE_PARTITION_SUMMARY_LIMIT, default)
+
+
+def _avro_compression(state: TableState) -> AvroCompressionCodec:
+    codec = state.metadata.properties.get(
+        TableProperties.WRITE_AVRO_COMPRESSION, TableProperties.WRITE_AVRO_COMPRESSION_DEFAULT
+    )
+    return cast(AvroCompressionCodec, codec)  # PyIceberg knows Iceberg's names of codecs too

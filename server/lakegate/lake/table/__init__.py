@@ -1,0 +1,1 @@
+"""One Iceberg table: its state, schema, partitions and properties."""

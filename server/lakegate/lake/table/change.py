@@ -1,0 +1,86 @@
+"""The one way in which a table is changed at the catalog, and the next state made of the answer.
+
+A catalog can refuse a commit for certain, accept it, or leave its outcome unknown: the answer is
+lost, or is an error that may have come after the commit. Which errors are which depends on the
+catalog. An error that is not known to be a refusal leaves the outcome unknown.
+"""
+
+from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.exceptions import (
+    AuthorizationExpiredError,
+    BadRequestError,
+    CommitFailedException,
+    CommitStateUnknownException,
+    ForbiddenError,
+    NoSuchTableError,
+    OAuthError,
+    RESTError,
+    TooManyRequestsError,
+    UnauthorizedError,
+)
+from pyiceberg.table.update import AssertTableUUID, TableRequirement, TableUpdate
+from requests.exceptions import ConnectionError as HttpConnectionError
+from requests.exceptions import ConnectTimeout
+from urllib3.exceptions import MaxRetryError, NewConnectionError
+
+from lakegate.lake.catalog.sql import LeanSqlCatalog
+from lakegate.lake.failures import CommitOutcomeUnknownError, TableMissingError
+from lakegate.lake.table.state import SnapshotManifests, TableState
+
+# Answers of a REST catalog that come instead of a commit.
+_REST_REFUSALS = (
+    AuthorizationExpiredError,
+    BadRequestError,
+    ForbiddenError,
+    NotImplementedError,
+    OAuthError,
+    TooManyRequestsError,
+    UnauthorizedError,
+)
+
+
+def change_table(
+    state: TableState,
+    requirements: tuple[TableRequirement, ...],
+    updates: tuple[TableUpdate, ...],
+    known: SnapshotManifests | None = None,
+) -> TableState:
+    """Apply `updates` to the table of `state` if the `requirements` hold. Blocks.
+
+    `known`: the manifests of the snapshot that the updates add. Raises `CommitFailedException`
+    for a conflict, `TableMissingError`, `CommitOutcomeUnknownError` where the commit may have come
+    through, and whatever else the catalog raises where it has not.
+    """
+    catalog = state.table.catalog
+    try:
+        response = catalog.commit_table(
+            state.table, (AssertTableUUID(uuid=state.uuid), *requirements), updates
+        )
+    except NoSuchTableError as error:
+        raise TableMissingError from error
+    except Exception as error:
+        if _is_refusal(error, catalog):
+            raise
+        raise CommitOutcomeUnknownError from error
+    return state.after(response, known)
+
+
+def _is_refusal(error: Exception, catalog: object) -> bool:
+    """Whether the error proves that nothing was committed."""
+    if isinstance(error, CommitFailedException):
+        return True
+    if isinstance(catalog, LeanSqlCatalog):
+        return not isinstance(error, CommitStateUnknownException)
+    if isinstance(catalog, RestCatalog):
+        # PyIceberg raises the bare base class for other statuses below 500.
+        is_other_refusal = type(error) is RESTError
+        return isinstance(error, _REST_REFUSALS) or is_other_refusal or _was_not_sent(error)
+    return False
+
+
+def _was_not_sent(error: Exception) -> bool:
+    """Whether the connection for a request could not be made."""
+    if isinstance(error, ConnectTimeout):
+        return True
+    cause = error.args[0] if isinstance(error, HttpConnectionError) and error.args else None
+    return isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)

@@ -1,0 +1,172 @@
+"""What a server knows of a table: its metadata and the manifests of its current snapshot.
+
+A state is a value and never changes; a commit leads to the next one. It is kept
+warm between commits and thrown away when the catalog reports that it is stale.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+from pyiceberg.io import FileIO
+from pyiceberg.manifest import ManifestEntry, ManifestFile
+from pyiceberg.table import CommitTableResponse, Table
+from pyiceberg.table.locations import LocationProvider, load_location_provider
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.snapshots import Snapshot
+
+from lakegate import clock
+from lakegate.lake.failures import TableMissingError, TableReplacedError
+from lakegate.lake.table.schema import arrow_schema
+from lakegate.model import TableName
+
+# Entries of manifests that a state keeps, times columns: each has some half a kilobyte of bounds.
+KEPT_VALUES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotManifests:
+    """The manifests of the snapshot `snapshot_id`.
+
+    `entries`: what is in small manifests that were written here, by path: merging them
+    reads no file.
+    """
+
+    snapshot_id: int
+    manifests: tuple[ManifestFile, ...]
+    entries: Mapping[str, Sequence[ManifestEntry]] = field(default_factory=dict)
+
+    def bounded(self, columns: int) -> "SnapshotManifests":
+        """Return the same manifests with as many of the entries as memory allows."""
+        room = KEPT_VALUES // max(columns, 1)
+        kept = {}
+        for manifest in self.manifests:
+            known = self.entries.get(manifest.manifest_path, ())
+            if 0 < len(known) <= room:
+                kept[manifest.manifest_path] = known
+                room -= len(known)
+        return SnapshotManifests(self.snapshot_id, self.manifests, kept)
+
+
+@dataclass(frozen=True)
+class TableState:
+    """A table at one version of its metadata.
+
+    `known`: the manifests of a snapshot that this process has read or written. They count only
+    while that snapshot is the current one: a catalog may answer a commit with metadata that
+    has a later snapshot, of somebody else.
+    """
+
+    table: Table
+    known: SnapshotManifests | None = None
+    # When this was read from the catalog, on the monotonic clock: credentials
+    # that the catalog hands out with a table expire.
+    loaded_at: float = field(default_factory=clock.monotonic)
+
+    @property
+    def metadata(self) -> TableMetadata:
+        """The table's metadata (Iceberg table spec, "Table Metadata")."""
+        return self.table.metadata
+
+    @cached_property
+    def current_snapshot(self) -> Snapshot | None:
+        """The current snapshot of `main`. New ones are last, so it is found at once."""
+        current = self.metadata.current_snapshot_id
+        snapshots = reversed(self.metadata.snapshots)
+        return next((each for each in snapshots if each.snapshot_id == current), None)
+
+    @property
+    def _current(self) -> SnapshotManifests | None:
+        """The manifests of the current snapshot. The first access may block.
+
+        No `cached_property`: before Python 3.12 one lock guards those of all tables, and a slow
+        read for one would hold up the others.
+        """
+        snapshot = self.current_snapshot
+        if snapshot is None:
+            return None
+        if self.known is None or self.known.snapshot_id != snapshot.snapshot_id:
+            read = SnapshotManifests(snapshot.snapshot_id, tuple(snapshot.manifests(self.io)))
+            object.__setattr__(self, "known", read)  # a value that was not there yet
+        return self.known
+
+    @property
+    def manifests(self) -> tuple[ManifestFile, ...]:
+        """The manifests of the current snapshot. The first access may block."""
+        return self._current.manifests if self._current is not None else ()
+
+    @property
+    def entries(self) -> Mapping[str, Sequence[ManifestEntry]]:
+        """The entries of those manifests that were written here, by path."""
+        return self._current.entries if self._current is not None else {}
+
+    @property
+    def uuid(self) -> uuid.UUID:
+        """What tells the table from another one that has its name later."""
+        return self.metadata.table_uuid
+
+    @property
+    def io(self) -> FileIO:
+        """The storage of the table's files."""
+        return self.table.io
+
+    @cached_property
+    def locations(self) -> LocationProvider:
+        """Where new files go."""
+        return load_location_provider(self.metadata.location, self.metadata.properties)
+
+    @cached_property
+    def arrow_schema(self) -> pa.Schema:
+        """The columns as decoders see them."""
+        return arrow_schema(self.metadata.schema(), self.metadata.properties)
+
+    @property
+    def snapshot_id(self) -> str:
+        """The current snapshot in decimal digits, empty where there is none."""
+        current = self.metadata.current_snapshot_id
+        return str(current) if current is not None else ""
+
+    def after(
+        self, response: CommitTableResponse, known: SnapshotManifests | None = None
+    ) -> "TableState":
+        """Return the state that a commit led to; `known`: the manifests that it wrote."""
+        table = Table(
+            self.table.name(),
+            response.metadata,
+            response.metadata_location,
+            self.table.io,
+            self.table.catalog,
+            self.table.config,
+        )
+        columns = len(response.metadata.schema().fields)
+        known = known.bounded(columns) if known is not None else self.known
+        return TableState(table, known, self.loaded_at)
+
+
+def load_state(catalog: Catalog, name: TableName) -> TableState:
+    """Read a table from the catalog. Blocks. Raises `TableMissingError`."""
+    try:
+        table = catalog.load_table((name.database, name.table))
+    except (NoSuchTableError, NoSuchNamespaceError) as error:
+        raise TableMissingError(str(name)) from error
+    return TableState(table)
+
+
+def current_uuid(catalog: Catalog, name: TableName) -> uuid.UUID | None:
+    """Read the UUID of the table from the catalog; None for a missing table."""
+    try:
+        return catalog.load_table((name.database, name.table)).metadata.table_uuid
+    except (NoSuchTableError, NoSuchNamespaceError):
+        return None
+
+
+def reload(catalog: Catalog, name: TableName, table_uuid: uuid.UUID) -> TableState:
+    """Read a table again. Raises `TableReplacedError` where the name means another one now."""
+    state = load_state(catalog, name)
+    if state.uuid != table_uuid:
+        raise TableReplacedError(str(name))
+    return state

@@ -1,0 +1,281 @@
+"""Tables: made, widened and described. Changes of a schema are commits of their own."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError
+from pyiceberg.schema import Schema
+from pyiceberg.table import TableProperties
+from pyiceberg.table.update import (
+    AddSchemaUpdate,
+    AssertCurrentSchemaId,
+    AssertLastAssignedFieldId,
+    SetCurrentSchemaUpdate,
+    SetPropertiesUpdate,
+    TableUpdate,
+)
+
+from lakegate import clock
+from lakegate.concurrency.retry import GIVE_UP_SECONDS, backoff_seconds
+from lakegate.errors import ErrorCode, LakegateError
+from lakegate.lake.catalog.open import ensure_namespace
+from lakegate.lake.failures import (
+    ColumnConflictError,
+    CommitOutcomeUnknownError,
+    TableMissingError,
+)
+from lakegate.lake.table.change import change_table
+from lakegate.lake.table.folder import new_location, with_own_folder
+from lakegate.lake.table.ownership import MANAGED
+from lakegate.lake.table.partitions import check_names, partition_spec, partition_terms
+from lakegate.lake.table.properties import FORMAT_VERSION, check_properties, check_together
+from lakegate.lake.table.schema import (
+    LOGICAL_TYPE_PROPERTY,
+    conflicting,
+    iceberg_schema,
+    is_widening,
+    logical_properties,
+    logical_type,
+    new_columns,
+    widened,
+)
+from lakegate.lake.table.state import TableState, load_state, reload
+from lakegate.model import TableName
+
+_audit = logging.getLogger("lakegate.audit")
+
+# Other writers of a schema are people and schema migrations: they are few.
+WIDENING_ATTEMPTS = 20
+NEW_TABLE_PROPERTIES = {
+    TableProperties.FORMAT_VERSION: FORMAT_VERSION,
+    TableProperties.PARQUET_COMPRESSION: "zstd",
+    TableProperties.METADATA_PREVIOUS_VERSIONS_MAX: "20",
+    TableProperties.METADATA_DELETE_AFTER_COMMIT_ENABLED: "true",
+    # Other engines delete beside ingest: rows that come in meanwhile do not make them fail.
+    "write.delete.isolation-level": "snapshot",
+    MANAGED: "true",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TableShape:
+    """What a table is asked to be; what is None may be as it is.
+
+    `partition_by`: terms such as `day(at)`.
+    """
+
+    columns: pa.Schema | None = None
+    partition_by: Sequence[str] | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDescription:
+    """A column: its name, its Iceberg type, and what `lakegate.lake.table.schema` adds to that."""
+
+    name: str
+    type: str
+    logical_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableDescription:
+    """A table as it stands.
+
+    `snapshot_id`: decimal digits, empty where nothing was written.
+    `rows`, `data_files`: as the current snapshot's summary counts them.
+    `partitioning`: terms such as `day(at)`.
+    """
+
+    name: TableName
+    columns: Sequence[ColumnDescription]
+    snapshot_id: str
+    location: str
+    rows: int
+    data_files: int
+    partitioning: Sequence[str]
+
+
+def create_table(
+    catalog: Catalog,
+    name: TableName,
+    columns: pa.Schema,
+    partition_by: Sequence[str] = (),
+    properties: Mapping[str, str] = MappingProxyType({}),
+) -> TableState:
+    """Make the table, or open the one that another server has made meanwhile."""
+    schema = iceberg_schema(columns)
+    spec = partition_spec(partition_by, schema)
+    check_names(spec, schema)
+    all_properties = {
+        **NEW_TABLE_PROPERTIES,
+        **logical_properties(schema, columns),
+        **properties,
+    }
+    check_together(all_properties, reserved=(LOGICAL_TYPE_PROPERTY,))
+    identifier = (name.database, name.table)
+    try:
+        ensure_namespace(catalog, name.database)
+        table = catalog.create_table(
+            identifier,
+            schema,
+            location=new_location(catalog, name),
+            partition_spec=spec,
+            properties=all_properties,
+        )
+    except TableAlreadyExistsError:
+        return load_state(catalog, name)
+    _audit.info("made table %s", name)
+    return with_own_folder(catalog, TableState(table), name)
+
+
+def widen(catalog: Catalog, state: TableState, name: TableName, rows: pa.Schema) -> TableState:
+    """Add the columns of `rows` that the table lacks.
+
+    Other writers may do the same at the same time: the table ends with the
+    union. Raises `ColumnConflictError` where one of them gave a column another type.
+    """
+    return _evolve(catalog, state, name, rows, longer=())
+
+
+def ensure_table(
+    catalog: Catalog, name: TableName, default: pa.Schema, shape: TableShape | None
+) -> TableState:
+    """Make the table, or widen the one that is there, until it is as asked for.
+
+    Raises `LakegateError` (schema_conflict) that names the first column whose
+    type may not become the one asked for, or the partitioning; and
+    (invalid_argument) for properties that callers may not set.
+    """
+    shape = shape or TableShape()
+    check_properties(shape.properties)
+    try:
+        state = load_state(catalog, name)
+    except TableMissingError:
+        columns = shape.columns if shape.columns is not None else default
+        state = create_table(catalog, name, columns, shape.partition_by or (), shape.properties)
+    if shape.partition_by is not None:
+        _check_partitioning(state, shape.partition_by)
+    if shape.columns is not None:
+        state = _ensure_columns(catalog, state, name, shape.columns)
+    return _set_properties(state, shape.properties)
+
+
+def _ensure_columns(
+    catalog: Catalog, state: TableState, name: TableName, columns: pa.Schema
+) -> TableState:
+    schema = state.metadata.schema()
+    longer = list(conflicting(columns, state.arrow_schema))
+    for column in longer:
+        if not is_widening(schema.find_field(column), columns.field(column)):
+            raise _schema_conflict(schema, columns.field(column))
+    try:
+        return _evolve(catalog, state, name, columns, longer)
+    except ColumnConflictError as error:
+        raise LakegateError(ErrorCode.SCHEMA_CONFLICT, str(error)) from error
+
+
+def _check_partitioning(state: TableState, partition_by: Sequence[str]) -> None:
+    schema = state.metadata.schema()
+    wanted = partition_terms(partition_spec(partition_by, schema), schema)
+    actual = partition_terms(state.metadata.spec(), schema)
+    if wanted != actual:
+        raise LakegateError(
+            ErrorCode.SCHEMA_CONFLICT,
+            f"The table is partitioned by {actual or 'nothing'}, not by {wanted or 'nothing'}.",
+        )
+
+
+def _set_properties(state: TableState, properties: Mapping[str, str]) -> TableState:
+    current = state.metadata.properties
+    changed = {
+        key: value
+        for key, value in properties.items()
+        if key != TableProperties.FORMAT_VERSION and current.get(key) != value
+    }
+    if not changed:
+        return state
+    check_together({**current, **changed}, reserved=(LOGICAL_TYPE_PROPERTY,))
+    return change_table(state, (), (SetPropertiesUpdate(updates=changed),))
+
+
+def describe(state: TableState, name: TableName) -> TableDescription:
+    """Describe a table from its metadata alone."""
+    metadata = state.metadata
+    schema = metadata.schema()
+    snapshot = metadata.current_snapshot()
+    totals = snapshot.summary.additional_properties if snapshot and snapshot.summary else {}
+    return TableDescription(
+        name=name,
+        columns=[
+            ColumnDescription(column.name, str(column.field_type), logical_type(arrow))
+            for column, arrow in zip(schema.fields, state.arrow_schema, strict=True)
+        ],
+        snapshot_id=state.snapshot_id,
+        location=metadata.location,
+        rows=int(totals.get("total-records", 0)),
+        data_files=int(totals.get("total-data-files", 0)),
+        partitioning=partition_terms(metadata.spec(), schema),
+    )
+
+
+def _evolve(
+    catalog: Catalog, state: TableState, name: TableName, columns: pa.Schema, longer: Sequence[str]
+) -> TableState:
+    give_up_at = clock.monotonic() + GIVE_UP_SECONDS
+    failure: Exception = CommitFailedException(f"The schema of {name} keeps changing.")
+    for attempt in range(WIDENING_ATTEMPTS):
+        for column in conflicting(columns, state.arrow_schema):
+            if column not in longer:
+                raise ColumnConflictError(f"Column {column} has another type by now.")
+        missing = new_columns(columns, state.arrow_schema)
+        narrow = [column for column in longer if _is_narrower(state, columns.field(column))]
+        if not missing.names and not narrow:
+            return state
+        try:
+            # The answer may show a still later schema: it is looked at again.
+            state = _commit_schema(state, missing, narrow)
+        except (CommitFailedException, CommitOutcomeUnknownError) as error:
+            failure = error
+            if clock.monotonic() > give_up_at:
+                break
+            clock.sleep(backoff_seconds(attempt))
+            state = reload(catalog, name, state.uuid)
+    raise failure
+
+
+def _is_narrower(state: TableState, column: pa.Field) -> bool:
+    return is_widening(state.metadata.schema().find_field(column.name), column)
+
+
+def _commit_schema(state: TableState, missing: pa.Schema, longer: Sequence[str]) -> TableState:
+    metadata = state.metadata
+    added = iceberg_schema(missing, metadata.last_column_id + 1)
+    schema_id = max(schema.schema_id for schema in metadata.schemas) + 1
+    schema = widened(metadata.schema(), added, longer).model_copy(update={"schema_id": schema_id})
+    updates: list[TableUpdate] = [
+        AddSchemaUpdate(schema_=schema),
+        SetCurrentSchemaUpdate(schema_id=-1),  # the one just added
+    ]
+    if logical := logical_properties(added, missing):
+        updates.append(SetPropertiesUpdate(updates=logical))
+    return change_table(
+        state,
+        (
+            AssertCurrentSchemaId(current_schema_id=metadata.current_schema_id),
+            AssertLastAssignedFieldId(last_assigned_field_id=metadata.last_column_id),
+        ),
+        tuple(updates),
+    )
+
+
+def _schema_conflict(schema: Schema, column: pa.Field) -> LakegateError:
+    actual = schema.find_field(column.name).field_type
+    wanted = logical_type(column) or iceberg_schema(pa.schema([column])).fields[0].field_type
+    return LakegateError(
+        ErrorCode.SCHEMA_CONFLICT, f"Column {column.name} is {actual} and cannot become {wanted}."
+    )

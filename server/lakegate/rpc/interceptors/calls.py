@@ -1,0 +1,111 @@
+"""Around every call: its request id, its log line, its refusal as a status."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from lakegate.errors import ErrorCode, LakegateError
+from lakegate.log import REQUEST_ID
+from lakegate.rpc.interceptors.wrapping import Handler, WrappingInterceptor, wrapped
+from lakegate.rpc.request.headers import Context
+from lakegate.rpc.status import error_metadata, grpc_status_code, shortened_message
+
+REQUEST_ID_KEY = "x-request-id"
+# Envoy's bootstrap has it too: nothing that could pass for more than a word of a log line.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+
+_log = logging.getLogger("lakegate.rpc")
+
+
+class CallInterceptor(WrappingInterceptor):
+    """Gives a call of ours its request id, and ends it in the error vocabulary."""
+
+    def wrap(self, handler: Handler, method: str) -> Handler:
+        """End the call with a status if the handler raises."""
+        return wrapped(handler, method, answering, answering_stream)
+
+
+def answering(
+    behaviour: Callable[[Any, Context], Awaitable[Any]], method: str
+) -> Callable[[Any, Context], Awaitable[Any]]:
+    """Wrap a handler that answers once: what it raises ends the call as a status."""
+
+    async def answer(request: Any, context: Context) -> Any:  # noqa: ANN401 - any message
+        with _call(method, context) as request_id:
+            try:
+                return await behaviour(request, context)
+            except LakegateError as error:
+                return await _refuse(context, error, request_id)
+            except Exception as error:  # noqa: BLE001 - no traceback leaves the server
+                return await _refuse(context, unexpected(error), request_id)
+
+    return answer
+
+
+def answering_stream(
+    behaviour: Callable[[Any, Context], AsyncIterator[Any]], method: str
+) -> Callable[[Any, Context], AsyncIterator[Any]]:
+    """Wrap a handler that answers with a stream: what it raises ends the call as a status."""
+
+    async def answer(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401 - any message
+        with _call(method, context) as request_id:
+            try:
+                async for response in behaviour(requests, context):
+                    yield response
+            except LakegateError as error:
+                await _refuse(context, error, request_id)
+            except Exception as error:  # noqa: BLE001 - no traceback leaves the server
+                await _refuse(context, unexpected(error), request_id)
+
+    return answer
+
+
+def unexpected(error: Exception) -> LakegateError:
+    """Turn a fault of ours into a refusal; the cause goes to the log alone."""
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    _log.error("unexpected", exc_info=error)
+    return LakegateError(ErrorCode.INGEST_FAILED, "internal error; the log has the cause")
+
+
+@contextmanager
+def _call(method: str, context: Context) -> Iterator[str]:
+    request_id = _request_id(context)
+    context.set_trailing_metadata(((REQUEST_ID_KEY, request_id),))
+    # Never reset: a call has a context of its own, and a stream whose client is gone ends
+    # in another one.
+    REQUEST_ID.set(request_id)
+    begun = time.perf_counter()
+    try:
+        yield request_id
+    finally:
+        _log.info("%s done in %.1f ms", method, (time.perf_counter() - begun) * 1000)
+
+
+def _request_id(context: Context) -> str:
+    """Take the caller's request id, or make one where it is missing or no plain word."""
+    for key, value in context.invocation_metadata() or ():
+        if key == REQUEST_ID_KEY and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
+            return value
+    return str(uuid.uuid4())
+
+
+async def _refuse(context: Context, error: LakegateError, request_id: str) -> None:
+    _log.warning("refused: %s", error.code.value.name)
+    # What is wrong with a request may quote it; what cannot be reached does not.
+    level = logging.WARNING if error.code is ErrorCode.UNAVAILABLE else logging.DEBUG
+    _log.log(level, "because %s", shortened_message(error))
+    # The frames of the traceback hold the body, and are part of a cycle.
+    error.__traceback__ = None
+    await context.abort(
+        grpc_status_code(error),
+        shortened_message(error),
+        trailing_metadata=((REQUEST_ID_KEY, request_id), *error_metadata(error, request_id)),
+    )

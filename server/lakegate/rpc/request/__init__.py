@@ -1,0 +1,1 @@
+"""What a request says: headers, its body, and whether that is whole."""

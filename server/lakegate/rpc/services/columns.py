@@ -1,0 +1,39 @@
+"""The columns of TableService messages as Arrow fields."""
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from lakegate.columns.registry import parse_field
+from lakegate.columns.reserved import RESERVED_COLUMNS
+from lakegate.errors import ErrorCode, LakegateError
+from lakegate.rpc.request.headers import identifier
+from lakegate.v1.tables_pb2 import Column
+
+
+def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
+    """Return the columns as Arrow fields; types that Arrow lacks are in their metadata.
+
+    Raises `LakegateError` (invalid_argument) that names the column.
+    """
+    fields = [_field(column) for column in columns]
+    names = [field.name for field in fields]
+    for name in names:
+        if names.count(name) > 1:
+            raise LakegateError(ErrorCode.INVALID_ARGUMENT, f"column {name!r} is given twice")
+    return pa.schema(fields)
+
+
+def _field(column: Column) -> pa.Field:
+    name = identifier(column.name, "column")
+    if name in RESERVED_COLUMNS:
+        raise LakegateError(
+            ErrorCode.INVALID_ARGUMENT, f"column {name!r}: Iceberg keeps this name for itself"
+        )
+    try:
+        return parse_field(name, column.type)
+    except ValueError as error:
+        raise LakegateError(
+            ErrorCode.INVALID_ARGUMENT,
+            f"column {name!r}: {column.type[:100]!r} is no type: {error}",
+        ) from None

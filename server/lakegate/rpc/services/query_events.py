@@ -1,0 +1,88 @@
+"""QueryEventService: the events of query engines, decoded from the bytes of their messages."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import replace
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from lakegate.concurrency.budget import Hold
+from lakegate.model import Batch, Body, Decoder, TableName
+from lakegate.rpc.flow.admission import Admission
+from lakegate.rpc.interceptors.auth import CALLER
+from lakegate.rpc.request.headers import Context, headers_of, idempotency
+from lakegate.rpc.services.append import Append, append
+from lakegate.rpc.services.streams import answer_in_order, result_of
+from lakegate.v1 import query_events_pb2
+from lakegate.v1.acknowledgement_pb2 import Acknowledgement
+from lakegate.v1.query_events_pb2 import StreamQueriesResponse
+
+QUERY_EVENTS_TABLE = "query_events"
+
+
+class QueryEventServicer:
+    """Hands the raw bytes of requests to the decoder: no message is parsed in Python."""
+
+    def __init__(
+        self, lake: Append, decoder: Decoder, admission: Admission, draining: asyncio.Event
+    ) -> None:
+        """Append to `lake` what `admission` has room for; streams end once `draining` is set."""
+        self._lake = lake
+        self._decoder = decoder
+        self._admission = admission
+        self._draining = draining
+
+    async def PushQueries(self, request: bytes, context: Context) -> Acknowledgement:
+        """Take one request, the bytes of a `PushQueriesRequest`."""
+        key, key_binds_body = idempotency(headers_of(context))
+        batch = self._batch(request, CALLER.get().database)
+        return await append(
+            self._lake, replace(batch, idempotency_key=key, key_binds_body=key_binds_body)
+        )
+
+    async def StreamQueries(
+        self, requests: AsyncIterator[bytes], context: Context
+    ) -> AsyncIterator[StreamQueriesResponse]:
+        """Take request after request, and answer each in its turn."""
+        del context
+        caller = CALLER.get()
+
+        async def take(request: bytes) -> Acknowledgement:
+            await caller.check_again(caller.database)
+            caller.sent(len(request))
+            return await append(self._lake, self._batch(request, caller.database))
+
+        def answer(request: bytes) -> Awaitable[StreamQueriesResponse]:
+            return result_of(take(request), StreamQueriesResponse)
+
+        def room(request: bytes) -> Awaitable[Hold]:
+            table = TableName(caller.database, QUERY_EVENTS_TABLE)
+            return self._admission.keep(str(table), len(request))
+
+        async for response in answer_in_order(requests, answer, len, room, self._draining):
+            yield response
+
+    def _batch(self, request: bytes, database: str) -> Batch:
+        return Batch(
+            table=TableName(database, QUERY_EVENTS_TABLE),
+            body=Body(request),
+            decoder=self._decoder,
+        )
+
+
+def add_query_event_servicer(servicer: QueryEventServicer, server: grpc.aio.Server) -> None:
+    """Register the servicer as generated code would, but for the requests: they stay bytes."""
+    service = query_events_pb2.DESCRIPTOR.services_by_name["QueryEventService"]
+    handlers: dict[str, Any] = {
+        "PushQueries": grpc.unary_unary_rpc_method_handler(
+            servicer.PushQueries, response_serializer=Acknowledgement.SerializeToString
+        ),
+        "StreamQueries": grpc.stream_stream_rpc_method_handler(
+            servicer.StreamQueries, response_serializer=StreamQueriesResponse.SerializeToString
+        ),
+    }
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(service.full_name, handlers),)
+    )

@@ -1,0 +1,313 @@
+"""The reference decoder: the rules of NDJSON bodies, row by row, in plain Python.
+
+Written from the rules, not from the decoder: it shares no code with it.
+"""
+
+import math
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+
+from tests.testing.decode.reference_json import WHITESPACE, Node, NotJsonError, read_object
+
+RESERVED = {
+    "_file",
+    "_pos",
+    "_deleted",
+    "_spec_id",
+    "_partition",
+    "_row_id",
+    "_last_updated_sequence_number",
+    "_change_type",
+    "_change_ordinal",
+    "_commit_snapshot_id",
+}
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+Cell = None | bool | int | float | str | date | Decimal | list[float]
+
+
+class BadValueError(Exception):
+    pass
+
+
+@dataclass
+class Table:
+    """Columns by name; their types as TableService calls them."""
+
+    columns: dict[str, str]
+    max_new_columns: int = 32
+    max_columns: int = 1000
+
+
+@dataclass
+class Decoded:
+    """Rows without their nulls; for each body its rows, or the numbers of its bad lines."""
+
+    rows: list[dict[str, Cell]] = field(default_factory=list)
+    new_columns: list[str] = field(default_factory=list)
+    verdicts: list[int | list[int]] = field(default_factory=list)
+
+
+def decode(bodies: list[tuple[bytes, bool]], table: Table) -> Decoded:
+    decoded = Decoded()
+    for data, evolve in bodies:
+        rows, bad_lines = _read(data, table)
+        if bad_lines:
+            decoded.verdicts.append(bad_lines[:10])
+            continue
+        decoded.verdicts.append(len(rows))
+        decoded.rows.extend(_place(rows, table, decoded.new_columns, evolve=evolve))
+    return decoded
+
+
+def _read(data: bytes, table: Table) -> tuple[list[list[tuple[str, Node]]], list[int]]:
+    """Return the rows of a body, and its bad lines."""
+    rows = []
+    bad = []
+    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        if not line.strip(WHITESPACE.encode()):
+            continue
+        try:
+            row = read_object(line.decode()).members
+            for name, node in _fields_of_columns(row, table)[0].items():
+                _cell(node, table.columns[name])
+            rows.append(row)
+        except (NotJsonError, BadValueError, UnicodeDecodeError):
+            bad.append(number)
+    return rows, bad
+
+
+def _lower(name: str) -> str:
+    return "".join(chr(ord(c) + 32) if "A" <= c <= "Z" else c for c in name)
+
+
+def _column_of(name: str, table: Table) -> str | None:
+    if name in table.columns:
+        return name
+    return next((column for column in table.columns if _lower(column) == _lower(name)), None)
+
+
+def _at_sources(table: Table) -> list[str]:
+    if table.columns.get("at") != "timestamp":
+        return []
+    names = [_lower(column) for column in table.columns]
+    return ["at"] + [source for source in ("timestamp", "_timestamp") if source not in names]
+
+
+def _fields_of_columns(
+    row: list[tuple[str, Node]], table: Table
+) -> tuple[dict[str, Node], list[int]]:
+    """Return the fields of the table's columns, and the indices of all other fields.
+
+    The first field of a name has the column, and a null is as good as no source of `at`.
+    """
+    chosen: dict[str, Node] = {}
+    used = set()
+    sources = _at_sources(table)
+    candidates = [
+        (sources.index(_lower(name)), index)
+        for index, (name, node) in enumerate(row)
+        if _lower(name) in sources and node.kind != "null"
+    ]
+    if candidates:
+        _, index = min(candidates)
+        chosen["at"] = row[index][1]
+        used.add(index)
+    for index, (name, node) in enumerate(row):
+        if _lower(name) in sources:
+            if node.kind == "null":
+                used.add(index)
+            continue
+        column = _column_of(name, table)
+        if column is not None and column not in chosen:
+            chosen[column] = node
+            used.add(index)
+    return chosen, [index for index in range(len(row)) if index not in used]
+
+
+def _place(
+    rows: list[list[tuple[str, Node]]], table: Table, new_columns: list[str], *, evolve: bool
+) -> list[dict[str, Cell]]:
+    """Return the rows of a good body, and add its new columns."""
+    brought = 0
+    placed: list[dict[str, Cell]] = []
+    for row in rows:
+        chosen, others = _fields_of_columns(row, table)
+        cells = {name: _cell(node, table.columns[name]) for name, node in chosen.items()}
+        overflow = []
+        taken = set()
+        sources = _at_sources(table)
+        own_props = chosen.get("props")
+        for index in others:
+            name, node = row[index]
+            lowered = _lower(name)
+            known = lowered in sources or _column_of(name, table) is not None
+            if lowered == "props" and not known:
+                if own_props is None:
+                    own_props = node
+                else:
+                    overflow.append((name, node))
+                continue
+            usable = re.fullmatch("[a-z_][a-z0-9_]{0,62}", lowered) and lowered not in RESERVED
+            if not known and usable and lowered not in taken:
+                room = len(table.columns) + len(new_columns) < table.max_columns
+                if (
+                    evolve
+                    and lowered not in new_columns
+                    and brought < table.max_new_columns
+                    and room
+                ):
+                    new_columns.append(lowered)
+                    brought += 1
+                taken.add(lowered)
+                if lowered in new_columns:
+                    cells[lowered] = _cell(node, "string")
+                    continue
+            if known or evolve:
+                overflow.append((name, node))
+        if "props" in table.columns or evolve:
+            cells |= _props(own_props, overflow, table.columns.get("props", "dynamic"))
+        placed.append({name: cell for name, cell in cells.items() if cell is not None})
+    return placed
+
+
+def _props(own: Node | None, overflow: list[tuple[str, Node]], kind: str) -> dict[str, Cell]:
+    if own is None or own.kind == "null":
+        members = ""
+    elif not overflow:
+        return {"props": _cell(own, kind)}
+    elif own.kind == "object":
+        members = own.raw[1:-1]
+    else:
+        members = f'"props":{own.raw}'
+    if not overflow:
+        return {}
+    parts = [members] if members else []
+    parts += [f"{_quote(name)}:{node.raw}" for name, node in overflow]
+    return {"props": "{" + ",".join(parts) + "}"}
+
+
+def _quote(text: str) -> str:
+    quoted = ""
+    for character in text:
+        if character in '"\\':
+            quoted += "\\" + character
+        elif character in "\n\r\t\b\f":
+            quoted += {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}[character]
+        elif character < " ":
+            quoted += f"\\u{ord(character):04X}"
+        else:
+            quoted += character
+    return f'"{quoted}"'
+
+
+def _cell(node: Node, kind: str) -> Cell:
+    """Return what a column of a type holds for a value."""
+    if node.kind == "null":
+        return None
+    if kind.startswith("vector"):
+        return _vector(node, int(kind[7:-1]))
+    if kind.startswith("decimal"):
+        return _decimal(node, *map(int, kind[8:-1].split(",")))
+    return CELLS[kind](node)
+
+
+def _demand(condition: object) -> None:
+    if not condition:
+        raise BadValueError
+
+
+def _whole(node: Node, bits: int) -> int:
+    _demand(node.kind == "number")
+    value = Fraction(node.raw)
+    _demand(value.denominator == 1)
+    _demand(-(2 ** (bits - 1)) <= value < 2 ** (bits - 1))
+    return int(value)
+
+
+def _decimal(node: Node, precision: int, scale: int) -> Decimal:
+    """Return the number itself, if as many tenths, hundredths ... of one as fit make it up."""
+    _demand(node.kind == "number")
+    units = Fraction(node.raw) * 10**scale
+    _demand(units.denominator == 1 and abs(units) < 10**precision)
+    digits = str(abs(int(units))).rjust(scale + 1, "0")
+    sign = "-" if units < 0 else ""
+    return Decimal(f"{sign}{digits[: len(digits) - scale]}.{digits[len(digits) - scale :]}")
+
+
+def _real(node: Node) -> float:
+    _demand(node.kind == "number")
+    value = float(node.raw)
+    _demand(math.isfinite(value))
+    return value
+
+
+def _vector(node: Node, length: int) -> list[float]:
+    _demand(node.kind == "array")
+    _demand(len(node.items) == length)
+    return [_single(_real(item)) for item in node.items]
+
+
+def _single(value: float) -> float:
+    """Round to 32 bits, which is what a vector has."""
+    try:
+        rounded: float = struct.unpack("f", struct.pack("f", value))[0]
+    except OverflowError as error:
+        raise BadValueError from error
+    return rounded
+
+
+def _timestamp(node: Node) -> int:
+    """Return microseconds since the epoch, rounded down."""
+    if node.kind == "number":
+        return _whole(node, 64) // 1000
+    _demand(node.kind == "string")
+    match = re.fullmatch(
+        r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?([Zz]|([+-])(\d\d):(\d\d))",
+        node.text,
+        re.ASCII,
+    )
+    if match is None:
+        raise BadValueError
+    try:
+        moment = datetime(*[int(match[i]) for i in range(1, 7)], tzinfo=UTC)  # type: ignore[arg-type, misc]  # six numbers
+        if match[9]:
+            _demand(int(match[10]) < 24 and int(match[11]) < 60)
+            offset = timedelta(hours=int(match[10]), minutes=int(match[11]))
+            moment = moment + offset if match[9] == "-" else moment - offset
+    except (ValueError, OverflowError) as error:
+        raise BadValueError from error
+    fraction = int((match[7] or ".0")[1:].ljust(6, "0")[:6])
+    return (moment - EPOCH) // MICROSECOND + fraction
+
+
+def _date(node: Node) -> date:
+    _demand(node.kind == "string")
+    _demand(re.fullmatch(r"\d{4}-\d\d-\d\d", node.text, re.ASCII))
+    try:
+        return date.fromisoformat(node.text)
+    except ValueError as error:
+        raise BadValueError from error
+
+
+def _bool(node: Node) -> bool:
+    _demand(node.kind == "bool")
+    return node.raw == "true"
+
+
+CELLS: dict[str, Callable[[Node], Cell]] = {
+    "string": lambda node: node.text if node.kind == "string" else node.raw,
+    "dynamic": lambda node: node.raw,
+    "bool": _bool,
+    "int": lambda node: _whole(node, 32),
+    "long": lambda node: _whole(node, 64),
+    "real": _real,
+    "timestamp": _timestamp,
+    "date": _date,
+}

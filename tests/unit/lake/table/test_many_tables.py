@@ -1,0 +1,68 @@
+"""Tables that are asked for once do not stay in memory, and rows make only so many."""
+
+import gc
+import tracemalloc
+
+import pytest
+from pyiceberg.catalog import Catalog
+from tests.testing.lines import LinesDecoder, batch
+from tests.testing.reading import labels
+
+from lakegate.errors import ErrorCode, LakegateError
+from lakegate.lake.catalog.open import open_catalog
+from lakegate.lake.lake import IDLE_TABLES, Lake
+from lakegate.lake.table import creation_limit
+from lakegate.model import Batch, TableName
+from lakegate.settings import Settings
+
+NAMES = 100_000
+
+
+def ask(lake: Lake, names: range) -> None:
+    for number in names:
+        lake._committer(TableName("default", f"t{number}"))
+
+
+async def test_a_hundred_thousand_names_cost_no_more_than_the_first_thousand(lake: Lake) -> None:
+    ask(lake, range(IDLE_TABLES))
+    tracemalloc.start()
+    try:
+        ask(lake, range(IDLE_TABLES, NAMES))
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(lake._committers) <= IDLE_TABLES
+    assert kept < 16 * 1024 * 1024
+
+
+async def test_rows_make_no_more_tables_than_a_database_may_have(
+    settings: Settings, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rows(table: str) -> Batch:
+        return batch(decoder, {"label": table}, table=TableName("default", table))
+
+    lake = Lake(
+        open_catalog(settings.catalog, settings.home),
+        settings.model_copy(update={"max_tables": 2}),
+    )
+    try:
+        await lake.append(rows("one"))
+        await lake.append(rows("two"))
+        for _ in range(2):  # counted, then remembered
+            with pytest.raises(LakegateError, match="LAKEGATE_MAX_TABLES") as refused:
+                await lake.append(rows("three"))
+            assert refused.value.code is ErrorCode.TABLE_NOT_FOUND
+        assert catalog.list_tables("default") == [("default", "one"), ("default", "two")]
+        await lake.append(rows("two"))  # those that are there take rows
+        await lake.append(batch(decoder, {"label": "a"}, table=TableName("another", "one")))
+        await lake.ensure_table(TableName("default", "three"), decoder.default_schema)
+        await lake.append(rows("three"))
+        assert labels(catalog, TableName("default", "three")) == ["three"]
+
+        monkeypatch.setattr(creation_limit, "REMEMBERED_SECONDS", 0.0)
+        catalog.drop_table("default.one")
+        catalog.drop_table("default.two")
+        await lake.append(rows("four"))
+    finally:
+        await lake.close()

@@ -1,0 +1,104 @@
+"""A batch that is alone at its table goes before the shared commits of other tables."""
+
+import asyncio
+
+import pytest
+from tests.testing.lines import LinesDecoder, batch
+from tests.testing.waiting import until
+
+from lakegate.concurrency import priority as precedence_module
+from lakegate.concurrency.priority import Precedence
+from lakegate.lake.lake import Lake
+from lakegate.model import TableName
+
+QUIET = TableName("default", "quiet")
+
+
+@pytest.fixture
+def precedence() -> Precedence:
+    return Precedence()
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precedence_module, "LONGEST_WAIT_SECONDS", 60.0)
+
+
+def answer() -> asyncio.Future[object]:
+    return asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.usefixtures("patient")
+async def test_who_gives_way_waits_for_nobody_where_nobody_goes_first(
+    precedence: Precedence,
+) -> None:
+    await precedence.give_way()
+
+
+@pytest.mark.usefixtures("patient")
+async def test_who_gives_way_waits_until_the_last_that_goes_first_is_answered(
+    precedence: Precedence,
+) -> None:
+    one, two = answer(), answer()
+    precedence.give(one)
+    precedence.give(two)
+    waiting = asyncio.create_task(precedence.give_way())
+    one.set_result(None)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    two.set_exception(ValueError("refused"))
+    await waiting
+    assert two.exception() is not None
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_sender_that_is_gone_holds_nobody_up(precedence: Precedence) -> None:
+    gone = answer()
+    precedence.give(gone)
+    gone.cancel()
+    await precedence.give_way()
+
+
+async def test_who_gives_way_does_not_wait_for_long(
+    precedence: Precedence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precedence_module, "LONGEST_WAIT_SECONDS", 0.0)
+    never = answer()
+    precedence.give(never)
+    await precedence.give_way()
+    assert not never.done()
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_shared_commit_begins_when_a_lone_batch_of_another_table_is_answered(
+    lake: Lake, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gives_way = asyncio.Event()
+    give_way = Precedence.give_way
+
+    async def noted(precedence: Precedence) -> None:
+        gives_way.set()
+        await give_way(precedence)
+
+    monkeypatch.setattr(Precedence, "give_way", noted)
+    events: list[str] = []
+    busy = LinesDecoder()
+
+    def flood() -> asyncio.Future[list[object]]:
+        return asyncio.gather(*(lake.append(batch(busy, {"label": str(n)})) for n in range(3)))
+
+    await flood()  # the table is busy from here on
+    await lake.append(batch(decoder, {"label": "first"}, table=QUIET))
+    busy.calls.clear()
+    decoder.calls.clear()
+    gives_way.clear()
+    async with lake._committer(QUIET).table.lock:  # no commit of it can end
+        lone = asyncio.ensure_future(lake.append(batch(decoder, {"label": "lone"}, table=QUIET)))
+        lone.add_done_callback(lambda _: events.append(f"answered before {busy.calls}"))
+        await until(lambda: bool(decoder.calls))
+        flooded = flood()
+        await gives_way.wait()
+    await asyncio.gather(lone, flooded)
+    assert events == ["answered before []"]
+    assert busy.calls == [3]
