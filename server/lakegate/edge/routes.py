@@ -10,18 +10,22 @@ from itertools import groupby
 from typing import Any, TypeAlias
 
 from lakegate.contract import HELD_BODIES, INTERNAL_SERVICE, METHODS, Method, Route
+from lakegate.edge.transcoder import TRANSCODER
+from lakegate.wire import BODY_STAGE_KEY
 
 _Json: TypeAlias = dict[str, Any]
 
 _SERVER: _Json = {"cluster": "server", "timeout": "0s"}
 _LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute"
-_STAGE = "lakegate-body"  # of a body that is held: held.lua sets it
 
 
-def routes(max_body_bytes: int, read_seconds: str, openapi_file: str) -> list[_Json]:
+def routes(
+    max_body_bytes: int, read_seconds: str, openapi_file: str, lenient: _Json
+) -> list[_Json]:
     """Return the routes.
 
     `max_body_bytes`: how much of a body is held at most, `read_seconds`: for how long.
+    `lenient`: the transcoder for rows, which senders of web hooks post with parameters of theirs.
     """
     in_time = _SERVER | {"max_stream_duration": {"max_stream_duration": read_seconds}}
     document = Route("GET", "/openapi.json")
@@ -34,7 +38,7 @@ def routes(max_body_bytes: int, read_seconds: str, openapi_file: str) -> list[_J
             route
             for method in METHODS
             if method.route
-            for route in _rest(method, method.route, in_time, max_body_bytes)
+            for route in _rest(method, method.route, in_time, max_body_bytes, lenient)
         ),
         {
             "match": _match(document),
@@ -55,17 +59,22 @@ def _native(method: Method, in_time: _Json) -> _Json:
     return {"match": match, "route": _SERVER, **_filters(**_ends(method, rest=False))}
 
 
-def _rest(method: Method, route: Route, in_time: _Json, max_body_bytes: int) -> list[_Json]:
+def _rest(
+    method: Method, route: Route, in_time: _Json, max_body_bytes: int, lenient: _Json
+) -> list[_Json]:
     """Return the routes of a REST request that is not transcoded yet."""
     match = _match(route)
     if route.verb == "GET":  # the transcoder would keep a body of any size
         return [{"match": match, "route": _SERVER, **_filters(hold={"drop": True})}]
     ends = _ends(method, rest=True)
+    transcoder = {TRANSCODER: lenient} if method.commits_rows else {}
     if method.takes_body:  # it streams through
-        return [{"match": match, "route": _SERVER, **_filters(**ends)}]
+        return [{"match": match, "route": _SERVER, **_filters(transcoder, **ends)}]
     body = HELD_BODIES[method.name]
-    ask = _filters(ask={"ask": f"Admit{body}"}, hold={}, **ends)
-    hold = _filters(hold={"inflate": f"Inflate{body}"})
+    ask = _filters(transcoder, ask={"ask": f"Admit{body}"}, hold={}, **ends)
+    # The server checks what the transcoder drops: unknown fields of a table's definition.
+    checked = not method.commits_rows
+    hold = _filters(transcoder, hold={"inflate": f"Inflate{body}", "checked": checked})
     limit = {"request_body_buffer_limit": max_body_bytes}
     return [
         # The server is asked for the caller while little of the body is read; then the body
@@ -102,14 +111,14 @@ def _match(route: Route) -> _Json:
 
 
 def _path(path: str) -> _Json:
-    if "{" not in path:
-        return {"path": path}
-    return {"safe_regex": {"regex": re.sub(r"{\w+}", "[^/]+", path)}}
+    """Return a match for a path, with or without a slash at its end, as the transcoder does."""
+    regex = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))
+    return {"safe_regex": {"regex": f"{regex}/?"}}
 
 
 def _at(match: _Json, stage: _Json) -> _Json:
     """Return a match for one stage of a body that is held."""
-    return match | {"headers": [*match["headers"], {"name": _STAGE, **stage}]}
+    return match | {"headers": [*match["headers"], {"name": BODY_STAGE_KEY, **stage}]}
 
 
 def _ends(method: Method, *, rest: bool) -> dict[str, _Json]:
@@ -118,12 +127,8 @@ def _ends(method: Method, *, rest: bool) -> dict[str, _Json]:
     return {"ends": {"takes": "body" if method.takes_body else "message", "rest": rest}}
 
 
-def _filters(**contexts: _Json) -> _Json:
-    """Return what enables Lua filters on a route, by their names, each with its context."""
-    if not contexts:
-        return {}
-    return {
-        "typed_per_filter_config": {
-            name: {"@type": _LUA, "filter_context": context} for name, context in contexts.items()
-        }
-    }
+def _filters(others: _Json | None = None, **contexts: _Json) -> _Json:
+    """Return what enables Lua filters on a route, each with its context, and configures others."""
+    filters = {name: {"@type": _LUA, "filter_context": each} for name, each in contexts.items()}
+    filters |= others or {}
+    return {"typed_per_filter_config": filters} if filters else {}

@@ -12,8 +12,9 @@ import grpc.aio
 
 from lakegate.contract import HELD_BODIES, INTERNAL_SERVICE
 from lakegate.rpc.flow.admission import Admission
-from lakegate.rpc.request.headers import Context, headers_of
+from lakegate.rpc.request.headers import Context, announced_size, headers_of
 from lakegate.rpc.request.inflate import inflater
+from lakegate.rpc.services.table_fields import check_fields
 
 
 def add_inflate_servicer(server: grpc.aio.Server, admission: Admission) -> None:
@@ -25,14 +26,23 @@ def add_inflate_servicer(server: grpc.aio.Server, admission: Admission) -> None:
             return await asyncio.to_thread(inflate_whole, data, encoding, admission)
 
     async def admit(data: bytes, context: Context) -> bytes:
-        del data, context
+        del data
+        headers = headers_of(context)
+        if inflater(headers.get("content-encoding", "")) is None:
+            admission.check_size(announced_size(headers) or 0)
         return b""
+
+    async def inflate_table(data: bytes, context: Context) -> bytes:
+        inflated = await behaviour(data, context)
+        await asyncio.to_thread(check_fields, inflated)
+        return inflated
 
     handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
         f"{call}{body}": grpc.unary_unary_rpc_method_handler(handler)
         for body in HELD_BODIES.values()
         for call, handler in (("Admit", admit), ("Inflate", behaviour))
     }
+    handlers["InflateTable"] = grpc.unary_unary_rpc_method_handler(inflate_table)
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler(INTERNAL_SERVICE, handlers),)
     )

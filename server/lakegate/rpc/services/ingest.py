@@ -16,6 +16,7 @@ from lakegate.rpc.request.completeness import whole_body
 from lakegate.rpc.request.formats import Formats
 from lakegate.rpc.request.headers import (
     Context,
+    announced_size,
     boolean,
     headers_of,
     idempotency,
@@ -37,10 +38,6 @@ from lakegate.v1.ingest_pb2 import (
 
 # Envoy sends bodies in chunks of up to this size.
 CHUNK_BYTES = 1024 * 1024
-# Where Envoy puts the Content-Length of a REST body, which the chunks do not have; 0 where it is
-# not known. A gRPC caller has no such thing: its chunks may be of any size.
-EXPECTED_SIZE_KEY = "lakegate-expected-bytes"
-_DIGITS = 12
 
 
 class Streams(Append, Protocol):
@@ -138,11 +135,11 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
         Whoever announces less than is sent only waits more often.
         """
-        announced = headers.get(EXPECTED_SIZE_KEY)
-        if announced is None:
+        size = announced_size(headers)
+        if size is None:  # a gRPC caller's chunks may be of any size
             return _ReadingPlan(0, self._admission.unknown)
-        size = int(announced[:_DIGITS]) if announced.isdecimal() else 0
-        return _ReadingPlan(min(size, self._admission.max_body_bytes), CHUNK_BYTES)
+        self._admission.check_size(size)
+        return _ReadingPlan(size, CHUNK_BYTES)
 
     async def _read(
         self,

@@ -28,7 +28,9 @@ MAX_PAGE_SIZE = 1000
 # The path of a REST request, as Envoy passes it on: the message alone does not tell what is
 # from the path and what from the body, where the last one counts.
 _PATH_KEY = "x-envoy-original-path"
-_PATH = re.compile(r"/v1/admin/databases/(?P<database>[^/?]+)/tables(?:/(?P<table>[^/?]+))?(\?.*)?")
+_PATH = re.compile(
+    r"/v1/admin/databases/(?P<database>[^/?]+)/tables(?:/(?P<table>[^/?]+))?/?(\?.*)?"
+)
 
 
 class Tables(Append, Protocol):
