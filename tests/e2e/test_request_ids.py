@@ -44,8 +44,10 @@ BY_THE_SERVER = {
     ),
     "format": (
         415,
-        "POST /v1/ingest HTTP/1.1\r\nX-Table: t\r\nHost: a\r\nContent-Type: text/xml\r\n"
-        "Content-Length: 1\r\n",
+        (
+            "POST /v1/ingest HTTP/1.1\r\nX-Table: t\r\nHost: a\r\nContent-Type: text/xml\r\n"
+            "Content-Length: 1\r\n"
+        ),
         b"x",
     ),
     "no token": (
