@@ -14,7 +14,7 @@ LONGEST_WAIT_SECONDS = 0.05
 Answer = TypeVar("Answer")
 
 
-class Precedence:
+class Priority:
     """Counts the batches that go first. Used from one event loop."""
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Precedence:
         self._first = 0
         self._none_left = asyncio.Event()
 
-    def give(self, answer: asyncio.Future[Answer]) -> None:
+    def prefer(self, answer: asyncio.Future[Answer]) -> None:
         """Prefer a batch until it is answered, or its sender is gone."""
         self._first += 1
         self._none_left.clear()
@@ -33,7 +33,7 @@ class Precedence:
         if not self._first:
             self._none_left.set()
 
-    async def give_way(self) -> None:
+    async def yield_turn(self) -> None:
         """Wait until no batch goes first, but not for long."""
         if self._first:
             with contextlib.suppress(TimeoutError):

@@ -8,7 +8,7 @@ from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
 from lakegate.concurrency.budget import Budget
-from lakegate.concurrency.priority import Precedence
+from lakegate.concurrency.priority import Priority
 
 # Decoding a body and writing its rows takes so many times its size, beside what its cells
 # do. Measured for 64 MiB, cells included: 6 for rows of 18 bytes, 7.5 for a mix of events,
@@ -26,7 +26,7 @@ class Workers:
 
     def __init__(self, threads: int, decoding_bytes: int) -> None:
         """Have up to `threads` of them, and `decoding_bytes` of memory for decoding."""
-        self.precedence = Precedence()
+        self.priority = Priority()
         self._decoding = Budget(decoding_bytes)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="lake")
 
@@ -43,7 +43,7 @@ class Workers:
             self._executor, lambda: context.run(function, *args, **kwargs)
         )
 
-    def room_to_decode(
+    def reserve_for_decoding(
         self, key: str, size: int, cells: int
     ) -> AbstractAsyncContextManager[object]:
         """Hold the memory that it takes to decode bodies of `size` bytes; wait for it.

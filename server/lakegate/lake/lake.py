@@ -12,9 +12,9 @@ from lakegate.lake.commit.committer import TableCommitter
 from lakegate.lake.commit.exactly_once import replayed
 from lakegate.lake.commit.group_commit import CommitPolicy
 from lakegate.lake.failures import as_lakegate_error, draining, outcome_unknown
-from lakegate.lake.ledger.entries import Entry, entry_of, is_named
+from lakegate.lake.ledger.entries import Entry, entry_of, is_keyed
+from lakegate.lake.ledger.expiry import LedgerExpiry, TimeToLive
 from lakegate.lake.ledger.ledger import Ledger
-from lakegate.lake.ledger.sweep import LedgerSweep, TimeToLive
 from lakegate.lake.maintenance.background import BackgroundMaintenance
 from lakegate.lake.maintenance.policy import MaintenancePolicy
 from lakegate.lake.table.creation_limit import TableLimit
@@ -59,7 +59,7 @@ class Lake:
             self._committers.values,
         )
         self._workers = workers or Workers(WORKER_THREADS, decoding_bytes)
-        self._ledger_sweep = LedgerSweep(
+        self._ledger_expiry = LedgerExpiry(
             self._ledger,
             self._workers,
             TimeToLive(
@@ -81,14 +81,14 @@ class Lake:
         entry = await self._entry_of(batch)
         if self._closed:  # meanwhile
             raise draining()
-        while entry and (first := self._committer(batch.table).once.first_of(entry)):
+        while entry and (first := self._committer(batch.table).exactly_once.first_of(entry)):
             if (acknowledgement := await replayed(first, batch, entry)) is not None:
                 return acknowledgement
             if self._closed:
                 raise outcome_unknown() if first.in_doubt else draining()
         return await self._committer(batch.table).append(batch, entry)
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """Refuse new batches, and at once every batch that is not answered.
 
         The code is `outcome_unknown` where the commit of the batch may have reached the catalog,
@@ -96,13 +96,13 @@ class Lake:
         """
         self._closed = True
         for committer in self._committers.values():
-            committer.give_up()
+            committer.abort()
 
     async def _entry_of(self, batch: Batch) -> Entry | None:
         """Return what the ledger knows the batch by."""
-        if not is_named(batch):
+        if not is_keyed(batch):
             return None
-        self._ledger_sweep.periodic.start()
+        self._ledger_expiry.periodic.start()
         if batch.idempotency_key is None or len(batch.body.data) < DIGESTED_AT_ONCE_BYTES:
             return entry_of(batch)  # batches of a stream must keep their order
         return await self._workers.run(entry_of, batch)
@@ -110,7 +110,7 @@ class Lake:
     async def next_offset(self, name: TableName, stream_id: str) -> int:
         """Return the offset that a stream of batches goes on with: 0 for an unknown one."""
         try:
-            return await self._committer(name).once.next_offset(stream_id)
+            return await self._committer(name).exactly_once.next_offset(stream_id)
         except Exception as error:
             raise as_lakegate_error(error, name) from error
 
@@ -161,7 +161,7 @@ class Lake:
         """Refuse new batches, answer those accepted, and let go of the catalog."""
         self._closed = True
         await self._maintenance.stop()
-        await self._ledger_sweep.periodic.stop()
+        await self._ledger_expiry.periodic.stop()
         await asyncio.gather(*(committer.drain() for committer in self._committers.values()))
         self._workers.close()
         self._catalog.close()

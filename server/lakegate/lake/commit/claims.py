@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Sequence
 
-from lakegate.lake.commit.candidate import Candidate
-from lakegate.lake.commit.group import Member
+from lakegate.lake.commit.in_flight_batch import InFlightBatch
+from lakegate.lake.commit.queued_batch import QueuedBatch
 from lakegate.lake.failures import LedgerUnavailableError
-from lakegate.lake.ledger.entries import Committed, TableIdentity, commits_of
-from lakegate.lake.ledger.ledger import Claim, ContestedError, Ledger
+from lakegate.lake.ledger.entries import CommitResult, TableIdentity, commits_of
+from lakegate.lake.ledger.ledger import Claim, ClaimConflictError, Ledger
 from lakegate.lake.table.state import TableState
 from lakegate.lake.table.warm import WarmTable
 
@@ -19,41 +19,45 @@ class ClaimsLostError(Exception):
 
 
 class Claims:
-    """The entries of a group's members, on behalf of one commit."""
+    """The entries of a group's batches, on behalf of one commit."""
 
     def __init__(
-        self, table: WarmTable, ledger: Ledger, commit_id: str, rows: Sequence[tuple[Member, int]]
+        self,
+        table: WarmTable,
+        ledger: Ledger,
+        commit_id: str,
+        rows: Sequence[tuple[QueuedBatch, int]],
     ) -> None:
-        """Speak for the commit `commit_id` of these members and their numbers of rows."""
+        """Speak for the commit `commit_id` of these batches and their numbers of rows."""
         self._table = table
         self._ledger = ledger
         self._commit_id = commit_id
-        self._candidates: list[tuple[Member, Candidate, int]] = [
-            (member, member.candidate, number)
-            for member, number in rows
-            if member.candidate is not None
+        self._keyed: list[tuple[QueuedBatch, InFlightBatch, int]] = [
+            (queued, queued.in_flight, number)
+            for queued, number in rows
+            if queued.in_flight is not None
         ]
         # The table in which they are claimed, once they are.
         self._claimed_in: TableIdentity | None = None
 
     async def own(self, state: TableState | None) -> None:
-        """Make sure that the members may be committed on top of `state`, and nowhere else.
+        """Make sure that the batches may be committed on top of `state`, and nowhere else.
 
         Must come after `state` was read and before each attempt at a commit that
         is guarded by it. Raises `ClaimsLostError` and `LedgerUnavailableError`. A missing
         table, None, has no rows: nothing to own.
         """
-        if not self._candidates or state is None:
+        if not self._keyed or state is None:
             return
         try:
             await self._claim_or_renew(TableIdentity.of(self._table.name, state.metadata))
-        except ContestedError as error:
+        except ClaimConflictError as error:
             raise ClaimsLostError from error
         displaced = self._displaced()
         if displaced and displaced & commits_of(state.metadata).keys():
             raise ClaimsLostError  # the claimant was not gone: its commit is there
 
-    async def settle(self, committed: Committed) -> None:
+    async def settle(self, committed: CommitResult) -> None:
         """Note that the commit has come through.
 
         Where the ledger cannot be told, a retry will find the commit by its id.
@@ -80,12 +84,12 @@ class Claims:
         run = self._table.workers.run
         if self._claimed_in is not None:
             renewed = await run(self._ledger.renew, self._claimed_in, self._commit_id)
-            if renewed < len(self._candidates):
-                raise ContestedError
+            if renewed < len(self._keyed):
+                raise ClaimConflictError
             return
         claims = [
-            Claim(candidate.entry, number, candidate.displaces)
-            for _, candidate, number in self._candidates
+            Claim(in_flight.entry, number, in_flight.displaces)
+            for _, in_flight, number in self._keyed
         ]
         await run(self._ledger.claim, table, self._commit_id, claims)
         self._claimed_in = table
@@ -94,7 +98,7 @@ class Claims:
         """Name the commits that must not be there: those of claimants whose place was taken."""
         return {
             attempt.commit_id
-            for _, candidate, _ in self._candidates
-            if candidate.displaces is not None
-            for attempt in candidate.displaces.attempts
+            for _, in_flight, _ in self._keyed
+            if in_flight.displaces is not None
+            for attempt in in_flight.displaces.claimants
         }

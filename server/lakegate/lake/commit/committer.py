@@ -10,15 +10,16 @@ from collections.abc import Sequence
 
 from lakegate import clock
 from lakegate.lake.commit.exactly_once import ExactlyOnce
-from lakegate.lake.commit.group import Member, PreparedGroup
 from lakegate.lake.commit.group_commit import CommitPolicy, GroupCommit
 from lakegate.lake.commit.preparation import prepare
+from lakegate.lake.commit.prepared_group import PreparedGroup
+from lakegate.lake.commit.queued_batch import QueuedBatch
 from lakegate.lake.commit.removable import RemovableSnapshots
 from lakegate.lake.failures import draining, outcome_unknown
 from lakegate.lake.files.names import delete_files
 from lakegate.lake.ledger.entries import Entry
 from lakegate.lake.ledger.ledger import Ledger
-from lakegate.lake.ledger.pending_snapshots import LookedFor
+from lakegate.lake.ledger.pending_snapshots import PendingSnapshots
 from lakegate.lake.table.retention import least_interval_seconds
 from lakegate.lake.table.warm import WarmTable
 from lakegate.model import Acknowledgement, Batch
@@ -34,20 +35,20 @@ class TableCommitter:
     def __init__(self, table: WarmTable, policy: CommitPolicy, ledger: Ledger) -> None:
         """Commit to `table`, as `policy` says; `ledger` knows what is there already."""
         self.table = table
-        self.once = ExactlyOnce(table, ledger, self._gather)
-        self._removable = RemovableSnapshots(policy.retention, LookedFor(ledger, table.name))
+        self.exactly_once = ExactlyOnce(table, ledger, self._enqueue)
+        self._removable = RemovableSnapshots(policy.retention, PendingSnapshots(ledger, table.name))
         self.commits = 0
         self._policy = policy
-        self._gathered: deque[Member] = deque()
-        self._gathered_bytes = 0
+        self._queue: deque[QueuedBatch] = deque()
+        self._queued_bytes = 0
         self._early = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._busy = False
         self._last_commit = float("-inf")
-        self._tidying: set[asyncio.Task[int]] = set()
-        self._unanswered: dict[Member, None] = {}
-        self._under_way: set[GroupCommit] = set()
-        self._given_up = False
+        self._deletions: set[asyncio.Task[int]] = set()
+        self._unanswered: dict[QueuedBatch, None] = {}
+        self._in_flight: set[GroupCommit] = set()
+        self._aborted = False
 
     def append(self, batch: Batch, entry: Entry | None) -> asyncio.Future[Acknowledgement]:
         """Add the batch to the next group; it leaves again if the future is cancelled.
@@ -55,27 +56,27 @@ class TableCommitter:
         `entry`: what the ledger knows the batch by.
         """
         answer = asyncio.get_running_loop().create_future()
-        member = Member(batch, answer, self.once.enter(entry) if entry else None)
-        self._unanswered[member] = None
-        answer.add_done_callback(lambda _: self._unanswered.pop(member))
-        self._gather(member)
+        queued = QueuedBatch(batch, answer, self.exactly_once.enter(entry) if entry else None)
+        self._unanswered[queued] = None
+        answer.add_done_callback(lambda _: self._unanswered.pop(queued))
+        self._enqueue(queued)
         return answer
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """Refuse every batch that is not answered, and begin no further attempt at a commit.
 
         A batch whose commit may have reached the catalog is refused with `outcome_unknown`.
         """
-        self._given_up = True
-        for commit in self._under_way:
-            commit.give_up()
-        for member in list(self._unanswered):
-            member.refuse(outcome_unknown() if member.sent else draining())
+        self._aborted = True
+        for commit in self._in_flight:
+            commit.abort()
+        for queued in list(self._unanswered):
+            queued.refuse(outcome_unknown() if queued.sent else draining())
 
-    def _gather(self, member: Member) -> None:
-        self._gathered.append(member)
-        self._gathered_bytes += member.size
-        if self._gathered_bytes >= EARLY_BYTES:
+    def _enqueue(self, queued: QueuedBatch) -> None:
+        self._queue.append(queued)
+        self._queued_bytes += queued.size
+        if self._queued_bytes >= EARLY_BYTES:
             self._early.set()
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
@@ -83,24 +84,24 @@ class TableCommitter:
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing is under way."""
-        return self._worker is None and self.once.idle
+        return self._worker is None and self.exactly_once.idle
 
     async def drain(self) -> None:
         """Wait until every batch is answered."""
-        while waiting := {self._worker} if self._worker else set(self.once.waiting):
+        while waiting := {self._worker} if self._worker else set(self.exactly_once.waiting):
             await asyncio.wait(waiting)
-        await asyncio.gather(*self._tidying)
+        await asyncio.gather(*self._deletions)
 
     async def _work(self) -> None:
         """Commit until nothing is left."""
         commit: asyncio.Task[None] | None = None
         try:
-            while self._gathered or commit is not None:
-                if self._gathered:
+            while self._queue or commit is not None:
+                if self._queue:
                     await self._pace()
-                    group = await self.once.admit(self._take_group())
+                    group = await self.exactly_once.admit(self._take_group())
                     prepared = await prepare(self.table, group)
-                    self._gather_again(prepared.deferred)
+                    self._enqueue_again(prepared.deferred)
                 else:
                     prepared = None
                 if commit is not None:
@@ -116,7 +117,7 @@ class TableCommitter:
         """Wait until the table may commit again, if its senders share commits: then more will."""
         if self._busy:
             await asyncio.sleep(self._last_commit + self._interval() - clock.monotonic())
-            await self.table.workers.precedence.give_way()
+            await self.table.workers.priority.yield_turn()
         self._last_commit = clock.monotonic()
 
     def _interval(self) -> float:
@@ -133,54 +134,54 @@ class TableCommitter:
         await asyncio.wait({commit, early}, return_when=asyncio.FIRST_COMPLETED)
         early.cancel()
 
-    def _take_group(self) -> list[Member]:
+    def _take_group(self) -> list[QueuedBatch]:
         """Take what has gathered, up to the byte budget, without those whose sender is gone."""
-        group: list[Member] = []
+        group: list[QueuedBatch] = []
         size = 0
-        while self._gathered:
-            member = self._gathered[0]
-            if group and member.waiting and size + member.size > self._policy.group_max_bytes:
+        while self._queue:
+            queued = self._queue[0]
+            if group and queued.waiting and size + queued.size > self._policy.group_max_bytes:
                 break
-            self._gathered.popleft()
-            self._gathered_bytes -= member.size
-            if member.waiting:
-                group.append(member)
-                size += member.size
+            self._queue.popleft()
+            self._queued_bytes -= queued.size
+            if queued.waiting:
+                group.append(queued)
+                size += queued.size
             else:
-                member.leave()
-        if self._gathered_bytes < EARLY_BYTES:
+                queued.leave()
+        if self._queued_bytes < EARLY_BYTES:
             self._early.clear()
         self._busy = len(group) > 1
         if len(group) == 1 and size < EARLY_BYTES:
-            self.table.workers.precedence.give(group[0].answer)
+            self.table.workers.priority.prefer(group[0].answer)
         return group
 
     async def _commit(self, prepared: PreparedGroup) -> None:
-        """Commit the group and answer every member, whatever happens."""
-        commit = GroupCommit(self.table, prepared, self._policy, self.once, self._removable)
-        if self._given_up:
-            commit.give_up()
-        self._under_way.add(commit)
+        """Commit the group and answer every queued, whatever happens."""
+        commit = GroupCommit(self.table, prepared, self._policy, self.exactly_once, self._removable)
+        if self._aborted:
+            commit.abort()
+        self._in_flight.add(commit)
         try:
-            self._gather_again(await commit.run())
+            self._enqueue_again(await commit.run())
         finally:
-            self._under_way.discard(commit)
+            self._in_flight.discard(commit)
         if commit.snapshot_id is not None:
             self.commits += 1
             self._removable.add_own(commit.snapshot_id)
-            self._tidy()
+            self._delete_old_metadata()
 
-    def _gather_again(self, members: Sequence[Member]) -> None:
-        for member in members:
-            if member.waiting:
-                self._gather(member)
+    def _enqueue_again(self, batches: Sequence[QueuedBatch]) -> None:
+        for queued in batches:
+            if queued.waiting:
+                self._enqueue(queued)
             else:
-                member.leave()
+                queued.leave()
 
-    def _tidy(self) -> None:
+    def _delete_old_metadata(self) -> None:
         """Delete old metadata files beside the next commits."""
         state = self.table.warm_state
         if state is not None and (due := self.table.old_metadata.due()):
-            tidying = asyncio.create_task(self.table.workers.run(delete_files, state.io, due))
-            self._tidying.add(tidying)
-            tidying.add_done_callback(self._tidying.discard)
+            deletion = asyncio.create_task(self.table.workers.run(delete_files, state.io, due))
+            self._deletions.add(deletion)
+            deletion.add_done_callback(self._deletions.discard)

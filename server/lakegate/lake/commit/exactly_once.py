@@ -8,12 +8,12 @@ from typing import Any
 
 from lakegate.concurrency.retry import backoff_seconds
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.lake.commit.candidate import Candidate
 from lakegate.lake.commit.claims import Claims
-from lakegate.lake.commit.group import Member, refuse
+from lakegate.lake.commit.in_flight_batch import InFlightBatch
+from lakegate.lake.commit.queued_batch import QueuedBatch, refuse
 from lakegate.lake.failures import CATALOG_FAILURES, LedgerUnavailableError, as_lakegate_error
 from lakegate.lake.ledger.entries import (
-    Attempt,
+    Claimant,
     Entry,
     Record,
     TableIdentity,
@@ -43,54 +43,56 @@ class _Known:
 class ExactlyOnce:
     """What one process knows of the batches of one table that are to be applied once."""
 
-    def __init__(self, table: WarmTable, ledger: Ledger, gather: Callable[[Member], None]) -> None:
+    def __init__(
+        self, table: WarmTable, ledger: Ledger, enqueue: Callable[[QueuedBatch], None]
+    ) -> None:
         """Use `ledger`; batches that had to wait are gathered again by `gather`."""
         self._table = table
         self._ledger = ledger
-        self._gather = gather
-        self._under_way: dict[str, Candidate] = {}
+        self._enqueue = enqueue
+        self._in_flight: dict[str, InFlightBatch] = {}
         # The tasks of batches that wait for another server.
         self.waiting: set[asyncio.Task[None]] = set()
 
-    def first_of(self, entry: Entry) -> Candidate | None:
+    def first_of(self, entry: Entry) -> InFlightBatch | None:
         """Return the same batch where it is on its way in this process already."""
-        return self._under_way.get(entry.name)
+        return self._in_flight.get(entry.name)
 
-    def enter(self, entry: Entry) -> Candidate:
+    def enter(self, entry: Entry) -> InFlightBatch:
         """Take note of a batch that begins its way."""
-        candidate = Candidate(entry, after=self._before(entry))
-        self._under_way[entry.name] = candidate
-        candidate.fate.add_done_callback(lambda _: self._under_way.pop(entry.name))
-        return candidate
+        in_flight = InFlightBatch(entry, after=self._before(entry))
+        self._in_flight[entry.name] = in_flight
+        in_flight.outcome.add_done_callback(lambda _: self._in_flight.pop(entry.name))
+        return in_flight
 
-    async def admit(self, group: Sequence[Member]) -> Sequence[Member]:
-        """Return the members that may be prepared; answer the others, or let them wait."""
-        candidates = sorted(
-            (_offset(m.candidate), number, m, m.candidate)
+    async def admit(self, group: Sequence[QueuedBatch]) -> Sequence[QueuedBatch]:
+        """Return the batches that may be prepared; answer the others, or let them wait."""
+        keyed_batches = sorted(
+            (_offset(m.in_flight), number, m, m.in_flight)
             for number, m in enumerate(group)
-            if m.candidate is not None
+            if m.in_flight is not None
         )
-        if not candidates:
+        if not keyed_batches:
             return group
-        for *_, candidate in candidates:
-            candidate.after = self._before(candidate.entry) or candidate.after
+        for *_, in_flight in keyed_batches:
+            in_flight.after = self._before(in_flight.entry) or in_flight.after
         try:
-            known = await self._look_up([candidate.entry for *_, candidate in candidates])
+            known = await self._look_up([in_flight.entry for *_, in_flight in keyed_batches])
         except Exception as error:
             if not isinstance(error, (LedgerUnavailableError, *CATALOG_FAILURES)):
                 log.exception("The ledger of %s failed", self._table.name)
             refusal = as_lakegate_error(error, self._table.name)
-            refuse([member for _, _, member, _ in candidates], refusal)
-            return [member for member in group if member.candidate is None]
+            refuse([queued for _, _, queued, _ in keyed_batches], refusal)
+            return [queued for queued in group if queued.in_flight is None]
         held = {
             number
-            for _, number, member, candidate in candidates
-            if not self._let_on(member, candidate, known)
+            for _, number, queued, in_flight in keyed_batches
+            if not self._let_on(queued, in_flight, known)
         }
-        return [member for number, member in enumerate(group) if number not in held]
+        return [queued for number, queued in enumerate(group) if number not in held]
 
-    def claims(self, commit_id: str, rows: Sequence[tuple[Member, int]]) -> Claims:
-        """Return the claims of a commit of these members and their numbers of rows."""
+    def claims(self, commit_id: str, rows: Sequence[tuple[QueuedBatch, int]]) -> Claims:
+        """Return the claims of a commit of these batches and their numbers of rows."""
         return Claims(self._table, self._ledger, commit_id, rows)
 
     async def next_offset(self, stream_id: str) -> int:
@@ -106,14 +108,14 @@ class ExactlyOnce:
     @property
     def idle(self) -> bool:
         """Whether no batch is on its way."""
-        return not self._under_way
+        return not self._in_flight
 
-    def _before(self, entry: Entry) -> Candidate | None:
+    def _before(self, entry: Entry) -> InFlightBatch | None:
         position = entry.position
         if position is None or position.offset == 0:
             return None
         before = StreamPosition(position.stream_id, position.offset - 1)
-        return self._under_way.get(stream_entry(before).name)
+        return self._in_flight.get(stream_entry(before).name)
 
     async def _look_up(self, entries: Sequence[Entry]) -> _Known:
         known = await self._ask(entries)
@@ -176,7 +178,7 @@ class ExactlyOnce:
         }
         records = self._ledger.look_up(table, list(set(last.values())))
         return {
-            name: replace(records[of], attempts=(Attempt("", rows=0),))
+            name: replace(records[of], claimants=(Claimant("", rows=0),))
             for name, of in last.items()
             if of in records
         }
@@ -189,42 +191,42 @@ class ExactlyOnce:
         found = [
             (record, attempt, committed_by(commits[attempt.commit_id]))
             for record in pending
-            for attempt in record.attempts
+            for attempt in record.claimants
             if attempt.commit_id in commits
         ]
         if found:
             run = self._table.workers.run
             await run(self._ledger.settle_found, table, found)
         return {
-            record.entry.name: replace(record, attempts=(attempt,), committed=committed)
+            record.entry.name: replace(record, claimants=(attempt,), committed=committed)
             for record, attempt, committed in found
         }
 
-    def _let_on(self, member: Member, candidate: Candidate, known: _Known) -> bool:
-        """Return whether the member may be prepared; otherwise answer it or set it aside."""
-        record = known.records.get(candidate.entry.name)
+    def _let_on(self, queued: QueuedBatch, in_flight: InFlightBatch, known: _Known) -> bool:
+        """Return whether the queued may be prepared; otherwise answer it or set it aside."""
+        record = known.records.get(in_flight.entry.name)
         if record is not None and record.replay is not None:
-            self._replay(member, record.replay, record.attempts[-1].body_digest)
+            self._replay(queued, record.replay, record.claimants[-1].body_digest)
             return False
         if record is not None and record.lease_left_ms > 0:
-            self._set_aside(member, candidate, _a_while(candidate, record.lease_left_ms))
+            self._set_aside(queued, in_flight, _a_while(in_flight, record.lease_left_ms))
             return False
-        candidate.displaces = record
-        return candidate.entry.position is None or self._in_order(
-            member, candidate, candidate.entry.position, known
+        in_flight.displaces = record
+        return in_flight.entry.position is None or self._in_order(
+            queued, in_flight, in_flight.entry.position, known
         )
 
-    def _replay(self, member: Member, replay: Acknowledgement, body_digest: str) -> None:
-        entry = member.candidate.entry if member.candidate else None
+    def _replay(self, queued: QueuedBatch, replay: Acknowledgement, body_digest: str) -> None:
+        entry = queued.in_flight.entry if queued.in_flight else None
         try:
-            check_same_body(member.batch, entry, body_digest)
+            check_same_body(queued.batch, entry, body_digest)
         except LakegateError as error:
-            member.refuse(error)
+            queued.refuse(error)
         else:
-            member.acknowledge(replay, body_digest)
+            queued.acknowledge(replay, body_digest)
 
     def _in_order(
-        self, member: Member, candidate: Candidate, position: StreamPosition, known: _Known
+        self, queued: QueuedBatch, in_flight: InFlightBatch, position: StreamPosition, known: _Known
     ) -> bool:
         """Return whether the batches before this one of its stream are applied or under way.
 
@@ -233,19 +235,19 @@ class ExactlyOnce:
         expected = known.expected[position.stream_id]
         if position.offset <= expected:
             return True
-        before = self._before(candidate.entry) or candidate.after
+        before = self._before(in_flight.entry) or in_flight.after
         if before is None or before.failed:
-            member.refuse(self._out_of_range(position, expected))
+            queued.refuse(self._out_of_range(position, expected))
             return False
         if before.aside is not None:
-            self._set_aside(member, candidate, before.aside)
+            self._set_aside(queued, in_flight, before.aside)
             return False
         return True
 
     def _out_of_range(self, position: StreamPosition, applied: int) -> LakegateError:
         """Refuse a batch that leaves a gap behind those that are applied or on their way."""
         expected = StreamPosition(position.stream_id, applied)
-        while (there := self._under_way.get(stream_entry(expected).name)) and not there.failed:
+        while (there := self._in_flight.get(stream_entry(expected).name)) and not there.failed:
             expected = replace(expected, offset=expected.offset + 1)
         return LakegateError(
             ErrorCode.OFFSET_OUT_OF_RANGE,
@@ -253,45 +255,47 @@ class ExactlyOnce:
             metadata={"expected_offset": str(expected.offset)},
         )
 
-    def _set_aside(self, member: Member, candidate: Candidate, end: asyncio.Future[None]) -> None:
-        """Gather the member again at the `end`, or when its sender leaves."""
-        candidate.aside = asyncio.get_running_loop().create_future()
-        self.waiting.add(asyncio.create_task(self._come_back(member, candidate, end)))
+    def _set_aside(
+        self, queued: QueuedBatch, in_flight: InFlightBatch, end: asyncio.Future[None]
+    ) -> None:
+        """Gather the queued again at the `end`, or when its sender leaves."""
+        in_flight.aside = asyncio.get_running_loop().create_future()
+        self.waiting.add(asyncio.create_task(self._come_back(queued, in_flight, end)))
 
     async def _come_back(
-        self, member: Member, candidate: Candidate, end: asyncio.Future[None]
+        self, queued: QueuedBatch, in_flight: InFlightBatch, end: asyncio.Future[None]
     ) -> None:
-        either: set[asyncio.Future[Any]] = {member.answer, end}
+        either: set[asyncio.Future[Any]] = {queued.answer, end}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if candidate.aside is not None:
-            candidate.aside.set_result(None)
-            candidate.aside = None
-        self._gather(member)
+        if in_flight.aside is not None:
+            in_flight.aside.set_result(None)
+            in_flight.aside = None
+        self._enqueue(queued)
         if task := asyncio.current_task():
             self.waiting.discard(task)
 
 
-def _a_while(candidate: Candidate, lease_left_ms: int) -> asyncio.Future[None]:
+def _a_while(in_flight: InFlightBatch, lease_left_ms: int) -> asyncio.Future[None]:
     """Get a future that ends before the lease of another server, and the later the more often."""
-    seconds = min(backoff_seconds(candidate.waits), lease_left_ms / 1000)
-    candidate.waits += 1
+    seconds = min(backoff_seconds(in_flight.waits), lease_left_ms / 1000)
+    in_flight.waits += 1
     loop = asyncio.get_running_loop()
     end: asyncio.Future[None] = loop.create_future()
     loop.call_later(seconds, end.set_result, None)
     return end
 
 
-def _offset(candidate: Candidate) -> int:
-    return candidate.entry.position.offset if candidate.entry.position else -1
+def _offset(in_flight: InFlightBatch) -> int:
+    return in_flight.entry.position.offset if in_flight.entry.position else -1
 
 
-async def replayed(first: Candidate, batch: Batch, entry: Entry) -> Acknowledgement | None:
+async def replayed(first: InFlightBatch, batch: Batch, entry: Entry) -> Acknowledgement | None:
     """Wait for the first try of a batch and return what its retry gets; None where it failed.
 
     Raises as `check_same_body`.
     """
-    await asyncio.wait({first.fate})
-    acknowledgement = first.fate.result()
+    await asyncio.wait({first.outcome})
+    acknowledgement = first.outcome.result()
     if acknowledgement is None:
         return None
     check_same_body(batch, entry, first.applied_digest)

@@ -23,7 +23,8 @@ from lakegate.concurrency.retry import GIVE_UP_SECONDS, backoff_seconds
 from lakegate.errors import LakegateError
 from lakegate.lake.commit.claims import Claims, ClaimsLostError
 from lakegate.lake.commit.exactly_once import ExactlyOnce
-from lakegate.lake.commit.group import Member, PreparedGroup, named, refuse, unnamed
+from lakegate.lake.commit.prepared_group import PreparedGroup
+from lakegate.lake.commit.queued_batch import QueuedBatch, keyed, refuse, unkeyed
 from lakegate.lake.commit.removable import RemovableSnapshots
 from lakegate.lake.commit.snapshot import Append, new_append
 from lakegate.lake.failures import (
@@ -79,7 +80,7 @@ class GroupCommit:
         table: WarmTable,
         prepared: PreparedGroup,
         policy: CommitPolicy,
-        once: ExactlyOnce,
+        exactly_once: ExactlyOnce,
         removable: RemovableSnapshots,
     ) -> None:
         """Commit `prepared` to `table`, and remove the snapshots that are `removable`."""
@@ -89,22 +90,22 @@ class GroupCommit:
         self._table = table
         self._prepared = prepared
         self._policy = policy
-        self._claims: Claims = once.claims(self._id, prepared.rows)
+        self._claims: Claims = exactly_once.claims(self._id, prepared.rows)
         self._removable = removable
         self._append: Append | None = None
-        self._given_up = False
+        self._aborted = False
         # The table's last sequence numbers when attempts of unknown outcome were made.
         self._doubtful: set[int] = set()
 
-    async def run(self) -> Sequence[Member]:
-        """Commit, and answer the members; return those that must be prepared again."""
+    async def run(self) -> Sequence[QueuedBatch]:
+        """Commit, and answer the batches; return those that must be prepared again."""
         try:
             if self._prepared.files:
                 await self._commit_files()
             elif self._prepared.rows:
                 await self._acknowledge_without_rows()
         except LedgerUnavailableError as error:  # those without a key need no ledger
-            refuse(named(self._prepared.members), self._refusal(error))
+            refuse(keyed(self._prepared.batches), self._refusal(error))
             return await self._prepare_again()
         except _PREPARE_AGAIN:
             return await self._prepare_again()
@@ -112,23 +113,23 @@ class GroupCommit:
             if not isinstance(error, (LakegateError, _HistoryExpiredError, *RETRYABLE)):
                 log.exception("A commit to %s failed", self._table.name)
             await self._claims.abandon()
-            refuse(self._prepared.members, self._refusal(error))
+            refuse(self._prepared.batches, self._refusal(error))
         return ()
 
-    async def _prepare_again(self) -> Sequence[Member]:
-        """Abandon the claims, and return the members that may be prepared again."""
+    async def _prepare_again(self) -> Sequence[QueuedBatch]:
+        """Abandon the claims, and return the batches that may be prepared again."""
         await self._claims.abandon()
-        members = self._prepared.members
+        batches = self._prepared.batches
         if self._in_doubt:  # the attempt may still come through: the ledger alone can tell
-            refuse(unnamed(members), outcome_unknown())
-        for member in members:
-            member.in_doubt = member.in_doubt or self._in_doubt
-            member.sent = member.in_doubt
-        return members
+            refuse(unkeyed(batches), outcome_unknown())
+        for queued in batches:
+            queued.in_doubt = queued.in_doubt or self._in_doubt
+            queued.sent = queued.in_doubt
+        return batches
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """Begin no further attempt."""
-        self._given_up = True
+        self._aborted = True
 
     @property
     def _in_doubt(self) -> bool:
@@ -156,7 +157,7 @@ class GroupCommit:
 
     async def _commit_files(self) -> None:
         if len(self._prepared.rows) > 1:
-            await self._table.workers.precedence.give_way()
+            await self._table.workers.priority.yield_turn()
         give_up_at = clock.monotonic() + GIVE_UP_SECONDS
         for attempt in range(self._policy.attempts):
             try:
@@ -205,10 +206,10 @@ class GroupCommit:
         state = await self._table.locked_state()
         if self._append is None or not _has_snapshot(state.metadata, self._append.snapshot_id):
             await self._claims.own(state)
-            if self._given_up:
+            if self._aborted:
                 raise draining()
-            for member in self._prepared.members:
-                member.sent = True
+            for queued in self._prepared.batches:
+                queued.sent = True
             state = await self._table.workers.run(self._commit_on, state)
         self._table.remember(state)
         assert self._append is not None  # noqa: S101 - made by the attempt
@@ -222,7 +223,7 @@ class GroupCommit:
             raise _HistoryExpiredError
         if self._append is None:
             prepared = self._prepared
-            self._append = new_append(state, prepared.files, self._id, prepared.begun)
+            self._append = new_append(state, prepared.files, self._id, prepared.baseline)
         try:
             return self._append.commit(state, self._removable.of(state))
         except CommitOutcomeUnknownError:

@@ -11,7 +11,8 @@ import pyarrow as pa
 from pyiceberg.manifest import DataFile
 
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.lake.commit.group import Member, PreparedGroup, by_decoder, refuse
+from lakegate.lake.commit.prepared_group import PreparedGroup
+from lakegate.lake.commit.queued_batch import QueuedBatch, by_decoder, refuse
 from lakegate.lake.failures import (
     CATALOG_FAILURES,
     ColumnConflictError,
@@ -36,61 +37,63 @@ DECODING_ATTEMPTS = 20
 ESTIMATED_AT_ONCE_BYTES = 8 * 1024
 
 
-async def prepare(table: WarmTable, members: Sequence[Member]) -> PreparedGroup:
-    """Prepare the members; those with a fault are answered here and now."""
+async def prepare(table: WarmTable, batches: Sequence[QueuedBatch]) -> PreparedGroup:
+    """Prepare the batches; those with a fault are answered here and now."""
     prepared = PreparedGroup()
-    for decoder, group in by_decoder(members):
+    for decoder, group in by_decoder(batches):
         await _prepare_or_refuse(table, decoder, group, prepared)
     return prepared
 
 
 async def _prepare_or_refuse(
-    table: WarmTable, decoder: Decoder, members: Sequence[Member], prepared: PreparedGroup
+    table: WarmTable, decoder: Decoder, batches: Sequence[QueuedBatch], prepared: PreparedGroup
 ) -> None:
     try:
-        extent = await _extent(table, decoder, members)
-        async with table.workers.room_to_decode(str(table.name), *extent):
-            await _prepare(table, decoder, members, prepared)
+        extent = await _extent(table, decoder, batches)
+        async with table.workers.reserve_for_decoding(str(table.name), *extent):
+            await _prepare(table, decoder, batches, prepared)
     except Exception as error:
         expected = isinstance(error, (LakegateError, OSError, *CATALOG_FAILURES))
         if expected:
             table.forget()
-        if len(members) > 1 and (not expected or _is_of_one_member(error)):
+        if len(batches) > 1 and (not expected or _is_of_one_member(error)):
             # The others must not pay for it, nor read of it.
-            for member in members:
-                await _prepare_or_refuse(table, decoder, [member], prepared)
+            for queued in batches:
+                await _prepare_or_refuse(table, decoder, [queued], prepared)
             return
         if not expected:
             log.exception("A batch for %s could not be prepared", table.name)
-        refuse(members, as_lakegate_error(error, table.name))
+        refuse(batches, as_lakegate_error(error, table.name))
 
 
 def _is_of_one_member(error: Exception) -> bool:
-    """Whether the rows of one member must be at fault: what is in them, or in a file's name."""
+    """Whether the rows of one queued must be at fault: what is in them, or in a file's name."""
     if isinstance(error, LakegateError):
         return error.code is ErrorCode.BAD_REQUEST_BODY
     return isinstance(error, OSError) and error.errno in {errno.ENAMETOOLONG, errno.EINVAL}
 
 
-async def _extent(table: WarmTable, decoder: Decoder, members: Sequence[Member]) -> MemoryEstimate:
+async def _extent(
+    table: WarmTable, decoder: Decoder, batches: Sequence[QueuedBatch]
+) -> MemoryEstimate:
     """Return what decoding all bodies takes."""
     state = await table.state()
     columns = len(state.arrow_schema if state is not None else decoder.default_schema)
-    bodies = [member.batch.body for member in members]
-    if sum(member.size for member in members) < ESTIMATED_AT_ONCE_BYTES:
+    bodies = [queued.batch.body for queued in batches]
+    if sum(queued.size for queued in batches) < ESTIMATED_AT_ONCE_BYTES:
         return decoder.estimate(bodies, columns)
     return await table.workers.run(decoder.estimate, bodies, columns)
 
 
 async def _prepare(
-    table: WarmTable, decoder: Decoder, members: Sequence[Member], prepared: PreparedGroup
+    table: WarmTable, decoder: Decoder, batches: Sequence[QueuedBatch], prepared: PreparedGroup
 ) -> None:
     for _ in range(DECODING_ATTEMPTS):
         state = await table.state()
-        admitted = _admitted(table, members, state)
+        admitted = _admitted(table, batches, state)
         if not admitted:
             return
-        bodies = [member.batch.body for member in admitted]
+        bodies = [queued.batch.body for queued in admitted]
         decoded, files = await table.workers.run(_decode_and_write, decoder, bodies, state)
         if files is None or (state is None and _has_places(admitted, decoded)):
             try:
@@ -112,22 +115,22 @@ async def _prepare(
     raise ColumnConflictError(f"The schema of {table.name} keeps changing.")
 
 
-def _has_places(members: Sequence[Member], decoded: DecodedGroup) -> bool:
+def _has_places(batches: Sequence[QueuedBatch], decoded: DecodedGroup) -> bool:
     """Whether there is a good batch of a stream: with or without rows, its table counts it."""
     return any(
-        member.batch.position is not None and not isinstance(outcome, LakegateError)
-        for member, outcome in zip(members, decoded.outcomes, strict=True)
+        queued.batch.position is not None and not isinstance(outcome, LakegateError)
+        for queued, outcome in zip(batches, decoded.outcomes, strict=True)
     )
 
 
 def _admitted(
-    table: WarmTable, members: Sequence[Member], state: TableState | None
-) -> Sequence[Member]:
-    """Return the members for which a missing table may be made; refuse the others."""
+    table: WarmTable, batches: Sequence[QueuedBatch], state: TableState | None
+) -> Sequence[QueuedBatch]:
+    """Return the batches for which a missing table may be made; refuse the others."""
     if state is not None:
-        return members
-    refuse([m for m in members if not m.batch.auto_create], table_not_found(table.name))
-    return [m for m in members if m.batch.auto_create]
+        return batches
+    refuse([m for m in batches if not m.batch.auto_create], table_not_found(table.name))
+    return [m for m in batches if m.batch.auto_create]
 
 
 def _decode_and_write(

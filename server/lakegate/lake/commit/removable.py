@@ -4,7 +4,7 @@ from collections import deque
 
 from lakegate import clock
 from lakegate.lake.catalog.sql import compares_all_metadata
-from lakegate.lake.ledger.pending_snapshots import LookedFor
+from lakegate.lake.ledger.pending_snapshots import PendingSnapshots
 from lakegate.lake.table.retention import Retention
 from lakegate.lake.table.state import TableState
 
@@ -17,10 +17,10 @@ FRESH_SECONDS = 1.0
 class RemovableSnapshots:
     """The snapshots of one table that are past retention and that no retry looks for."""
 
-    def __init__(self, retention: Retention, looked_for: LookedFor) -> None:
+    def __init__(self, retention: Retention, pending: PendingSnapshots) -> None:
         """Go by `retention`, and by what `looked_for` knows of the ledger."""
         self._retention = retention
-        self._looked_for = looked_for
+        self._pending = pending
         self._own: deque[int] = deque(maxlen=OWN_SNAPSHOTS)
 
     def add_own(self, snapshot_id: int) -> None:
@@ -38,4 +38,4 @@ class RemovableSnapshots:
             return []
         metadata = state.metadata
         expired = self._retention.expired(metadata, self._own, clock.now_ms())
-        return self._looked_for.removable(metadata, expired)
+        return self._pending.removable(metadata, expired)

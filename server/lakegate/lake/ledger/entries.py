@@ -40,7 +40,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class Claimant:
     """A commit that has, or would have, `rows` rows of a batch; `body_digest` as in `Entry`."""
 
     commit_id: str
@@ -49,7 +49,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
+class CommitResult:
     """What the acknowledgements of all batches of one commit have in common."""
 
     snapshot_id: str
@@ -71,14 +71,14 @@ class Committed:
 class Record:
     """An entry as the ledger has it.
 
-    `attempts`: every commit that may have applied the batch, the newest last.
+    `claimants`: every commit that may have applied the batch, the newest last.
     `committed`: what the newest attempt came to; None while it is pending.
     `lease_left_ms`: how long the claimant of the newest attempt is waited for.
     """
 
     entry: Entry
-    attempts: tuple[Attempt, ...]
-    committed: Committed | None
+    claimants: tuple[Claimant, ...]
+    committed: CommitResult | None
     lease_left_ms: int
 
     @property
@@ -86,7 +86,7 @@ class Record:
         """The acknowledgement for a retry, once the batch is applied."""
         if self.committed is None:
             return None
-        return self.committed.acknowledgement(self.attempts[-1].rows, replayed=True)
+        return self.committed.acknowledgement(self.claimants[-1].rows, replayed=True)
 
 
 def entry_of(batch: Batch) -> Entry | None:
@@ -102,7 +102,7 @@ def entry_of(batch: Batch) -> Entry | None:
     return None
 
 
-def is_named(batch: Batch) -> bool:
+def is_keyed(batch: Batch) -> bool:
     """Whether a retry of the batch can be told from a new one."""
     return batch.idempotency_key is not None or batch.position is not None
 
@@ -126,10 +126,10 @@ def commit_id_of(snapshot: Snapshot) -> str | None:
     return snapshot.summary.additional_properties.get(COMMIT_ID) if snapshot.summary else None
 
 
-def committed_by(snapshot: Snapshot) -> Committed:
+def committed_by(snapshot: Snapshot) -> CommitResult:
     """Read off a snapshot what its commit came to."""
     properties = snapshot.summary.additional_properties if snapshot.summary else {}
-    return Committed(
+    return CommitResult(
         snapshot_id=str(snapshot.snapshot_id),
         extent_count=int(properties.get("added-data-files", 0)),
         bytes_written=int(properties.get("added-files-size", 0)),

@@ -39,7 +39,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from lakegate import clock
 from lakegate.database.engine import DatabaseReplacedError, now_ms, open_engine, transaction
 from lakegate.lake.failures import LedgerUnavailableError
-from lakegate.lake.ledger.entries import Attempt, Committed, Entry, Record, TableIdentity
+from lakegate.lake.ledger.entries import Claimant, CommitResult, Entry, Record, TableIdentity
 from lakegate.lake.ledger.schema import ENTRIES, LedgerTooNewError, migrate
 from lakegate.model import StreamPosition
 
@@ -51,7 +51,7 @@ _E = ENTRIES.c
 _PENDING = text("NOT applied")
 
 
-class ContestedError(Exception):
+class ClaimConflictError(Exception):
     """Another claim is in the way, or a stream would have a gap: nothing was claimed."""
 
 
@@ -108,7 +108,7 @@ class Ledger:
     def claim(self, table: TableIdentity, commit_id: str, claims: Sequence[Claim]) -> None:
         """Claim all entries for a commit, or none.
 
-        Raises `ContestedError`.
+        Raises `ClaimConflictError`.
         """
         # In one order everywhere, so that two servers cannot wait for each other.
         claims = sorted(claims, key=lambda claim: claim.entry.name)
@@ -121,7 +121,7 @@ class Ledger:
                 statement = self._insert(table, commit_id, fresh)
                 result = connection.execute(statement, execution_options=demand)
                 if result.rowcount < len(fresh):
-                    raise ContestedError
+                    raise ClaimConflictError
             for claim in claims:
                 if claim.displaces is not None:
                     self._displace(connection, table, commit_id, claim, claim.displaces)
@@ -148,7 +148,7 @@ class Ledger:
                 .values(lease_until_ms=0)
             )
 
-    def settle(self, table: TableIdentity, commit_id: str, committed: Committed) -> None:
+    def settle(self, table: TableIdentity, commit_id: str, committed: CommitResult) -> None:
         """Note that a commit has come through, for every entry that it claimed."""
         with self._transaction(writes=True) as connection:
             connection.execute(
@@ -158,7 +158,7 @@ class Ledger:
             )
 
     def settle_found(
-        self, table: TableIdentity, found: Iterable[tuple[Record, Attempt, Committed]]
+        self, table: TableIdentity, found: Iterable[tuple[Record, Claimant, CommitResult]]
     ) -> None:
         """Note of pending entries by which of their attempts they turned out to be applied."""
         with self._transaction(writes=True) as connection:
@@ -186,7 +186,7 @@ class Ledger:
             for commit_id in (row.commit_id, *(each[0] for each in json.loads(row.displaced)))
         }
 
-    def sweep(self, key_ttl_ms: int, stream_ttl_ms: int, limit: int) -> int:
+    def delete_expired(self, key_ttl_ms: int, stream_ttl_ms: int, limit: int) -> int:
         """Forget up to `limit` entries whose time is over; return how many.
 
         The last batch of a stream says where it goes on: it has a time of its own.
@@ -306,20 +306,20 @@ class Ledger:
                 _of(table),
                 _E.name == claim.entry.name,
                 _PENDING,
-                _E.commit_id == record.attempts[-1].commit_id,
+                _E.commit_id == record.claimants[-1].commit_id,
                 self._lease_left_ms() <= 0,
             )
             .values(
                 commit_id=commit_id,
                 row_count=claim.rows,
                 body_digest=claim.entry.body_digest,
-                displaced=json.dumps([astuple(attempt) for attempt in record.attempts]),
+                displaced=json.dumps([astuple(attempt) for attempt in record.claimants]),
                 claimed_ms=now_ms(),
                 lease_until_ms=now_ms() + self._lease_ms,
             )
         )
         if connection.execute(statement).rowcount == 0:
-            raise ContestedError
+            raise ClaimConflictError
 
 
 def _row(claim: Claim) -> list[Any]:
@@ -331,7 +331,7 @@ def _row(claim: Claim) -> list[Any]:
 def _check_streams(
     connection: Connection, table: TableIdentity, positions: Iterable[StreamPosition | None]
 ) -> None:
-    """Make sure that each stream goes on without a gap. Raises `ContestedError`."""
+    """Make sure that each stream goes on without a gap. Raises `ClaimConflictError`."""
     streams: dict[str, list[int]] = {}
     for position in positions:
         if position is not None:
@@ -342,7 +342,7 @@ def _check_streams(
     for stream_id, offsets in streams.items():
         for offset in sorted(offsets):
             if offset > expected[stream_id]:
-                raise ContestedError
+                raise ClaimConflictError
             expected[stream_id] = max(expected[stream_id], offset + 1)
 
 
@@ -366,18 +366,18 @@ def _of(table: TableIdentity) -> ColumnElement[bool]:
 
 def _record(row: Row[Any]) -> Record:
     position = StreamPosition(row.stream_id, row.stream_offset) if row.stream_id else None
-    earlier = (Attempt(*attempt) for attempt in json.loads(row.displaced))
+    earlier = (Claimant(*attempt) for attempt in json.loads(row.displaced))
     return Record(
         entry=Entry(row.name, position),
-        attempts=(*earlier, Attempt(row.commit_id, row.row_count, row.body_digest)),
-        committed=Committed(row.snapshot_id, row.extent_count, row.bytes_written)
+        claimants=(*earlier, Claimant(row.commit_id, row.row_count, row.body_digest)),
+        committed=CommitResult(row.snapshot_id, row.extent_count, row.bytes_written)
         if row.applied
         else None,
         lease_left_ms=row.lease_left_ms,
     )
 
 
-def _applied(committed: Committed) -> dict[str, Any]:
+def _applied(committed: CommitResult) -> dict[str, Any]:
     return {
         "applied": True,
         "snapshot_id": committed.snapshot_id,

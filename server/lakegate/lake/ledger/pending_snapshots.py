@@ -13,7 +13,7 @@ from lakegate.model import TableName
 log = logging.getLogger(__name__)
 
 
-class LookedFor:
+class PendingSnapshots:
     """Tells, for one table, which snapshots no retry will look for any more.
 
     While an entry is pending, the commits that may have applied it are looked

@@ -11,7 +11,7 @@ from pyiceberg.table.update import SetPropertiesUpdate
 
 from lakegate import clock
 from lakegate.concurrency.retry import backoff_seconds
-from lakegate.lake.commit.fence import FENCE, Begun, is_fence
+from lakegate.lake.commit.fence import FENCE, Baseline, is_fence
 from lakegate.lake.commit.snapshot import commit_snapshot, new_snapshot, summary
 from lakegate.lake.failures import CommitOutcomeUnknownError
 from lakegate.lake.maintenance.managed import Alone, ManagedTable
@@ -43,6 +43,6 @@ def _commit(state: TableState) -> None:
     fence = {FENCE: str(snapshot_id)}
     unchanged = summary(state, Operation.REPLACE, str(uuid.uuid4()), added=())
     unchanged.additional_properties.update(fence)
-    begun = Begun.on(state.metadata)
-    snapshot = new_snapshot(state, snapshot_id, state.manifests, unchanged, begun)
+    baseline = Baseline.of(state.metadata)
+    snapshot = new_snapshot(state, snapshot_id, state.manifests, unchanged, baseline)
     commit_snapshot(state, snapshot, state.manifests, [SetPropertiesUpdate(updates=fence)])

@@ -271,7 +271,7 @@ async def test_giving_up_reports_of_each_batch_whether_it_may_be_committed(
     await asyncio.to_thread(asked.wait, 60)
     waiting = asyncio.ensure_future(lake.append(batch(decoder, {"label": "waiting"})))
     await asyncio.sleep(0)
-    lake.give_up()
+    lake.abort()
     codes = [(await refusal(each)).code for each in (sent, waiting)]
     assert codes == [ErrorCode.OUTCOME_UNKNOWN, ErrorCode.UNAVAILABLE]
     assert (await refusal(lake.append(batch(decoder, {"label": "new"})))).code is (

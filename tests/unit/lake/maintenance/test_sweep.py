@@ -17,7 +17,7 @@ from tests.testing.reading import duckdb_rows, labels, load
 from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.catalog.sql import LeanSqlCatalog
 from lakegate.lake.commit import preparation
-from lakegate.lake.commit.group import PreparedGroup
+from lakegate.lake.commit.prepared_group import PreparedGroup
 from lakegate.lake.files.data_files import write_data_files
 from lakegate.lake.lake import Lake
 from lakegate.lake.maintenance import compaction

@@ -23,7 +23,7 @@ class TimeToLive:
     stream_ms: int
 
 
-class LedgerSweep:
+class LedgerExpiry:
     """Forgets what is older than its time; every server does, and none minds the others."""
 
     def __init__(self, ledger: Ledger, workers: Workers, time_to_live: TimeToLive) -> None:
@@ -31,22 +31,25 @@ class LedgerSweep:
         self._ledger = ledger
         self._workers = workers
         self._time_to_live = time_to_live
-        self.periodic = Periodic(INTERVAL_SECONDS, self._sweep_or_wait)
+        self.periodic = Periodic(INTERVAL_SECONDS, self._run_or_log)
 
-    async def sweep(self) -> int:
+    async def run(self) -> int:
         """Forget all whose time is over now; return how many entries that were."""
         forgotten = 0
         while True:
             some = await self._workers.run(
-                self._ledger.sweep, self._time_to_live.key_ms, self._time_to_live.stream_ms, BATCH
+                self._ledger.delete_expired,
+                self._time_to_live.key_ms,
+                self._time_to_live.stream_ms,
+                BATCH,
             )
             forgotten += some
             if some < BATCH:
                 return forgotten
 
-    async def _sweep_or_wait(self) -> None:
+    async def _run_or_log(self) -> None:
         try:
-            forgotten = await self.sweep()
+            forgotten = await self.run()
         except LedgerUnavailableError as error:
             log.warning("The ledger is not swept now: %s", error)
         else:

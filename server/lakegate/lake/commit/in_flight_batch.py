@@ -9,10 +9,10 @@ from lakegate.model import Acknowledgement
 
 
 @dataclass(eq=False, slots=True)
-class Candidate:
+class InFlightBatch:
     """What this process knows of such a batch.
 
-    `fate`: what becomes of it, whether its sender still waits or not: the
+    `outcome`: what becomes of it, whether its sender still waits or not: the
     acknowledgement, or None where it is refused or given up.
     `after`: the batch before it in its stream, where that is on its way too.
     `displaces`: the ledger's record of a claimant that may be gone.
@@ -22,10 +22,10 @@ class Candidate:
     """
 
     entry: Entry
-    fate: asyncio.Future[Acknowledgement | None] = field(
+    outcome: asyncio.Future[Acknowledgement | None] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
-    after: Optional["Candidate"] = None
+    after: Optional["InFlightBatch"] = None
     displaces: Record | None = None
     aside: asyncio.Future[None] | None = None
     waits: int = 0
@@ -35,14 +35,14 @@ class Candidate:
     @property
     def failed(self) -> bool:
         """Whether it has ended, and was not applied."""
-        return self.fate.done() and self.fate.result() is None
+        return self.outcome.done() and self.outcome.result() is None
 
     def end(self, acknowledgement: Acknowledgement | None, applied_digest: str = "") -> None:
-        """Set the fate; only the first call counts.
+        """Set the outcome; only the first call counts.
 
         `applied_digest`: of another body, where that was applied instead of this one.
         """
         self.after = None
-        if not self.fate.done():
+        if not self.outcome.done():
             self.applied_digest = applied_digest or self.entry.body_digest
-            self.fate.set_result(acknowledgement)
+            self.outcome.set_result(acknowledgement)
