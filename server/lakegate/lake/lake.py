@@ -1,4 +1,4 @@
-"""The lake: what the rooms above see of the tables."""
+"""The lake: its interface for the folders above, all tables together."""
 
 import asyncio
 from collections import OrderedDict
@@ -7,10 +7,11 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError
 
+from lakegate.concurrency.retry import commit_policy
 from lakegate.concurrency.workers import DECODING_FACTOR, Workers
 from lakegate.lake.commit.committer import TableCommitter
-from lakegate.lake.commit.exactly_once import replayed
-from lakegate.lake.commit.group_commit import CommitPolicy
+from lakegate.lake.commit.policy import CommitPolicy
+from lakegate.lake.commit.replay import replay_of
 from lakegate.lake.failures import as_lakegate_error, draining, outcome_unknown
 from lakegate.lake.ledger.entries import Entry, entry_of, is_keyed
 from lakegate.lake.ledger.expiry import LedgerExpiry, TimeToLive
@@ -24,22 +25,22 @@ from lakegate.lake.table.warm import WarmTable
 from lakegate.model import Acknowledgement, Batch, TableName
 from lakegate.settings import Settings
 
-# Threads wait for storage and for the catalog most of their time.
+# Most of them wait for storage or for the catalog.
 WORKER_THREADS = 32
 HOUR_MS = 3_600_000
-# How many tables are kept warm while nothing is written to them; each is some hundred kilobytes.
+# How many idle tables are kept in memory; each takes some hundred kilobytes.
 IDLE_TABLES = 256
-# The digest of a larger body is computed in a thread.
-DIGESTED_AT_ONCE_BYTES = 64 * 1024
+# Larger bodies are digested in a thread.
+DIGESTED_INLINE_BYTES = 64 * 1024
 
 
 class Lake:
-    """Takes batches into tables. Used from one event loop; every method may be awaited at once."""
+    """Commits batches to tables. Used from one event loop; its methods may run concurrently."""
 
     def __init__(
         self, catalog: Catalog, settings: Settings, workers: Workers | None = None
     ) -> None:
-        """Serve the tables of `catalog`. `workers` run what blocks; by default, threads."""
+        """Serve the tables of `catalog`; `workers` run blocking calls, by default in threads."""
         decoding_bytes = settings.memory_budget // 2
         self._catalog = catalog
         self._table_limit = TableLimit(catalog, settings.max_tables)
@@ -48,7 +49,7 @@ class Lake:
         self._policy = CommitPolicy(
             group_max_bytes=min(settings.group_max_bytes, decoding_bytes // DECODING_FACTOR),
             interval_seconds=settings.commit_interval_ms / 1000,
-            attempts=settings.commit_attempts,
+            retry=commit_policy(settings.commit_attempts),
             retention=maintenance.retention,
         )
         self._committers: OrderedDict[TableName, TableCommitter] = OrderedDict()
@@ -79,36 +80,36 @@ class Lake:
             raise draining()
         self._maintenance.start()
         entry = await self._entry_of(batch)
-        if self._closed:  # meanwhile
+        if self._closed:
             raise draining()
-        while entry and (first := self._committer(batch.table).exactly_once.first_of(entry)):
-            if (acknowledgement := await replayed(first, batch, entry)) is not None:
+        while entry and (first := self._committer(batch.table).exactly_once.in_flight.get(entry)):
+            if (acknowledgement := await replay_of(first, batch, entry)) is not None:
                 return acknowledgement
             if self._closed:
                 raise outcome_unknown() if first.in_doubt else draining()
         return await self._committer(batch.table).append(batch, entry)
 
     def abort(self) -> None:
-        """Refuse new batches, and at once every batch that is not answered.
+        """Refuse new batches, and every batch that is not answered.
 
-        The code is `outcome_unknown` where the commit of the batch may have reached the catalog,
-        and `unavailable` where it never will.
+        The code is `outcome_unknown` if the commit of the batch may have reached the catalog, and
+        `unavailable` if it never will.
         """
         self._closed = True
         for committer in self._committers.values():
             committer.abort()
 
     async def _entry_of(self, batch: Batch) -> Entry | None:
-        """Return what the ledger knows the batch by."""
+        """Return the entry of a keyed batch."""
         if not is_keyed(batch):
             return None
         self._ledger_expiry.periodic.start()
-        if batch.idempotency_key is None or len(batch.body.data) < DIGESTED_AT_ONCE_BYTES:
-            return entry_of(batch)  # batches of a stream must keep their order
+        if batch.idempotency_key is None or len(batch.body.data) < DIGESTED_INLINE_BYTES:
+            return entry_of(batch)  # without a thread, batches of a stream keep their order
         return await self._workers.run(entry_of, batch)
 
     async def next_offset(self, name: TableName, stream_id: str) -> int:
-        """Return the offset that a stream of batches goes on with: 0 for an unknown one."""
+        """Return the next offset of a stream; 0 for an unknown one."""
         try:
             return await self._committer(name).exactly_once.next_offset(stream_id)
         except Exception as error:
@@ -117,9 +118,9 @@ class Lake:
     async def ensure_table(
         self, name: TableName, default: pa.Schema, shape: TableShape | None = None
     ) -> TableDescription:
-        """Make a table of the columns `default`, or make sure that there is one of this `shape`.
+        """Create the table with the columns `default`, or change it to have this `shape`.
 
-        Raises `LakegateError` (schema_conflict) where that would be no widening.
+        Raises `LakegateError` (schema_conflict) if that is not a widening.
         """
         if self._closed:
             raise draining()
@@ -134,7 +135,7 @@ class Lake:
         return describe(state, name)
 
     async def describe(self, name: TableName) -> TableDescription:
-        """Describe a table as the catalog has it now. Raises `LakegateError` (table_not_found)."""
+        """Read the table from the catalog. Raises `LakegateError` (table_not_found)."""
         try:
             return describe(await self._workers.run(load_state, self._catalog, name), name)
         except Exception as error:
@@ -158,7 +159,7 @@ class Lake:
         return page, page[-1] if len(names) > len(page) else ""
 
     async def close(self) -> None:
-        """Refuse new batches, answer those accepted, and let go of the catalog."""
+        """Refuse new batches, answer those accepted, and close the catalog and the ledger."""
         self._closed = True
         await self._maintenance.stop()
         await self._ledger_expiry.periodic.stop()
@@ -177,9 +178,9 @@ class Lake:
         return committer
 
     def _drop_idle(self) -> None:
-        """Forget the table that was idle for the longest time, if there are many."""
+        """Remove the table that was idle for the longest time, if there are many."""
         if len(self._committers) < IDLE_TABLES:
             return
-        longest = next((n for n, committer in self._committers.items() if committer.idle), None)
+        longest = next((name for name, each in self._committers.items() if each.idle), None)
         if longest is not None:
             del self._committers[longest]

@@ -1,4 +1,4 @@
-"""The batches of a group that are good, with the data files that hold their rows."""
+"""A prepared group: its accepted batches, and the data files with their rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,16 +17,18 @@ from lakegate.lake.table.state import TableState
 
 @dataclass(eq=False, slots=True)
 class PreparedGroup:
-    """The good batches of a group: their rows are in `files`, which are no table's yet.
+    """The accepted batches of a group; no snapshot references the files yet.
 
-    `deferred`: batches that are too much for this commit.
+    `table`: the state that the files were written for.
+    `rows`: the batches, with their numbers of rows.
+    `deferred`: batches that exceed a limit of this commit, and go to a later one.
+    `baseline`: the table before the first file was begun; see `lakegate.lake.commit.fence`.
     """
 
     table: TableState | None = None
     files: list[DataFile] = field(default_factory=list)
     rows: list[tuple[QueuedBatch, int]] = field(default_factory=list)
     deferred: list[QueuedBatch] = field(default_factory=list)
-    # Where the table stood before the first file was begun: see `lakegate.lake.commit.fence`.
     baseline: Baseline = field(default_factory=lambda: Baseline("", None))
 
     @property
@@ -35,7 +37,7 @@ class PreparedGroup:
         return [queued for queued, _ in self.rows]
 
     def add_files(self, table: TableState, files: Sequence[DataFile]) -> None:
-        """Take files that were written for `table`. Raises as `check_fits`."""
+        """Add files that were written for `table`. Raises as `check_fits`."""
         if files:
             self.check_fits(table)
             if not self.files:
@@ -44,10 +46,9 @@ class PreparedGroup:
             self.files.extend(files)
 
     def check_fits(self, table: TableState) -> None:
-        """Check that the files are what the rows would be written to now.
+        """Check that `table` still has the columns and the partitioning of the files.
 
-        Columns that were added since do not matter. Raises `TableReplacedError` and
-        `TableChangedError`.
+        It may have more columns. Raises `TableReplacedError` and `TableChangedError`.
         """
         written_for = self.table
         if written_for is None:
@@ -64,21 +65,21 @@ class PreparedGroup:
     def add_outcomes(
         self, batches: Sequence[QueuedBatch], outcomes: Sequence[int | LakegateError]
     ) -> None:
-        """Take the batches whose rows are good; answer the others."""
+        """Accept the batches whose rows are valid; refuse the others."""
         for queued, outcome in zip(batches, outcomes, strict=True):
             if isinstance(outcome, LakegateError):
                 queued.refuse(outcome)
             else:
                 self.rows.append((queued, outcome))
 
-    def committed(self, snapshot_id: str) -> CommitResult:
-        """Describe the commit of the files."""
+    def result(self, snapshot_id: str) -> CommitResult:
+        """Return what a commit of the files to this snapshot results in."""
         return CommitResult(snapshot_id, len(self.files), total_size(self.files))
 
-    def acknowledge(self, committed: CommitResult) -> None:
-        """Acknowledge every queued."""
+    def acknowledge(self, result: CommitResult) -> None:
+        """Acknowledge every batch."""
         for queued, rows in self.rows:
-            queued.acknowledge(committed.acknowledgement(rows))
+            queued.acknowledge(result.acknowledgement(rows))
 
 
 def _columns(metadata: TableMetadata) -> set[tuple[int, str, str]]:

@@ -1,4 +1,4 @@
-"""The batches of a group commit: batches that wait, each for its own answer."""
+"""A batch in the queue of its table, and the answer that its sender waits for."""
 
 import asyncio
 import logging
@@ -15,11 +15,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False, slots=True)
 class QueuedBatch:
-    """A batch and the future that its sender waits for.
+    """A batch from its arrival to its answer.
 
-    `in_flight`: where the batch is to be applied once, what is known of that.
+    `answer`: the future that the sender awaits.
+    `in_flight`: for a keyed batch, what identifies it and its retries.
     `sent`: whether a commit with its rows may have reached the catalog.
-    `in_doubt`: whether such a commit was given up, and may still come through.
+    `in_doubt`: whether such a commit has ended without a known outcome, and may still be applied.
     """
 
     batch: Batch
@@ -34,15 +35,15 @@ class QueuedBatch:
         return len(self.batch.body.data)
 
     @property
-    def waiting(self) -> bool:
-        """Whether the sender is still there and unanswered."""
+    def unanswered(self) -> bool:
+        """Whether the sender still waits for the answer."""
         return not self.answer.done()
 
     def acknowledge(self, acknowledgement: Acknowledgement, applied_digest: str = "") -> None:
-        """Answer, unless the sender is gone; `applied_digest` as in `InFlightBatch.end`."""
+        """Answer the sender, if it still waits; `applied_digest` as in `InFlightBatch.finish`."""
         if self.in_flight:
-            self.in_flight.end(acknowledgement, applied_digest)
-        if self.waiting:
+            self.in_flight.finish(acknowledgement, applied_digest)
+        if self.unanswered:
             self.answer.set_result(acknowledgement)
         else:
             log.info(
@@ -53,19 +54,22 @@ class QueuedBatch:
             )
 
     def refuse(self, error: LakegateError) -> None:
-        """Answer with an error of its own, unless the sender is gone."""
+        """Answer with a copy of `error`, if the sender still waits.
+
+        A batch in doubt is refused with `outcome_unknown` instead.
+        """
         if self.in_doubt:
             error = outcome_unknown()
         if self.in_flight and error.code is ErrorCode.OUTCOME_UNKNOWN:
             self.in_flight.in_doubt = True
-        self.leave()
-        if self.waiting:
+        self.abandon()
+        if self.unanswered:
             self.answer.set_exception(_copy(error))
 
-    def leave(self) -> None:
-        """Abandon the batch; its retry may take its place."""
+    def abandon(self) -> None:
+        """End the batch without an outcome, so that a retry can be accepted."""
         if self.in_flight:
-            self.in_flight.end(None)
+            self.in_flight.finish(None)
 
 
 def by_decoder(batches: Iterable[QueuedBatch]) -> list[tuple[Decoder, list[QueuedBatch]]]:
@@ -84,17 +88,17 @@ def refuse(batches: Iterable[QueuedBatch], error: LakegateError) -> None:
 
 
 def keyed(batches: Iterable[QueuedBatch]) -> list[QueuedBatch]:
-    """Return the batches whose retry can be told from a new batch."""
+    """Return the batches with an idempotency key or a place in a stream."""
     return [queued for queued in batches if queued.in_flight is not None]
 
 
 def unkeyed(batches: Iterable[QueuedBatch]) -> list[QueuedBatch]:
-    """Return the batches whose retry cannot be told from a new batch."""
+    """Return the batches without either: a retry of them is a new batch."""
     return [queued for queued in batches if queued.in_flight is None]
 
 
 def _copy(error: LakegateError) -> LakegateError:
-    """Copy the error for each sender: a traceback grows where one is raised."""
+    """Return a copy for one sender: each `raise` adds to the traceback of an error."""
     return LakegateError(
         error.code,
         error.message,

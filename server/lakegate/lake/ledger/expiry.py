@@ -1,4 +1,4 @@
-"""What the ledger forgets, a little at a time, beside everything else."""
+"""Periodic deletion of expired ledger entries, in small transactions."""
 
 import logging
 from dataclasses import dataclass
@@ -11,46 +11,46 @@ from lakegate.lake.ledger.ledger import Ledger
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 60.0
-# How many entries one transaction deletes: claims wait no longer than for that.
-BATCH = 1000
+# How many entries one transaction deletes: claims wait for it.
+ENTRIES_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class TimeToLive:
-    """How long the ledger knows a batch, and a stream after its last batch, in milliseconds."""
+    """How long entries are kept, and the last entry of each stream, in milliseconds."""
 
     key_ms: int
     stream_ms: int
 
 
 class LedgerExpiry:
-    """Forgets what is older than its time; every server does, and none minds the others."""
+    """Deletes expired entries; all servers of a ledger may do so at the same time."""
 
     def __init__(self, ledger: Ledger, workers: Workers, time_to_live: TimeToLive) -> None:
-        """Sweep `ledger` in a thread of `workers`."""
+        """Delete entries of `ledger` in a thread of `workers`."""
         self._ledger = ledger
         self._workers = workers
         self._time_to_live = time_to_live
         self.periodic = Periodic(INTERVAL_SECONDS, self._run_or_log)
 
     async def run(self) -> int:
-        """Forget all whose time is over now; return how many entries that were."""
-        forgotten = 0
+        """Delete all entries that are expired now; return how many."""
+        deleted = 0
         while True:
             some = await self._workers.run(
                 self._ledger.delete_expired,
                 self._time_to_live.key_ms,
                 self._time_to_live.stream_ms,
-                BATCH,
+                ENTRIES_AT_ONCE,
             )
-            forgotten += some
-            if some < BATCH:
-                return forgotten
+            deleted += some
+            if some < ENTRIES_AT_ONCE:
+                return deleted
 
     async def _run_or_log(self) -> None:
         try:
-            forgotten = await self.run()
+            deleted = await self.run()
         except LedgerUnavailableError as error:
-            log.warning("The ledger is not swept now: %s", error)
+            log.warning("Expired ledger entries are not deleted now: %s", error)
         else:
-            log.debug("The ledger has forgotten %d entries", forgotten)
+            log.debug("%d expired ledger entries were deleted", deleted)

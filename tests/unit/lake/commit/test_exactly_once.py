@@ -14,6 +14,7 @@ from tests.testing.keyed import keyed
 from tests.testing.lines import ORDERS, LinesDecoder, batch, raw_batch
 from tests.testing.reading import labels, load
 
+from lakegate.concurrency.retry import commit_policy
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.catalog.sql import LeanSqlCatalog
@@ -204,7 +205,7 @@ async def test_what_another_server_has_is_waited_for(
     slow = asyncio.ensure_future(other_lake.append(keyed(decoder, "k", {"label": "a"})))
     await claimed.wait()
     waits = asyncio.ensure_future(lake.append(keyed(decoder, "k", {"label": "a"})))
-    while not lake._committer(ORDERS).exactly_once.waiting:  # noqa: ASYNC110 - nothing to wait for
+    while not lake._committer(ORDERS).exactly_once.lease_waits:  # noqa: ASYNC110 - nothing to wait for
         await asyncio.sleep(0)
     assert not (await lake.append(batch(decoder, {"label": "others go on"}))).replayed
     hold.set()
@@ -505,7 +506,7 @@ def _break(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
 
 
 def _one_attempt(lake: Lake) -> Any:
-    return replace(lake._policy, attempts=1)
+    return replace(lake._policy, retry=commit_policy(1))
 
 
 def _snapshots(catalog: Catalog) -> Sequence[str]:

@@ -12,7 +12,8 @@ from tests.testing.reading import labels
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.lake import Lake
-from lakegate.lake.ledger.ledger import ClaimConflictError, Ledger
+from lakegate.lake.ledger.claiming import ClaimConflictError
+from lakegate.lake.ledger.ledger import Ledger
 from lakegate.model import Acknowledgement, StreamPosition
 from lakegate.settings import Settings
 

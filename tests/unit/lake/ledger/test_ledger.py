@@ -17,8 +17,9 @@ from lakegate.database.engine import now_ms, open_engine
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.ledger import schema
+from lakegate.lake.ledger.claiming import Claim, ClaimConflictError
 from lakegate.lake.ledger.entries import Claimant, CommitResult, Entry, TableIdentity, stream_entry
-from lakegate.lake.ledger.ledger import Claim, ClaimConflictError, Ledger
+from lakegate.lake.ledger.ledger import Ledger
 from lakegate.model import StreamPosition
 
 TABLE = TableIdentity("default", "0b9f8a52-5b0e-4f0a-9d4b-0d1f7c1f3c11")
@@ -160,7 +161,7 @@ def test_a_displaced_claimant_learns_it_when_it_renews(ledger: Ledger, hasty: Le
 
 def test_an_abandoned_claim_may_be_displaced_at_once(ledger: Ledger) -> None:
     ledger.claim(TABLE, "c", claims(key("k")))
-    ledger.abandon(TABLE, "c")
+    ledger.end_leases(TABLE, "c")
     record = ledger.look_up(TABLE, ["key/k"])["key/k"]
     assert record.lease_left_ms <= 0
     ledger.claim(TABLE, "d", [Claim(key("k"), 3, displaces=record)])
