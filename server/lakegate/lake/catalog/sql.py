@@ -7,7 +7,6 @@ from pyiceberg.table.locations import load_location_provider
 from pyiceberg.table.update import TableRequirement, TableUpdate
 from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 from typing_extensions import override
 
 from lakegate.lake.catalog.metadata_file import MetadataWriter
@@ -84,13 +83,12 @@ class LeanSqlCatalog(SqlCatalog):
             )
             .values(metadata_location=location, previous_metadata_location=table.metadata_location)
         )
-        with Session(self.engine) as session:
-            result = session.connection().execute(statement)
-            if result.rowcount < 1:
+        with self.engine.connect() as connection:
+            if connection.execute(statement).rowcount < 1:
                 raise CommitFailedException(
                     f"{'.'.join(table.name())} has been updated by another writer"
                 )
             try:
-                session.commit()
+                connection.commit()
             except DBAPIError as error:
                 raise CommitStateUnknownException(str(error)) from error
