@@ -8,7 +8,8 @@ import pytest
 import pytest_asyncio
 from backports import zstd
 from tests.testing.gate.echo_gate import EchoGate, running_echo_gate
-from tests.testing.gate.refusals import read_answer, refused
+from tests.testing.gate.raw_http import read_answer
+from tests.testing.gate.refusals import refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

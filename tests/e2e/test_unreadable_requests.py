@@ -7,7 +7,8 @@ import httpx
 import pytest
 import pytest_asyncio
 from tests.testing.gate.echo_gate import EchoGate, running_echo_gate
-from tests.testing.gate.refusals import answer_to, read_answer
+from tests.testing.gate.raw_http import read_answer
+from tests.testing.gate.refusals import answer_to
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

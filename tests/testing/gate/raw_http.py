@@ -1,5 +1,6 @@
 """HTTP as it is on the wire, for what no client library sends."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Mapping
@@ -38,3 +39,11 @@ def send(addr: str, *pieces: bytes) -> Answer:
         length = headers.get("content-length")
         body = stream.read() if length is None else stream.read(int(length))
     return Answer(status, headers, json.loads(body))
+
+
+async def read_answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
+    """Read an answer as it comes, whether or not the request was sent to its end."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    length = int(head.split("content-length:")[1].split()[0])
+    body = json.loads(await reader.readexactly(length))
+    return int(head.split()[1]), body["error"]
