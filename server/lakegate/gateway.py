@@ -11,6 +11,7 @@ from lakegate.auth.keyring import Keyring, reader
 from lakegate.auth.store import TokenStore
 from lakegate.auth.tokens import Permission, Token, digest_of, new_secret
 from lakegate.decode.query_events.decoder import QueryEventDecoder
+from lakegate.decode.query_events.json_decoder import JsonQueryEventDecoder
 from lakegate.decode.registry import row_decoders
 from lakegate.edge.process import running_envoy
 from lakegate.errors import ErrorCode, LakegateError
@@ -21,6 +22,7 @@ from lakegate.rpc.flow.rates import Rates
 from lakegate.rpc.interceptors.auth import AuthInterceptor
 from lakegate.rpc.request.formats import Formats
 from lakegate.rpc.server import Server
+from lakegate.rpc.services.query_events import QueryEventDecoders
 from lakegate.settings import Settings
 
 _log = logging.getLogger("lakegate")
@@ -92,7 +94,11 @@ async def _running_server(settings: Settings) -> AsyncIterator[Server]:
     token_store = TokenStore(settings.ledger_database)
     try:
         server = Server(
-            settings, lake, formats, QueryEventDecoder(), await _auth(settings, token_store)
+            settings,
+            lake,
+            formats,
+            QueryEventDecoders(json=JsonQueryEventDecoder(), messages=QueryEventDecoder()),
+            await _auth(settings, token_store),
         )
         await server.start()
         try:

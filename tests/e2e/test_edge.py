@@ -11,7 +11,7 @@ from tests.testing.gate.echo_gate import EchoGate, free_ports, running_echo_gate
 from tests.testing.gate.running_gate import lakegate
 
 from lakegate.edge.process import running_envoy
-from lakegate.rpc.services.ingest import EXPECTED_SIZE_KEY
+from lakegate.rpc.request.body import EXPECTED_SIZE_KEY
 
 WAIT_SECONDS = 30
 

@@ -22,21 +22,19 @@ from lakegate.edge.routes import routes
 from lakegate.edge.tls import tls_values
 from lakegate.settings import Settings
 
-# What surrounds an inflated body on its way to the Lua filter.
-_ANSWER_OVERHEAD_BYTES = 64 * 1024
 _SOURCES = resources.files("lakegate.edge") / "bootstrap"
 
 
 def write_configuration(settings: Settings, upstream_addr: str, directory: Path) -> Path:
     """Write all that Envoy reads into `directory`; return the path of the bootstrap."""
     values = _values(settings, upstream_addr, directory)
-    for name in ("errors", "ends", "held"):
+    for name in ("errors", "ends"):
         source = (_SOURCES / f"{name}.lua").read_text()
         values[f"{name}_lua_file"] = _write(
             directory / f"{name}.lua", with_contract(source, settings)
         )
     document = _write(directory / "openapi.json", (_SOURCES / "openapi.json").read_text())
-    values["routes"] = routes(settings.max_body_bytes, values["read_seconds"], document)
+    values["routes"] = routes(values["read_seconds"], document)
     descriptors = directory / "lakegate.binpb"
     descriptors.write_bytes(descriptor_set().SerializeToString())
     values["descriptor_set_file"] = str(descriptors)
@@ -59,8 +57,6 @@ def _values(settings: Settings, upstream_addr: str, directory: Path) -> dict[str
         "upstream_port": upstream_port,
         "admin_host": admin_host,
         "admin_port": admin_port,
-        "max_body_bytes": settings.max_body_bytes,
-        "max_answer_bytes": settings.max_body_bytes + _ANSWER_OVERHEAD_BYTES,
         "max_heap_bytes": settings.envoy_memory,
         "read_seconds": f"{settings.read_timeout_seconds:.3f}s",
         "services": list(SERVICES),

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 
-from lakegate.contract import enum_values
 from lakegate.edge.refusals import (
     BARE_DOUBT,
     BARE_FAILURE,
@@ -26,7 +25,6 @@ def with_contract(source: str, settings: Settings) -> str:
         "bare_failure": _refusal(BARE_FAILURE),
         "bare_too_large": _refusal(BARE_TOO_LARGE),
         "bare_doubt": _refusal(BARE_DOUBT),
-        "enums": {name: ", ".join(values) for name, values in enum_values().items()},
     }
     return f"local CONTRACT = {_literal(contract)}\n{source}"
 

@@ -9,33 +9,22 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any, TypeAlias
 
-from lakegate.contract import HELD_BODIES, INTERNAL_SERVICE, METHODS, Method, Route
+from lakegate.contract import METHODS, Method, Route
 
 _Json: TypeAlias = dict[str, Any]
 
 _SERVER: _Json = {"cluster": "server", "timeout": "0s"}
 _LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute"
-_STAGE = "lakegate-body"  # of a body that is held: held.lua sets it
 
 
-def routes(max_body_bytes: int, read_seconds: str, openapi_file: str) -> list[_Json]:
-    """Return the routes.
-
-    `max_body_bytes`: how much of a body is held at most, `read_seconds`: for how long.
-    """
+def routes(read_seconds: str, openapi_file: str) -> list[_Json]:
+    """Return the routes. `read_seconds`: how long calls may take that anybody may make."""
     in_time = _SERVER | {"max_stream_duration": {"max_stream_duration": read_seconds}}
     document = Route("GET", "/openapi.json")
     return [
-        # What only the Lua filters call.
-        {"match": {"prefix": f"/{INTERNAL_SERVICE}/"}, "direct_response": {"status": 404}},
         *(_native(method, in_time) for method in METHODS),
         {"match": {"prefix": "/", "grpc": {}}, "route": _SERVER},
-        *(
-            route
-            for method in METHODS
-            if method.route
-            for route in _rest(method, method.route, in_time, max_body_bytes)
-        ),
+        *(_rest(method, method.route) for method in METHODS if method.route),
         {
             "match": _match(document),
             "direct_response": {"status": 200, "body": {"filename": openapi_file}},
@@ -55,30 +44,11 @@ def _native(method: Method, in_time: _Json) -> _Json:
     return {"match": match, "route": _SERVER, **_filters(**_ends(method, rest=False))}
 
 
-def _rest(method: Method, route: Route, in_time: _Json, max_body_bytes: int) -> list[_Json]:
-    """Return the routes of a REST request that is not transcoded yet."""
-    match = _match(route)
+def _rest(method: Method, route: Route) -> _Json:
+    """Return the route of a REST request that is not transcoded yet. Its body streams through."""
     if route.verb == "GET":  # the transcoder would keep a body of any size
-        return [{"match": match, "route": _SERVER, **_filters(hold={"drop": True})}]
-    ends = _ends(method, rest=True)
-    if method.takes_body:  # it streams through
-        return [{"match": match, "route": _SERVER, **_filters(**ends)}]
-    body = HELD_BODIES[method.name]
-    ask = _filters(ask={"ask": f"Admit{body}"}, hold={}, **ends)
-    hold = _filters(hold={"inflate": f"Inflate{body}"})
-    limit = {"request_body_buffer_limit": max_body_bytes}
-    return [
-        # The server is asked for the caller while little of the body is read; then the body
-        # is held for a limited time; once it is whole, only the server is waited for.
-        {"match": _at(match, {"present_match": True, "invert_match": True}), "route": in_time}
-        | ask,
-        {"match": _at(match, {"string_match": {"exact": "admitted"}}), "route": in_time}
-        | hold
-        | limit,
-        {"match": _at(match, {"string_match": {"exact": "whole"}}), "route": _SERVER}
-        | hold
-        | limit,
-    ]
+        return {"match": _match(route), "route": _SERVER, **_filters(ends={"drop": True})}
+    return {"match": _match(route), "route": _SERVER, **_filters(**_ends(method, rest=True))}
 
 
 def _wrong_methods(known: Iterable[Route]) -> list[_Json]:
@@ -107,15 +77,11 @@ def _path(path: str) -> _Json:
     return {"safe_regex": {"regex": re.sub(r"{\w+}", "[^/]+", path)}}
 
 
-def _at(match: _Json, stage: _Json) -> _Json:
-    """Return a match for one stage of a body that is held."""
-    return match | {"headers": [*match["headers"], {"name": _STAGE, **stage}]}
-
-
 def _ends(method: Method, *, rest: bool) -> dict[str, _Json]:
-    if not method.commits_rows:
+    if not (method.commits_rows or method.takes_body):
         return {}
-    return {"ends": {"takes": "body" if method.takes_body else "message", "rest": rest}}
+    takes = "body" if method.takes_body else "message"
+    return {"ends": {"takes": takes, "rest": rest, "commits_rows": method.commits_rows}}
 
 
 def _filters(**contexts: _Json) -> _Json:

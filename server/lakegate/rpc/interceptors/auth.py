@@ -5,7 +5,7 @@ names its database. A method that is not there is refused.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -13,7 +13,7 @@ from typing import Any
 
 from lakegate.auth.keyring import Keyring
 from lakegate.auth.tokens import Permission, Token, digest_of, id_of
-from lakegate.contract import HELD_BODIES, METHODS, Method
+from lakegate.contract import METHODS, Method
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.model import DEFAULT_DATABASE
 from lakegate.rpc.flow.rates import Rates
@@ -31,24 +31,26 @@ class Addressed(Enum):
     IN_HEADER = auto()  # X-Database
     IN_MESSAGE = auto()  # the field `database` of the request
     IN_EACH_MESSAGE = auto()  # of a stream: its servicer asks `Caller.check_again`
+    IN_CHUNKS = auto()  # of a body: its servicer asks `Caller.check`
     BY_TOKEN = auto()  # the token's own, so there must be a token
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a method asks of its caller. `counted`: whether it is a request of its own."""
+    """What a method asks of its caller."""
 
     permission: Permission
     addressed: Addressed
-    counted: bool = True
 
 
 # Where that is not in the message.
 _ADDRESSED = {
     "IngestService/IngestBody": Addressed.IN_HEADER,
     "IngestService/IngestStream": Addressed.IN_EACH_MESSAGE,
+    "QueryEventService/PushQueriesBody": Addressed.BY_TOKEN,
     "QueryEventService/PushQueries": Addressed.BY_TOKEN,
     "QueryEventService/StreamQueries": Addressed.BY_TOKEN,
+    "TableService/EnsureTableBody": Addressed.IN_CHUNKS,
 }
 
 
@@ -58,24 +60,7 @@ def _rule(method: Method) -> Rule | None:
     return Rule(method.permission, _ADDRESSED.get(method.name, Addressed.IN_MESSAGE))
 
 
-def _internal_rules() -> Iterator[tuple[str, Rule]]:
-    """Yield the rules of what Envoy calls for the caller, before the method, which counts."""
-    for method in METHODS:
-        body, rule = HELD_BODIES.get(method.name), _rule(method)
-        if body and rule:
-            by_token = rule.addressed is Addressed.BY_TOKEN
-            addressed = Addressed.BY_TOKEN if by_token else Addressed.IN_EACH_MESSAGE
-            for call in ("Admit", "Inflate"):
-                yield (
-                    f"InflateService/{call}{body}",
-                    Rule(rule.permission, addressed, counted=False),
-                )
-
-
-RULES: Mapping[str, Rule | None] = {
-    **{method.name: _rule(method) for method in METHODS},
-    **dict(_internal_rules()),
-}
+RULES: Mapping[str, Rule | None] = {method.name: _rule(method) for method in METHODS}
 
 
 class Caller:
@@ -132,15 +117,11 @@ class Caller:
 
     def begin(self) -> None:
         """Count a request. Raises `LakegateError` (overloaded)."""
-        if self._rule.counted:
-            self._rates.begin(self._id)
-        else:
-            self._rates.check(self._id)
+        self._rates.begin(self._id)
 
     def sent(self, size: int) -> None:
         """Count the bytes of a request."""
-        if self._rule.counted:
-            self._rates.sent(self._id, size)
+        self._rates.sent(self._id, size)
 
     @property
     def _id(self) -> str:

@@ -21,16 +21,15 @@ from tests.testing.waiting import until
 from lakegate.auth.keyring import Keyring
 from lakegate.auth.tokens import Permission, Token, digest_of
 from lakegate.concurrency.budget import Budget
-from lakegate.contract import INTERNAL_SERVICE
 from lakegate.rpc.flow.admission import Admission
 from lakegate.rpc.flow.memory_guard import MemoryGuard
 from lakegate.rpc.flow.rates import Rates
 from lakegate.rpc.interceptors.admission import AdmissionInterceptor
 from lakegate.rpc.interceptors.auth import AuthInterceptor
 from lakegate.rpc.interceptors.calls import CallInterceptor
+from lakegate.rpc.request.body import EXPECTED_SIZE_KEY
 from lakegate.rpc.request.formats import Formats
-from lakegate.rpc.services.inflate import add_inflate_servicer
-from lakegate.rpc.services.ingest import EXPECTED_SIZE_KEY, IngestServicer
+from lakegate.rpc.services.ingest import IngestServicer
 from lakegate.v1 import ingest_pb2_grpc
 from lakegate.v1.ingest_pb2 import IngestRequest
 from lakegate.v1.ingest_pb2_grpc import IngestServiceStub
@@ -82,7 +81,6 @@ async def running(
     lake = Lake()
     servicer = IngestServicer(lake, Formats([NDJSON, ARROW]), admission, asyncio.Event())
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server)
-    add_inflate_servicer(server, admission)
     health = grpc_health.HealthServicer()
     await health.set("up", health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
@@ -327,18 +325,6 @@ async def test_slow_messages_of_one_token_leave_room_for_another() -> None:
         for call in slow:
             call.cancel()
         await asyncio.gather(*slow, return_exceptions=True)
-
-
-async def test_an_inflated_body_counts_once_towards_the_rates_of_its_token() -> None:
-    now = 0.0
-    rates = Rates(1, 2, lambda: now)
-    async with running(Budget(16 * MIB), rates=rates, tokens=[token("t")]) as gate:
-        inflate: Any = gate.channel.unary_unary(f"/{INTERNAL_SERVICE}/InflateQueryEvents")
-        assert await inflate(b"body", metadata=sent_by("t")) == b"body"
-        assert await inflate(b"body", metadata=sent_by("t")) == b"body"
-        await gate.stub.Ingest(REQUEST, metadata=sent_by("t"))  # which counts
-        error = await refusal(inflate(b"body", metadata=sent_by("t")))
-        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_a_stream_that_memory_runs_out_for_answers_what_it_read_and_is_refused() -> None:
