@@ -76,9 +76,6 @@ class Settings(BaseSettings):
     grpc_addr: Address = Field(
         default="127.0.0.1:50051", description="Where the server behind Envoy listens, host:port."
     )
-    envoy_admin_addr: Address = Field(
-        default="127.0.0.1:9901", description="Where Envoy's admin interface listens, host:port."
-    )
     catalog: str = Field(
         default="lakegate",
         description=(
@@ -306,8 +303,6 @@ class Settings(BaseSettings):
             if any(given) and not all(given):
                 names = ", ".join(f"LAKEGATE_{name.upper()}" for name in together)
                 raise ValueError(f"these go together: {names}")
-        if not _is_loopback(self.envoy_admin_addr):
-            raise ValueError("LAKEGATE_ENVOY_ADMIN_ADDR must be on loopback: it stops Envoy")
         return self
 
     @property

@@ -22,11 +22,13 @@ from lakegate.edge.routes import routes
 from lakegate.edge.tls import tls_values
 from lakegate.settings import Settings
 
+# The admin interface of Envoy, in the folder of its configuration.
+ADMIN_SOCKET = "admin.sock"
 _SOURCES = resources.files("lakegate.edge") / "bootstrap"
 
 
 def write_configuration(settings: Settings, upstream_addr: str, directory: Path) -> Path:
-    """Write all that Envoy reads into `directory`; return the path of the bootstrap."""
+    """Write the files that Envoy reads into `directory`; return the path of the bootstrap."""
     values = _values(settings, upstream_addr, directory)
     for name in ("errors", "ends"):
         source = (_SOURCES / f"{name}.lua").read_text()
@@ -49,14 +51,12 @@ def write_configuration(settings: Settings, upstream_addr: str, directory: Path)
 def _values(settings: Settings, upstream_addr: str, directory: Path) -> dict[str, Any]:
     listen_host, listen_port = split_address(settings.http_addr)
     upstream_host, upstream_port = split_address(upstream_addr)
-    admin_host, admin_port = split_address(settings.envoy_admin_addr)
     return {
         "listen_host": listen_host,
         "listen_port": listen_port,
         "upstream_host": upstream_host,
         "upstream_port": upstream_port,
-        "admin_host": admin_host,
-        "admin_port": admin_port,
+        "admin_socket": str(directory / ADMIN_SOCKET),
         "max_heap_bytes": settings.envoy_memory,
         "read_seconds": f"{settings.read_timeout_seconds:.3f}s",
         "services": list(SERVICES),

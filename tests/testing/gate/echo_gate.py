@@ -136,9 +136,7 @@ class EchoGate:
 
 
 def free_ports() -> Settings:
-    return Settings(
-        http_addr="127.0.0.1:0", grpc_addr="127.0.0.1:0", envoy_admin_addr="127.0.0.1:0"
-    )
+    return Settings(http_addr="127.0.0.1:0", grpc_addr="127.0.0.1:0")
 
 
 @contextmanager
