@@ -1,8 +1,8 @@
-"""What Envoy asks before it holds a body, and to inflate one that its transcoder has to read.
+"""Calls of Envoy: whether it may hold a body, and to inflate one for its transcoder.
 
-No part of the contract: Envoy's Lua filters call it, and its routes keep callers
-away from it. The messages are plain bytes: a compressed body in, the body out.
-Whether a caller may send at all is for the interceptors: who gets through is admitted.
+They are not in the contract: Envoy's Lua filters make them, and its routes are closed to
+callers. The messages are plain bytes: a compressed body in, the body out. The interceptors
+check the caller before.
 """
 
 import asyncio
@@ -12,16 +12,17 @@ import grpc.aio
 
 from lakegate.contract import HELD_BODIES, INTERNAL_SERVICE
 from lakegate.rpc.flow.admission import Admission
+from lakegate.rpc.interceptors.auth import CALLER
 from lakegate.rpc.request.headers import Context, headers_of
 from lakegate.rpc.request.inflate import inflater
 
 
 def add_inflate_servicer(server: grpc.aio.Server, admission: Admission) -> None:
-    """Register the service; `admission` says how large a body may be, and has room for it."""
+    """Register the service; `admission` limits the bodies and has memory for them."""
 
     async def behaviour(data: bytes, context: Context) -> bytes:
         encoding = headers_of(context).get("content-encoding", "")
-        async with admission.room(INTERNAL_SERVICE, admission.unknown):
+        async with admission.reserving(CALLER.get().owner(), admission.unknown):
             return await asyncio.to_thread(inflate_whole, data, encoding, admission)
 
     async def admit(data: bytes, context: Context) -> bytes:

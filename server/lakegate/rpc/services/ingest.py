@@ -7,7 +7,7 @@ from typing import Protocol
 
 from google.api.httpbody_pb2 import HttpBody
 
-from lakegate.concurrency.budget import Hold
+from lakegate.concurrency.budget import Reservation
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.model import DEFAULT_DATABASE, Batch, Body, StreamPosition, TableName
 from lakegate.rpc.flow.admission import Admission
@@ -23,7 +23,7 @@ from lakegate.rpc.request.headers import (
     stream_id,
     table_name,
 )
-from lakegate.rpc.request.inflate import inflater
+from lakegate.rpc.request.inflate import Inflater, inflater
 from lakegate.rpc.services.append import Append, append
 from lakegate.rpc.services.streams import answer_in_order, result_of
 from lakegate.v1 import ingest_pb2_grpc
@@ -57,7 +57,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     def __init__(
         self, lake: Streams, formats: Formats, admission: Admission, draining: asyncio.Event
     ) -> None:
-        """Append to `lake` what `admission` has room for; streams end once `draining` is set."""
+        """Append to `lake`, within `admission`; streams end once `draining` is set."""
         self._lake = lake
         self._formats = formats
         self._admission = admission
@@ -66,21 +66,25 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     async def IngestBody(
         self, chunks: AsyncIterator[HttpBody], context: Context
     ) -> Acknowledgement:
-        """Take the body of `POST /v1/ingest`; the options are headers."""
+        """Append the body of `POST /v1/ingest`; the options are headers."""
         headers = headers_of(context)
         # Everything that can be refused is, before the body is read.
         table = table_name(headers.get("x-database", ""), headers.get("x-table", ""))
         key, key_binds_body = idempotency(headers)
         auto_create = boolean(headers, "X-Auto-Create", default=True)
         schema_evolve = boolean(headers, "X-Schema-Evolve", default=True)
+        caller = CALLER.get()
         plan = self._reading_plan(headers)
-        async with self._admission.room(str(table), plan.room(0)) as hold:
+        owner = caller.owner(table.database, table.table)
+        async with self._admission.reserving(owner, plan.needed(0), plan.announced) as reservation:
             async with self._admission.reading():
                 content_type, data = await self._read(
-                    whole_body(chunks, context), headers.get("content-encoding", ""), hold, plan
+                    self._admission.pace.checked(whole_body(chunks, context)),
+                    inflater(headers.get("content-encoding", "")),
+                    reservation,
+                    plan,
                 )
-            hold.shrink(len(data))
-            CALLER.get().sent(len(data))
+            reservation.shrink(len(data))
             batch = Batch(
                 table=table,
                 body=Body(data, schema_evolve),
@@ -93,7 +97,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             return await append(self._lake, batch)
 
     async def Ingest(self, request: IngestRequest, context: Context) -> Acknowledgement:
-        """Take one batch."""
+        """Append one batch."""
         del context
         batch = self._batch(request)
         del request  # its rows are in the batch
@@ -102,7 +106,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     def IngestStream(
         self, requests: AsyncIterator[IngestRequest], context: Context
     ) -> AsyncIterator[IngestStreamResponse]:
-        """Take batch after batch, and answer each in its turn."""
+        """Append batch after batch, and answer each in its turn."""
         del context
         caller = CALLER.get()
 
@@ -110,8 +114,8 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
         async def take(request: IngestRequest) -> Acknowledgement:
             async with turn:  # so that batches come to the lake in their order
-                await caller.check_again(request.database or DEFAULT_DATABASE)
                 caller.sent(request.ByteSize())
+                await caller.check_again(request.database or DEFAULT_DATABASE)
                 batch = self._batch(request)
             del request  # its rows are in the batch
             return await append(self._lake, batch)
@@ -119,11 +123,11 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         def answer(request: IngestRequest) -> Awaitable[IngestStreamResponse]:
             return result_of(take(request), IngestStreamResponse)
 
-        def room(request: IngestRequest) -> Awaitable[Hold]:
-            table = f"{request.database or DEFAULT_DATABASE}.{request.table}"
-            return self._admission.keep(table, request.ByteSize())
+        def reserve(request: IngestRequest) -> Awaitable[Reservation]:
+            owner = caller.owner(request.database, request.table)
+            return self._admission.reserve_arrived(owner, request.ByteSize())
 
-        return answer_in_order(requests, answer, IngestRequest.ByteSize, room, self._draining)
+        return answer_in_order(requests, answer, IngestRequest.ByteSize, reserve, self._draining)
 
     async def GetStream(self, request: GetStreamRequest, context: Context) -> GetStreamResponse:
         """Return the next offset of a stream."""
@@ -134,9 +138,9 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         return GetStreamResponse(stream_id=stream, next_offset=next_offset)
 
     def _reading_plan(self, headers: Mapping[str, str]) -> "_ReadingPlan":
-        """Plan how much memory a body needs, from what is known of it.
+        """Plan how much memory to reserve for a body, from what is known of it.
 
-        Whoever announces less than is sent only waits more often.
+        A sender who announces less than it sends only waits more often.
         """
         announced = headers.get(EXPECTED_SIZE_KEY)
         if announced is None:
@@ -147,38 +151,47 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     async def _read(
         self,
         chunks: AsyncIterator[tuple[str, bytes]],
-        content_encoding: str,
-        hold: Hold,
+        inflating: Inflater | None,
+        reservation: Reservation,
         plan: "_ReadingPlan",
     ) -> tuple[str, bytes]:
-        """Collect a body; refuse it as soon as it is known to be too large or of no use.
+        """Collect a body; refuse it as soon as it is known to be too large or malformed.
 
-        There is room for each chunk before it is read: HTTP/2 holds the sender back.
+        Memory is reserved for each chunk before it is read: HTTP/2 holds the sender back.
         """
-        inflating = inflater(content_encoding)
+        caller = CALLER.get()
         content_type = ""
         parts: list[bytes] = []
         size = 0
-        largest = self._admission.max_body_bytes
         async for media_type, data in chunks:
             if not parts:
                 content_type = media_type
                 self._formats.of_media_type(content_type)
+            caller.sent(len(data))
             part = data
             del data
             if inflating:
-                # It may inflate to anything, so for that moment there is room for much.
-                await self._admission.grow(hold, size + len(part) + self._admission.unknown)
-                part = await asyncio.to_thread(inflating.inflate, part, largest - size)
+                part = await self._inflate(inflating, part, reservation, size)
             size += len(part)
             self._admission.check_size(size)
             parts.append(part)
             if inflating:
-                hold.shrink(plan.room(size))
-            await self._admission.grow(hold, plan.room(size))
+                reservation.shrink(plan.needed(size))
+            await self._admission.grow(reservation, plan.needed(size))
         if inflating:
             inflating.finish()
         return content_type, b"".join(parts)
+
+    async def _inflate(
+        self, inflating: Inflater, part: bytes, reservation: Reservation, size: int
+    ) -> bytes:
+        """Inflate a part of a body of which `size` bytes are there; rates count the larger size."""
+        # It may inflate to anything, so much is reserved for that moment.
+        await self._admission.grow(reservation, size + len(part) + self._admission.unknown)
+        limit = self._admission.max_body_bytes - size
+        inflated = await asyncio.to_thread(inflating.inflate, part, limit)
+        CALLER.get().sent(max(0, len(inflated) - len(part)))
+        return inflated
 
     def _batch(self, request: IngestRequest) -> Batch:
         rows = request.WhichOneof("rows")
@@ -197,14 +210,16 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
 @dataclass(frozen=True, slots=True)
 class _ReadingPlan:
-    """How much room a body needs: it has `expected` bytes, and beyond come chunks of `chunk`."""
+    """How much memory a body needs: `announced` bytes, in chunks of `chunk` bytes."""
 
-    expected: int
+    announced: int
     chunk: int
 
-    def room(self, size: int) -> int:
-        """Return the room for the first `size` bytes and what is read next."""
-        return self.expected if size <= self.expected else size + self.chunk
+    def needed(self, size: int) -> int:
+        """Return the bytes needed for the first `size` bytes and for what is read next."""
+        if size < self.announced:
+            return min(self.announced, size + self.chunk)
+        return size if size and size == self.announced else size + self.chunk
 
 
 def _position(request: IngestRequest) -> StreamPosition | None:

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from lakegate.concurrency.budget import Hold
+from lakegate.concurrency.budget import Reservation
 from lakegate.model import Batch, Body, Decoder, TableName
 from lakegate.rpc.flow.admission import Admission
 from lakegate.rpc.interceptors.auth import CALLER
@@ -28,14 +28,14 @@ class QueryEventServicer:
     def __init__(
         self, lake: Append, decoder: Decoder, admission: Admission, draining: asyncio.Event
     ) -> None:
-        """Append to `lake` what `admission` has room for; streams end once `draining` is set."""
+        """Append to `lake`, within `admission`; streams end once `draining` is set."""
         self._lake = lake
         self._decoder = decoder
         self._admission = admission
         self._draining = draining
 
     async def PushQueries(self, request: bytes, context: Context) -> Acknowledgement:
-        """Take one request, the bytes of a `PushQueriesRequest`."""
+        """Append one request, the bytes of a `PushQueriesRequest`."""
         key, key_binds_body = idempotency(headers_of(context))
         batch = self._batch(request, CALLER.get().database)
         return await append(
@@ -45,23 +45,23 @@ class QueryEventServicer:
     async def StreamQueries(
         self, requests: AsyncIterator[bytes], context: Context
     ) -> AsyncIterator[StreamQueriesResponse]:
-        """Take request after request, and answer each in its turn."""
+        """Append request after request, and answer each in its turn."""
         del context
         caller = CALLER.get()
 
         async def take(request: bytes) -> Acknowledgement:
-            await caller.check_again(caller.database)
             caller.sent(len(request))
+            await caller.check_again(caller.database)
             return await append(self._lake, self._batch(request, caller.database))
 
         def answer(request: bytes) -> Awaitable[StreamQueriesResponse]:
             return result_of(take(request), StreamQueriesResponse)
 
-        def room(request: bytes) -> Awaitable[Hold]:
-            table = TableName(caller.database, QUERY_EVENTS_TABLE)
-            return self._admission.keep(str(table), len(request))
+        def reserve(request: bytes) -> Awaitable[Reservation]:
+            owner = caller.owner(table=QUERY_EVENTS_TABLE)
+            return self._admission.reserve_arrived(owner, len(request))
 
-        async for response in answer_in_order(requests, answer, len, room, self._draining):
+        async for response in answer_in_order(requests, answer, len, reserve, self._draining):
             yield response
 
     def _batch(self, request: bytes, database: str) -> Batch:
