@@ -157,6 +157,14 @@ class Settings(BaseSettings):
     read_timeout_seconds: float = Field(
         default=300.0, gt=0, description="How long a body may take to arrive, in seconds."
     )
+    min_body_bytes_per_second: float = Field(
+        default=256.0,
+        ge=0,
+        description=(
+            "A body that arrives at less than this for 30 seconds is refused with 408; "
+            "0 is any rate."
+        ),
+    )
     envoy_memory_bytes: int = Field(
         default=0,
         ge=0,

@@ -1,29 +1,17 @@
 """IngestService without a socket: what it makes of a request, and how it ends a call."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import grpc
 import grpc_testing
-import pyarrow as pa
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 from google.rpc import error_details_pb2, status_pb2
 from tests.testing.blocking import Blocking
-from tests.testing.stub_decoder import StubDecoder
+from tests.testing.recording_lake import ARROW, NDJSON, Format, Lake
 
-from lakegate.decode.arrow import ArrowDecoder
-from lakegate.decode.ndjson.decoder import NdjsonDecoder
-from lakegate.errors import ErrorCode, LakegateError
-from lakegate.model import (
-    Acknowledgement,
-    Batch,
-    Body,
-    DecodedGroup,
-    StreamPosition,
-    TableName,
-)
+from lakegate.model import Batch, Body, StreamPosition, TableName
 from lakegate.rpc.flow.admission import Admission
 from lakegate.rpc.request.formats import Formats
 from lakegate.rpc.services.ingest import IngestServicer
@@ -33,39 +21,6 @@ from lakegate.v1.ingest_pb2 import GetStreamRequest, GetStreamResponse, IngestRe
 
 MAX_BODY_BYTES = 100
 SERVICE = ingest_pb2.DESCRIPTOR.services_by_name["IngestService"]
-ACKNOWLEDGED = Acknowledgement("42", extent_count=1, rows_ingested=3, bytes_written=5183)
-
-
-class Format(StubDecoder):
-    """A decoder that is told from others, and never asked."""
-
-    default_schema = pa.schema([])
-
-    def __init__(self, of: type[NdjsonDecoder | ArrowDecoder]) -> None:
-        self.media_types = of.media_types
-        self.field = of.field
-
-    def decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
-        raise NotImplementedError
-
-
-NDJSON, ARROW = Format(NdjsonDecoder), Format(ArrowDecoder)
-
-
-class Lake:
-    """Keeps the batches it is given, and refuses those for the table `missing`."""
-
-    def __init__(self) -> None:
-        self.batches: list[Batch] = []
-
-    async def append(self, batch: Batch) -> Acknowledgement:
-        if batch.table.table == "missing":
-            raise LakegateError(ErrorCode.TABLE_NOT_FOUND, "no table default.missing")
-        self.batches.append(batch)
-        return ACKNOWLEDGED
-
-    async def next_offset(self, name: TableName, stream_id: str) -> int:
-        return len(f"{name}/{stream_id}")
 
 
 @pytest.fixture

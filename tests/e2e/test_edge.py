@@ -9,7 +9,7 @@ import pytest
 from tests.testing.gate.echo_gate import EchoGate, free_ports, running_echo_gate
 
 from lakegate.edge.process import running_envoy
-from lakegate.rpc.request.body import EXPECTED_SIZE_KEY
+from lakegate.rpc.services.bodies import EXPECTED_SIZE_KEY
 
 WAIT_SECONDS = 30
 

@@ -19,7 +19,7 @@ from tests.testing.gate.grpc_senders import TABLE, Send, body, rows, send_all, s
 from tests.testing.gate.running_gate import NDJSON, RunningGate, running_gate
 
 from lakegate.rpc.flow.memory_guard import watermark
-from lakegate.rpc.request.body import EXPECTED_SIZE_KEY
+from lakegate.rpc.services.bodies import EXPECTED_SIZE_KEY
 from lakegate.settings import Settings
 from lakegate.v1.ingest_pb2 import IngestRequest
 from lakegate.v1.ingest_pb2_grpc import IngestServiceStub

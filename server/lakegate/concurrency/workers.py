@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 
 from lakegate.concurrency.budget import Budget
 from lakegate.concurrency.priority import Precedence
+from lakegate.concurrency.shares import Owner
 
 # Decoding a body and writing its rows takes so many times its size, beside what its cells
 # do. Measured for 64 MiB, cells included: 6 for rows of 18 bytes, 7.5 for a mix of events,
@@ -44,14 +45,14 @@ class Workers:
         )
 
     def room_to_decode(
-        self, key: str, size: int, cells: int
+        self, owner: Owner, size: int, cells: int
     ) -> AbstractAsyncContextManager[object]:
         """Hold the memory that it takes to decode bodies of `size` bytes; wait for it.
 
         `cells`: how many values and nulls there may be. What takes all the memory is alone.
         """
         needed = DECODING_FACTOR * size + CELL_BYTES * cells
-        return self._decoding.hold(key, min(needed, self._decoding.size))
+        return self._decoding.reserving(owner, min(needed, self._decoding.size))
 
     def close(self) -> None:
         """Wait for what runs and end the threads."""

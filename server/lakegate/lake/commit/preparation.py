@@ -49,7 +49,7 @@ async def _prepare_or_refuse(
 ) -> None:
     try:
         extent = await _extent(table, decoder, members)
-        async with table.workers.room_to_decode(str(table.name), *extent):
+        async with table.workers.room_to_decode((table.name.database, table.name.table), *extent):
             await _prepare(table, decoder, members, prepared)
     except Exception as error:
         expected = isinstance(error, (LakegateError, OSError, *CATALOG_FAILURES))

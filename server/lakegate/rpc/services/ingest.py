@@ -6,12 +6,11 @@ from typing import Protocol
 
 from google.api.httpbody_pb2 import HttpBody
 
-from lakegate.concurrency.budget import Hold
+from lakegate.concurrency.budget import Reservation
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.model import DEFAULT_DATABASE, Batch, Body, StreamPosition, TableName
 from lakegate.rpc.flow.admission import Admission
 from lakegate.rpc.interceptors.auth import CALLER
-from lakegate.rpc.request.body import BodyReader
 from lakegate.rpc.request.formats import Formats
 from lakegate.rpc.request.headers import (
     Context,
@@ -23,6 +22,7 @@ from lakegate.rpc.request.headers import (
     table_name,
 )
 from lakegate.rpc.services.append import Append, append
+from lakegate.rpc.services.bodies import BodyReader
 from lakegate.rpc.services.streams import answer_in_order, result_of
 from lakegate.v1 import ingest_pb2_grpc
 from lakegate.v1.acknowledgement_pb2 import Acknowledgement
@@ -48,7 +48,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     def __init__(
         self, lake: Streams, formats: Formats, admission: Admission, draining: asyncio.Event
     ) -> None:
-        """Append to `lake` what `admission` has room for; streams end once `draining` is set."""
+        """Append to `lake`, within `admission`; streams end once `draining` is set."""
         self._lake = lake
         self._formats = formats
         self._admission = admission
@@ -58,16 +58,16 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     async def IngestBody(
         self, chunks: AsyncIterator[HttpBody], context: Context
     ) -> Acknowledgement:
-        """Take the body of `POST /v1/ingest`; the options are headers."""
+        """Append the body of `POST /v1/ingest`; the options are headers."""
         headers = headers_of(context)
         # Everything that can be refused is, before the body is read.
         table = table_name(headers.get("x-database", ""), headers.get("x-table", ""))
         key, key_binds_body = idempotency(headers)
         auto_create = boolean(headers, "X-Auto-Create", default=True)
         schema_evolve = boolean(headers, "X-Schema-Evolve", default=True)
-        async with self._bodies.reserved(str(table), context) as reading:
+        owner = CALLER.get().owner(table.database, table.table)
+        async with self._bodies.reserved(owner, context) as reading:
             content_type, data = await reading.read(chunks, self._formats.of_media_type)
-            CALLER.get().sent(len(data))
             batch = Batch(
                 table=table,
                 body=Body(data, schema_evolve),
@@ -80,7 +80,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             return await append(self._lake, batch)
 
     async def Ingest(self, request: IngestRequest, context: Context) -> Acknowledgement:
-        """Take one batch."""
+        """Append one batch."""
         del context
         batch = self._batch(request)
         del request  # its rows are in the batch
@@ -89,7 +89,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     def IngestStream(
         self, requests: AsyncIterator[IngestRequest], context: Context
     ) -> AsyncIterator[IngestStreamResponse]:
-        """Take batch after batch, and answer each in its turn."""
+        """Append batch after batch, and answer each in its turn."""
         del context
         caller = CALLER.get()
 
@@ -97,8 +97,8 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
         async def take(request: IngestRequest) -> Acknowledgement:
             async with turn:  # so that batches come to the lake in their order
-                await caller.check_again(request.database or DEFAULT_DATABASE)
                 caller.sent(request.ByteSize())
+                await caller.check_again(request.database or DEFAULT_DATABASE)
                 batch = self._batch(request)
             del request  # its rows are in the batch
             return await append(self._lake, batch)
@@ -106,11 +106,11 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         def answer(request: IngestRequest) -> Awaitable[IngestStreamResponse]:
             return result_of(take(request), IngestStreamResponse)
 
-        def room(request: IngestRequest) -> Awaitable[Hold]:
-            table = f"{request.database or DEFAULT_DATABASE}.{request.table}"
-            return self._admission.keep(table, request.ByteSize())
+        def reserve(request: IngestRequest) -> Awaitable[Reservation]:
+            owner = caller.owner(request.database, request.table)
+            return self._admission.reserve_arrived(owner, request.ByteSize())
 
-        return answer_in_order(requests, answer, IngestRequest.ByteSize, room, self._draining)
+        return answer_in_order(requests, answer, IngestRequest.ByteSize, reserve, self._draining)
 
     async def GetStream(self, request: GetStreamRequest, context: Context) -> GetStreamResponse:
         """Return the next offset of a stream."""

@@ -9,13 +9,13 @@ import grpc
 import grpc.aio
 from google.api.httpbody_pb2 import HttpBody
 
-from lakegate.concurrency.budget import Hold
+from lakegate.concurrency.budget import Reservation
 from lakegate.model import Batch, Body, Decoder, TableName
 from lakegate.rpc.flow.admission import Admission
 from lakegate.rpc.interceptors.auth import CALLER
-from lakegate.rpc.request.body import BodyReader
 from lakegate.rpc.request.headers import Context, headers_of, idempotency
 from lakegate.rpc.services.append import Append, append
+from lakegate.rpc.services.bodies import BodyReader
 from lakegate.rpc.services.streams import answer_in_order, result_of
 from lakegate.v1 import query_events_pb2
 from lakegate.v1.acknowledgement_pb2 import Acknowledgement
@@ -42,7 +42,7 @@ class QueryEventServicer:
         admission: Admission,
         draining: asyncio.Event,
     ) -> None:
-        """Append to `lake` what `admission` has memory for; streams end at `draining`."""
+        """Append to `lake`, within `admission`; streams end once `draining` is set."""
         self._lake = lake
         self._decoders = decoders
         self._admission = admission
@@ -52,12 +52,12 @@ class QueryEventServicer:
     async def PushQueriesBody(
         self, chunks: AsyncIterator[HttpBody], context: Context
     ) -> Acknowledgement:
-        """Take the body of `POST /ingest/push/queries`, whatever its media type."""
+        """Append the body of `POST /ingest/push/queries`, whatever its media type."""
         key, key_binds_body = idempotency(headers_of(context))
         table = TableName(CALLER.get().database, QUERY_EVENTS_TABLE)
-        async with self._bodies.reserved(str(table), context) as reading:
+        owner = CALLER.get().owner(table.database, table.table)
+        async with self._bodies.reserved(owner, context) as reading:
             _, data = await reading.read(chunks)
-            CALLER.get().sent(len(data))
             batch = Batch(
                 table=table,
                 body=Body(data),
@@ -69,7 +69,7 @@ class QueryEventServicer:
             return await append(self._lake, batch)
 
     async def PushQueries(self, request: bytes, context: Context) -> Acknowledgement:
-        """Take one request, the bytes of a `PushQueriesRequest`."""
+        """Append one request, the bytes of a `PushQueriesRequest`."""
         key, key_binds_body = idempotency(headers_of(context))
         batch = self._batch(request, CALLER.get().database)
         return await append(
@@ -79,23 +79,23 @@ class QueryEventServicer:
     async def StreamQueries(
         self, requests: AsyncIterator[bytes], context: Context
     ) -> AsyncIterator[StreamQueriesResponse]:
-        """Take request after request, and answer each in its turn."""
+        """Append request after request, and answer each in its turn."""
         del context
         caller = CALLER.get()
 
         async def take(request: bytes) -> Acknowledgement:
-            await caller.check_again(caller.database)
             caller.sent(len(request))
+            await caller.check_again(caller.database)
             return await append(self._lake, self._batch(request, caller.database))
 
         def answer(request: bytes) -> Awaitable[StreamQueriesResponse]:
             return result_of(take(request), StreamQueriesResponse)
 
-        def room(request: bytes) -> Awaitable[Hold]:
-            table = TableName(caller.database, QUERY_EVENTS_TABLE)
-            return self._admission.keep(str(table), len(request))
+        def reserve(request: bytes) -> Awaitable[Reservation]:
+            owner = caller.owner(table=QUERY_EVENTS_TABLE)
+            return self._admission.reserve_arrived(owner, len(request))
 
-        async for response in answer_in_order(requests, answer, len, room, self._draining):
+        async for response in answer_in_order(requests, answer, len, reserve, self._draining):
             yield response
 
     def _batch(self, request: bytes, database: str) -> Batch:

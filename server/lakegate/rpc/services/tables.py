@@ -16,9 +16,9 @@ from lakegate.lake.table.tables import TableDescription, TableShape
 from lakegate.model import DEFAULT_DATABASE, TableName
 from lakegate.rpc.flow.admission import Admission
 from lakegate.rpc.interceptors.auth import CALLER
-from lakegate.rpc.request.body import BodyReader
 from lakegate.rpc.request.headers import Context, headers_of, identifier
 from lakegate.rpc.services.append import Append
+from lakegate.rpc.services.bodies import BodyReader
 from lakegate.rpc.services.columns import arrow_schema
 from lakegate.v1 import tables_pb2_grpc
 from lakegate.v1.tables_pb2 import (
@@ -81,9 +81,8 @@ class TableServicer(tables_pb2_grpc.TableServiceServicer):
     ) -> Table:
         """Take the body of a REST request, the JSON of an `EnsureTableRequest`."""
         body = _Definition(chunks)
-        async with self._bodies.reserved(CALLER.get().database, context, MAX_JSON_BYTES) as reading:
+        async with self._bodies.reserved(CALLER.get().owner(), context, MAX_JSON_BYTES) as reading:
             _, data = await reading.read(body.chunks())
-            CALLER.get().sent(len(data))
             request = await asyncio.to_thread(_parsed, data)
         _complete(request, "database", body.database)
         _complete(request, "table", body.table)

@@ -11,8 +11,8 @@ import grpc.aio
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 from grpc_status import rpc_status
-from tests.contract.test_ingest_service import ACKNOWLEDGED, ARROW, NDJSON
-from tests.contract.test_ingest_service import Lake as CountingLake
+from tests.testing.recording_lake import ACKNOWLEDGED, ARROW, NDJSON
+from tests.testing.recording_lake import Lake as CountingLake
 from tests.testing.waiting import until
 
 from lakegate.auth.keyring import Keyring
