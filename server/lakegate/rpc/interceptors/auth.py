@@ -20,6 +20,7 @@ from lakegate.model import DEFAULT_DATABASE
 from lakegate.rpc.flow.rates import Rates
 from lakegate.rpc.interceptors.wrapping import Handler, WrappingInterceptor, wrapped
 from lakegate.rpc.request.headers import Context, headers_of
+from lakegate.rpc.request.origin import check_origin
 
 _BEARER = "bearer "
 
@@ -195,6 +196,7 @@ class AuthInterceptor(WrappingInterceptor):
         secrets = secrets_of(context)
         if not secrets:
             if rule.addressed is not Addressed.BY_TOKEN and await self._is_open():
+                check_origin(headers_of(context))
                 return None
             _audit.warning("refused a call without a token at %s", method)
             raise LakegateError(
