@@ -165,6 +165,14 @@ class Settings(BaseSettings):
             "0 is any rate."
         ),
     )
+    idle_timeout_seconds: float = Field(
+        default=75.0,
+        gt=0,
+        description=(
+            "How long a connection may have no request, in seconds. Make it longer than that of a "
+            "load balancer in front."
+        ),
+    )
     envoy_memory_bytes: int = Field(
         default=0,
         ge=0,

@@ -59,6 +59,7 @@ def _values(settings: Settings, upstream_addr: str, directory: Path) -> dict[str
         "admin_socket": str(directory / ADMIN_SOCKET),
         "max_heap_bytes": settings.envoy_memory,
         "read_seconds": f"{settings.read_timeout_seconds:.3f}s",
+        "idle_seconds": f"{settings.idle_timeout_seconds:.3f}s",
         "services": list(SERVICES),
         "local_replies": local_reply_config(),
         **tls_values(settings, directory),

@@ -16,6 +16,18 @@ _Json: TypeAlias = dict[str, Any]
 _SERVER: _Json = {"cluster": "server", "timeout": "0s"}
 _LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute"
 
+# Services beside the contract, which need no token.
+_HEALTH = "/grpc.health.v1.Health/"
+_REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/"
+_BUFFER = "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute"
+# Envoy holds a message of such a call, up to the limit. Not one of reflection, whose calls end
+# only after their answers.
+_SMALL: _Json = {
+    "typed_per_filter_config": {"buffer": {"@type": _BUFFER, "buffer": {"max_request_bytes": 4096}}}
+}
+# The server inflates no message of such a call: without the header it takes it as it is.
+_UNCOMPRESSED: _Json = {"request_headers_to_remove": ["grpc-encoding"]}
+
 
 def routes(read_seconds: str, openapi_file: str) -> list[_Json]:
     """Return the routes. `read_seconds`: how long calls may take that anybody may make."""
@@ -23,6 +35,8 @@ def routes(read_seconds: str, openapi_file: str) -> list[_Json]:
     document = Route("GET", "/openapi.json")
     return [
         *(_native(method, in_time) for method in METHODS),
+        {"match": {"prefix": _HEALTH, "grpc": {}}, "route": _SERVER, **_SMALL, **_UNCOMPRESSED},
+        {"match": {"prefix": _REFLECTION, "grpc": {}}, "route": in_time, **_UNCOMPRESSED},
         {"match": {"prefix": "/", "grpc": {}}, "route": _SERVER},
         *(_rest(method, method.route) for method in METHODS if method.route),
         {
@@ -40,7 +54,7 @@ def _native(method: Method, in_time: _Json) -> _Json:
         route = _SERVER | {"idle_timeout": "3600s"}
         return {"match": match, "route": route, **_filters(**_ends(method, rest=False))}
     if method.permission is None:  # anybody may call it, but not for ever
-        return {"match": match, "route": in_time | {"timeout": "15s"}}
+        return {"match": match, "route": in_time | {"timeout": "15s"}, **_SMALL, **_UNCOMPRESSED}
     return {"match": match, "route": _SERVER, **_filters(**_ends(method, rest=False))}
 
 

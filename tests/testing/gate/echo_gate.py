@@ -155,8 +155,9 @@ def _no_errors_in_envoys_log() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def running_echo_gate() -> AsyncIterator[EchoGate]:
-    settings = free_ports()
+async def running_echo_gate(**changes: object) -> AsyncIterator[EchoGate]:
+    """Run the two; `changes`: of the settings."""
+    settings = free_ports().model_copy(update=changes)
     echo = Echo()
     server = grpc.aio.server(interceptors=(CallInterceptor(),), options=options(settings))
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(echo, server)
