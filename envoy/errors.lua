@@ -10,9 +10,6 @@
 -- Envoy's own limit is higher; above it, Envoy resets a stream of HTTP/2 without a reply.
 local MAX_HEADERS_BYTES = 16 * 1024
 
--- A longer value is not quoted in a message.
-local MAX_QUOTED = 100
-
 -- Set on errors of requests that were not sent to the server.
 local NOT_SENT = CONTRACT.not_sent_key
 
@@ -94,15 +91,10 @@ function is_in_doubt(headers, memory)
 end
 
 function translate(handle, headers, memory)
-  local grpc_status = headers:get("grpc-status")
+  local grpc_status, status, body = headers:get("grpc-status"), nil, nil
   if grpc_status == nil then
-    if headers:get(":status") == "400" then
-      name_query_event_field(handle, memory["request_id"])
-    end
     return
-  end
-  local status, body
-  if grpc_status ~= "0" then
+  elseif grpc_status ~= "0" then
     status, body = status_and_body(headers, memory)
     headers:replace(":status", status)
     headers:replace("content-type", "application/json")
@@ -143,61 +135,6 @@ function status_and_body(headers, memory)
   end
   return CONTRACT.http_status[refusal.code],
     error_body(refusal.code, refusal.message, memory["request_id"])
-end
-
--- The transcoder refuses a query event in terms of protobuf:
---   queries[3].query_state: invalid value \"x\" for type …QueryEvent.QueryState
--- The message for callers has the names of the payload. All text stays escaped JSON.
-function name_query_event_field(handle, request_id)
-  local body = handle:body()
-  if body == nil then
-    return
-  end
-  local words = body:getBytes(0, body:length()):match(
-    '^{"error":{"code":"bad_request_body","message":"(queries.*)","request_id":"')
-  local message = words and query_event_message(words)
-  if message then
-    body:setBytes(error_body("invalid_query_event", message, request_id))
-  end
-end
-
-function query_event_message(words)
-  local path, value, kind = words:match("^(queries[^:]*): invalid value (.*) for type (%S+)$")
-  if path == nil then
-    path = words:match("^(queries[^:]*): Proto field is not repeating, cannot start list%.$")
-    return path and wire_path(path) .. " has a field that must not be an array"
-  end
-  if value == "Starting an object on a scalar field" then
-    return wire_path(path .. "." .. kind) .. " must not be an object"
-  end
-  local twice = value:match("^oneof field '.*' is already set%. Cannot set '(.*)'$")
-  if twice then
-    return wire_path(path .. "." .. twice) .. " is given twice"
-  end
-  local found = #value <= MAX_QUOTED and ", not " .. value or ""
-  local list = path:match("^(.*%.tags)%[%d+%]$")
-  if list then -- the transcoder does not count the elements of a list of strings
-    return wire_path(list) .. " must hold strings" .. found
-  end
-  return wire_path(path) .. " must be " .. expected(kind) .. found
-end
-
-function expected(kind)
-  if kind == "TYPE_DOUBLE" then
-    return "a number"
-  elseif kind == "TYPE_STRING" then
-    return "a string"
-  end
-  local words = CONTRACT.enums[kind:match("lakegate%.v1%..*$")]
-  return words and "one of " .. words or "an object"
-end
-
--- queries.failure_info.error_code -> queries[0].failureInfo[0].errorCode
-function wire_path(path)
-  path = (path .. "."):gsub("^queries%.", "queries[0].")
-  path = path:gsub("%.failure_info%.", ".failure_info[0].")
-  path = path:gsub("_(%l)", string.upper):gsub("durationMs", "duration_ms")
-  return path:sub(1, -2)
 end
 
 function error_body(code, escaped_message, request_id)

@@ -6,9 +6,9 @@ REQUEST_ID_CHARACTER = "[ -~]"
 MAX_REQUEST_ID_CHARACTERS = 255
 
 # On a request, set by Envoy, which drops the caller's own.
-BODY_STAGE_KEY = "lakegate-body"  # held.lua: how far a body is that is held
 BODY_END_KEY = "lakegate-body-end"  # ends.lua: `mark WORD`, `mark` for no body, or nothing
 BODY_MARK_KEY = "lakegate-body-mark"  # an unguessable word for ends.lua
+HOST_KEY = "lakegate-host"  # gate.yaml: the host that the request is for
 EXPECTED_SIZE_KEY = "lakegate-expected-bytes"  # ends.lua: the Content-Length; 0 where unknown
 
 # On an answer, removed by errors.lua.

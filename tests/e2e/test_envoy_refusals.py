@@ -80,15 +80,6 @@ async def test_a_path_that_nobody_knows_is_not_found(gate: EchoGate, path: str) 
     assert (await refused(gate, "POST", path, b"x"))[:2] == (404, "not_found")
 
 
-async def test_callers_do_not_reach_what_only_envoy_calls(gate: EchoGate) -> None:
-    async with grpc.aio.insecure_channel(gate.envoy.http_addr) as channel:
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await channel.unary_unary(
-                "/lakegate.v1.InflateService/InflateTable", request_serializer=bytes
-            )(b"")
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-
-
 @pytest.mark.parametrize("query", ["page_siz=3", "page_size=three"])
 async def test_a_misspelt_parameter_is_told(gate: EchoGate, query: str) -> None:
     status, code, message = await refused(gate, "GET", f"{TABLES}?{query}")

@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 
 from lakegate.concurrency.budget import Budget
 from lakegate.concurrency.priority import Priority
+from lakegate.concurrency.shares import Owner
 
 # Memory for decoding a body and writing its rows, in multiples of its size, without its values.
 # Measured for 64 MiB, values included: 6 for rows of 18 bytes, 7.5 for a mix of events, 12.4 for
@@ -44,14 +45,14 @@ class Workers:
         )
 
     def reserve_for_decoding(
-        self, key: str, size: int, values: int
+        self, owner: Owner, size: int, values: int
     ) -> AbstractAsyncContextManager[object]:
         """Reserve memory to decode bodies of `size` bytes with `values` values; wait for it.
 
         Nulls count as values. At most all the memory is reserved; then nothing else is decoded.
         """
         needed = DECODING_FACTOR * size + VALUE_BYTES * values
-        return self._decoding.hold(key, min(needed, self._decoding.size))
+        return self._decoding.reserving(owner, min(needed, self._decoding.size))
 
     def close(self) -> None:
         """Wait for running calls, and end the threads."""

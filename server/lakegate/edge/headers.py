@@ -5,7 +5,6 @@ from typing import Any
 from lakegate.wire import (
     BODY_END_KEY,
     BODY_MARK_KEY,
-    BODY_STAGE_KEY,
     EXPECTED_SIZE_KEY,
     MAX_REQUEST_ID_CHARACTERS,
     REQUEST_ID_CHARACTER,
@@ -28,7 +27,7 @@ def header_mutations() -> list[dict[str, Any]]:
     Envoy makes a UUID for a request without an id.
     """
     return [
-        *(_remove(key) for key in (BODY_STAGE_KEY, BODY_END_KEY, EXPECTED_SIZE_KEY)),
+        *(_remove(key) for key in (BODY_END_KEY, EXPECTED_SIZE_KEY)),
         *_replace(BODY_MARK_KEY, "%UNIQUE_ID%"),
         *_replace(_SCRATCH_KEY, VALID_REQUEST_ID),
         *_replace(REQUEST_ID_KEY, f"%REQ({_SCRATCH_KEY})%"),

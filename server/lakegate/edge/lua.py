@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 
-from lakegate.contract import enum_values
 from lakegate.edge.refusals import (
     BARE_DOUBT,
     BARE_FAILURE,
@@ -12,7 +11,14 @@ from lakegate.edge.refusals import (
     Refusal,
 )
 from lakegate.errors import ErrorCode
-from lakegate.wire import ERROR_BODY_KEY, HTTP_STATUS_KEY, NOT_SENT_KEY
+from lakegate.wire import (
+    BODY_END_KEY,
+    BODY_MARK_KEY,
+    ERROR_BODY_KEY,
+    EXPECTED_SIZE_KEY,
+    HTTP_STATUS_KEY,
+    NOT_SENT_KEY,
+)
 
 
 def with_contract(source: str) -> str:
@@ -21,6 +27,9 @@ def with_contract(source: str) -> str:
         "http_status_key": HTTP_STATUS_KEY,
         "error_body_key": ERROR_BODY_KEY,
         "not_sent_key": NOT_SENT_KEY,
+        "body_end_key": BODY_END_KEY,
+        "body_mark_key": BODY_MARK_KEY,
+        "expected_size_key": EXPECTED_SIZE_KEY,
         "http_status": {code.value.name: str(code.value.http_status) for code in ErrorCode},
         "bare_statuses": {
             status.value[0]: _refusal(refusal) for status, refusal in BARE_STATUSES.items()
@@ -28,7 +37,6 @@ def with_contract(source: str) -> str:
         "bare_failure": _refusal(BARE_FAILURE),
         "bare_too_large": _refusal(BARE_TOO_LARGE),
         "bare_doubt": _refusal(BARE_DOUBT),
-        "enums": {name: ", ".join(values) for name, values in enum_values().items()},
     }
     return f"local CONTRACT = {_literal(contract)}\n{source}"
 

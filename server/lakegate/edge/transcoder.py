@@ -8,13 +8,8 @@ TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 _EXTENSION = "envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder"
 
 
-def transcoder(
-    descriptor_set_file: str, max_body_bytes: int, *, ignores_unknown_parameters: bool
-) -> dict[str, Any]:
-    """Return the configuration of the filter, or of one of its routes.
-
-    `max_body_bytes`: how much of a message it buffers. Bodies of /v1/ingest stream through.
-    """
+def transcoder(descriptor_set_file: str, *, ignores_unknown_parameters: bool) -> dict[str, Any]:
+    """Return the configuration of the filter, or of one of its routes."""
     parameters: dict[str, Any] = (
         {"ignore_unknown_query_parameters": True}
         if ignores_unknown_parameters
@@ -28,6 +23,5 @@ def transcoder(
             "preserve_proto_field_names": True,
             "always_print_primitive_fields": True,
         },
-        "max_request_body_size": max_body_bytes,
         **parameters,
     }

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lakegate import wire
 from lakegate.edge.bootstrap import write_configuration
 from lakegate.errors import ErrorCode
 from lakegate.settings import Settings
@@ -71,6 +72,15 @@ def test_every_rest_path_of_the_contract_is_routed_with_its_methods(tmp_path: Pa
         "/v1/admin/databases/[^/]+/tables/[^/]+": "GET, POST",
         "/v1/databases/[^/]+/tables/[^/]+/streams/[^/]+": "GET",
     }
+
+
+def test_the_headers_between_envoy_and_the_server_are_those_of_the_wire_module() -> None:
+    named = {
+        name
+        for path in [*SOURCES, *ENVOY.glob("*.lua")]
+        for name in re.findall(r"\blakegate-[a-z-]+", path.read_text())
+    }
+    assert named <= {value for name, value in vars(wire).items() if name.endswith("_KEY")}
 
 
 def test_the_filters_name_only_codes_of_the_vocabulary() -> None:

@@ -49,7 +49,8 @@ async def _prepare_or_refuse(
 ) -> None:
     try:
         estimate = await _estimate(table, decoder, batches)
-        async with table.workers.reserve_for_decoding(str(table.name), *estimate):
+        owner = (table.name.database, table.name.table)
+        async with table.workers.reserve_for_decoding(owner, *estimate):
             await _prepare(table, decoder, batches, prepared)
     except Exception as error:
         expected = isinstance(error, (LakegateError, OSError, *CATALOG_FAILURES))

@@ -1,4 +1,4 @@
-"""Around every call: its request id, its log line, its refusal as a status."""
+"""Adds to every call its request id, its log line, and the status of its refusal."""
 
 import logging
 import re
@@ -24,7 +24,7 @@ _log = logging.getLogger("lakegate.rpc")
 
 
 class CallInterceptor(WrappingInterceptor):
-    """Gives a call of ours its request id, and ends it in the error vocabulary."""
+    """Sets the request id of a call of the contract, and translates what its handler raises."""
 
     def wrap(self, handler: Handler, method: str) -> Handler:
         """End the call with a status if the handler raises."""
@@ -67,7 +67,7 @@ def answering_stream(
 
 
 def unexpected(error: Exception) -> LakegateError:
-    """Turn a fault of ours into a refusal; the cause goes to the log alone."""
+    """Return the refusal for a fault of the server; only the log has the cause."""
     if isinstance(error, grpc.aio.AbortError):
         raise error
     _log.error("unexpected", exc_info=error)
