@@ -31,7 +31,7 @@ async def chunks_of(chunks: Iterable[bytes]) -> AsyncIterator[HttpBody]:
 
 
 async def refused(gate: Gate, chunks: Iterable[bytes], *headers: tuple[str, str]) -> str:
-    metadata = (*sent_by("t"), ("x-table", "orders"), *headers)
+    metadata = (*sent_by("t"), *({"x-table": "orders"} | dict(headers)).items())
     error = await refusal(gate.stub.IngestBody(chunks_of(chunks), metadata=metadata))
     return error.code().name
 
