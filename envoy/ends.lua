@@ -3,11 +3,11 @@
 -- methods that commit rows or take a body, and of those that drop it.
 
 -- How the server knows that a body is whole: rpc/completeness.py.
-local END = "lakegate-body-end"
+local END = CONTRACT.body_end_key
 -- An unguessable word, new for each request.
-local MARK = "lakegate-body-mark"
+local MARK = CONTRACT.body_mark_key
 -- How much memory the server sets aside at first; 0: for a chunk at a time.
-local EXPECTED = "lakegate-expected-bytes"
+local EXPECTED = CONTRACT.expected_size_key
 
 function envoy_on_request(handle)
   local headers, context = handle:headers(), handle:filterContext()

@@ -1,27 +1,22 @@
--- Checks a REST request before it is transcoded, and gives every error the body that REST
--- callers know. Native gRPC passes unchanged.
+-- Limits the headers of a REST request, and gives every error the body that REST callers
+-- know. Native gRPC passes unchanged.
 --
 -- An error has one of three origins. The server sends the whole body in the metadata beside
 -- its gRPC status. gRPC itself sends a bare status. Envoy's own replies have the body from
 -- `local_reply_config`.
 --
--- lakegate/envoy/lua.py writes the table CONTRACT in front of this file.
-
-local ENCODINGS = {identity = true, gzip = true, ["x-gzip"] = true, zstd = true}
+-- lakegate/edge/lua.py writes the table CONTRACT in front of this file.
 
 -- Envoy's own limit is higher; above it, Envoy resets a stream of HTTP/2 without a reply.
 local MAX_HEADERS_BYTES = 16 * 1024
 
--- A longer value is not quoted in a message.
-local MAX_QUOTED = 100
-
 -- Set on errors of requests that were not sent to the server.
-local NOT_SENT = "lakegate-not-sent"
+local NOT_SENT = CONTRACT.not_sent_key
 
 -- Response headers that are not for REST callers.
 local GRPC_HEADERS = {
   "grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-accept-encoding",
-  "lakegate-http-status", "lakegate-error-body", NOT_SENT,
+  CONTRACT.http_status_key, CONTRACT.error_body_key, NOT_SENT,
 }
 
 -- Dynamic metadata of the request, read at its response: `request_id`, of REST alone, and
@@ -38,24 +33,9 @@ function envoy_on_request(handle)
   local request_id = headers:get("x-request-id")
   handle:streamInfo():dynamicMetadata():set(MEMORY, "request_id", request_id)
 
-  local path = (headers:get(":path") or ""):match("^[^?]*")
-  local encoding = (headers:get("content-encoding") or "identity"):lower()
-  local length = tonumber(headers:get("content-length") or "")
-  if path:find("./$") then
-    -- The transcoder ignores the slash, but the routes, and so their limits, do not.
-    refuse(handle, "not_found", request_id,
-      "there is nothing at " .. path:sub(1, MAX_QUOTED))
-  elseif size > MAX_HEADERS_BYTES then
-    refuse(handle, "invalid_argument", request_id,
-      string.format("the headers are larger than %d bytes", MAX_HEADERS_BYTES), "431")
-  elseif encoding == "identity" and (length or 0) > CONTRACT.max_body_bytes then
-    -- Refused before the body is sent.
-    refuse(handle, "body_too_large", request_id,
-      string.format("the body is larger than %d bytes: split it into smaller batches",
-        CONTRACT.max_body_bytes))
-  elseif not ENCODINGS[encoding] then
-    refuse(handle, "unsupported_media_type", request_id,
-      "Content-Encoding must be gzip, zstd or identity")
+  if size > MAX_HEADERS_BYTES then
+    handle:respond({[":status"] = "431"}, error_body("invalid_argument",
+      string.format("the headers are larger than %d bytes", MAX_HEADERS_BYTES), request_id))
   end
 end
 
@@ -83,11 +63,6 @@ function drop_what_grpc_cannot_carry(headers, native)
   return size
 end
 
-function refuse(handle, code, request_id, message, status)
-  handle:respond({[":status"] = status or CONTRACT.http_status[code]},
-    error_body(code, message, request_id))
-end
-
 function envoy_on_response(handle)
   local memory = handle:streamInfo():dynamicMetadata():get(MEMORY) or {}
   local headers = handle:headers()
@@ -112,16 +87,14 @@ end
 
 -- Whether rows may be committed though the call failed. The server's own errors are exact.
 function is_in_doubt(headers, memory)
-  return memory["in_doubt"] and not (headers:get("lakegate-error-body") or headers:get(NOT_SENT))
+  return memory["in_doubt"] and not (headers:get(CONTRACT.error_body_key) or headers:get(NOT_SENT))
 end
 
 function translate(handle, headers, memory)
-  local grpc_status = headers:get("grpc-status")
+  local grpc_status, status, body = headers:get("grpc-status"), nil, nil
   if grpc_status == nil then
     return
-  end
-  local status, body
-  if grpc_status ~= "0" then
+  elseif grpc_status ~= "0" then
     status, body = status_and_body(headers, memory)
     headers:replace(":status", status)
     headers:replace("content-type", "application/json")
@@ -149,7 +122,7 @@ end
 local IN_DOUBT = {[1] = true, [2] = true, [4] = true, [13] = true, [14] = true}
 
 function status_and_body(headers, memory)
-  local status, body = headers:get("lakegate-http-status"), headers:get("lakegate-error-body")
+  local status, body = headers:get(CONTRACT.http_status_key), headers:get(CONTRACT.error_body_key)
   if status and body then
     return status, body
   end

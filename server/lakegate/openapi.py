@@ -25,6 +25,8 @@ from google.protobuf.descriptor_pb2 import (
 from lakegate.contract import permission_of
 from lakegate.decode.registry import FORMATS
 from lakegate.errors import ErrorCode
+from lakegate.rpc.request.headers import BOOLEANS
+from lakegate.wire import MAX_REQUEST_ID_CHARACTERS, REQUEST_ID_CHARACTER
 
 _PACKAGE = "lakegate.v1"
 _HTTP_BODY = ".google.api.HttpBody"
@@ -43,7 +45,7 @@ _SCALARS: Mapping[int, dict[str, Any]] = {
     FieldDescriptorProto.TYPE_INT64: {"type": "string", "pattern": "^-?[0-9]+$"},
 }
 _NAME = "^[a-z_][a-z0-9_]{0,62}$"
-_BOOLEAN = {"type": "string", "enum": ["true", "false"], "default": "true"}
+_BOOLEAN = {"type": "string", "enum": [*BOOLEANS], "default": "true"}
 _NAMES = {"database", "table"}
 # What a header says, and its schema, by its name.
 _Headers: TypeAlias = Mapping[str, tuple[str, dict[str, Any]]]
@@ -65,7 +67,10 @@ _BODY_HEADERS: _Headers = {
     ),
     **_ENCODING_HEADER,
 }
-_REQUEST_ID = {"type": "string", "pattern": "^[A-Za-z0-9._:/+=-]{1,128}$"}
+_REQUEST_ID = {
+    "type": "string",
+    "pattern": f"^{REQUEST_ID_CHARACTER}{{1,{MAX_REQUEST_ID_CHARACTERS}}}$",
+}
 _EVERY_HEADER: _Headers = {
     "X-Request-ID": (
         "In the answer, and on the log lines of the request; one is made where there is none.",
@@ -79,7 +84,7 @@ _ANSWER_HEADERS: Mapping[int, _Headers] = {
     429: {"Retry-After": ("When to come again, in seconds.", {"type": "integer", "minimum": 1})},
 }
 # What Envoy refuses by itself, in the code `invalid_argument`.
-_ENVOYS_OWN = {426: "HTTP/1.0 is not spoken.", 431: "The headers are too large."}
+_ENVOYS_OWN = {431: "The headers are too large."}
 # The options of IngestBody: its comment has them, but no field.
 _INGEST_HEADERS: _Headers = {
     "X-Table": ("The table. Required.", {"type": "string", "pattern": _NAME}),
@@ -326,8 +331,8 @@ def _error() -> dict[str, Any]:
         "code": {"type": "string", "enum": codes},
         "message": text,
         "request_id": {
-            "type": ["string", "null"],
-            "description": "In the log too. Null for what could not be read as a request.",
+            "type": "string",
+            "description": "In the header X-Request-ID and in the log too.",
         },
     }
     error = {"type": "object", "properties": properties, "required": list(properties)}

@@ -292,6 +292,12 @@ class Settings(BaseSettings):
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)
     ] = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    access_log: Literal["refused", "all"] = Field(
+        default="refused",
+        description=(
+            "What Envoy's access log has: the requests that it `refused` itself, or `all`."
+        ),
+    )
 
     @property
     def listens_beyond_loopback(self) -> str | None:

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from tests.testing.gate.echo_gate import EchoGate, running_echo_gate
-from tests.testing.gate.refusals import read_answer, refused
+from tests.testing.gate.raw_http import read_answer
+from tests.testing.gate.refusals import refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -24,19 +25,6 @@ async def gate() -> AsyncIterator[EchoGate]:
 async def test_an_unknown_content_encoding_is_refused(gate: EchoGate, path: str) -> None:
     status, code, _ = await refused(gate, "POST", path, b"x", {"Content-Encoding": "br"})
     assert (status, code) == (415, "unsupported_media_type")
-
-
-@pytest.mark.parametrize("path", ["/v1/ingest", QUERIES])
-async def test_a_length_over_the_limit_is_refused_before_the_body(
-    gate: EchoGate, path: str
-) -> None:
-    calls = len(gate.echo.metadata)
-    reader, writer = await asyncio.open_connection(*gate.address)
-    writer.write(f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {LIMIT + 1}\r\n\r\n".encode())
-    status, error = await read_answer(reader)
-    writer.close()
-    assert (status, error["code"]) == (413, "body_too_large")
-    assert len(gate.echo.metadata) == calls
 
 
 async def test_the_limit_itself_is_taken(gate: EchoGate) -> None:

@@ -13,16 +13,16 @@ from pathlib import Path
 import grpc
 import psutil
 import pytest
-from tests.e2e.test_large_bodies import memory_falls_below
 from tests.testing.gate.grpc_senders import LINE_BYTES as GRPC_LINE_BYTES
 from tests.testing.gate.grpc_senders import TABLE, Send, body, rows, send_all, stream
+from tests.testing.gate.memory import memory_falls_below
 from tests.testing.gate.running_gate import NDJSON, RunningGate, running_gate
 
 from lakegate.rpc.flow.memory_guard import watermark
-from lakegate.rpc.services.bodies import EXPECTED_SIZE_KEY
 from lakegate.settings import Settings
 from lakegate.v1.ingest_pb2 import IngestRequest
 from lakegate.v1.ingest_pb2_grpc import IngestServiceStub
+from lakegate.wire import EXPECTED_SIZE_KEY
 
 MIB = 1024 * 1024
 SENDERS = 256

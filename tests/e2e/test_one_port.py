@@ -130,10 +130,10 @@ async def test_a_grpc_answer_carries_the_request_id(gate: EchoGate) -> None:
 
 @pytest.mark.parametrize(
     "sent",
-    [b"a" * 129, b"caf\xc3\xa9", b"x] made table t [y", b'a"b', b"a b", b"a\tb"],
-    ids=["long", "not ASCII", "forged log line", "quote", "space", "tab"],
+    [b"a" * 256, b"caf\xc3\xa9", b"a\tb"],
+    ids=["long", "not ASCII", "tab"],
 )
-async def test_a_request_id_that_is_no_plain_word_is_replaced(gate: EchoGate, sent: bytes) -> None:
+async def test_a_request_id_that_is_not_printable_is_replaced(gate: EchoGate, sent: bytes) -> None:
     answer = await gate.rest.get("/health", headers=[(b"x-request-id", sent)])
     assert answer.status_code == 200
     assert uuid.UUID(answer.headers["x-request-id"])
@@ -141,8 +141,8 @@ async def test_a_request_id_that_is_no_plain_word_is_replaced(gate: EchoGate, se
     assert not [name for name in gate.echo.metadata[-1] if name == "lakegate-request-id"]
 
 
-async def test_a_request_id_may_be_long(gate: EchoGate) -> None:
-    request_id = "Aa0._:/+=-" + "z" * 118
+@pytest.mark.parametrize("request_id", ["z" * 255, "a@b", "req|1", 'a "b" c', "100%"])
+async def test_a_request_id_is_anything_printable(gate: EchoGate, request_id: str) -> None:
     answer = await gate.rest.get("/health", headers={"X-Request-ID": request_id})
     assert answer.headers["x-request-id"] == request_id
 

@@ -7,7 +7,8 @@ import httpx
 import pytest
 import pytest_asyncio
 from tests.testing.gate.echo_gate import EchoGate, running_echo_gate
-from tests.testing.gate.refusals import answer_to, read_answer
+from tests.testing.gate.raw_http import read_answer
+from tests.testing.gate.refusals import answer_to
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -67,9 +68,7 @@ async def test_a_transfer_encoding_that_is_not_spoken_is_the_callers_fault(
             400,
             "upgrade",
         ),
-        ("GET /health HTTP/1.0\r\nHost: a\r\n\r\n", 426, "HTTP/1.1"),
         ("GET /health HTTP/1.1\r\n\r\n", 400, "no host"),
-        ("GET /health HTTP/1.1\r\nHost: a\r\nX_A: b\r\n\r\n", 400, "underscore"),
         ("GET /health HTTP/1.1\r\nHost: a\r\nX: a\x01b\r\n\r\n", 400, "character"),
     ],
 )

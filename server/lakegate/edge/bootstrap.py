@@ -14,12 +14,15 @@ from typing import Any
 
 import yaml
 
-from lakegate.contract import SERVICES, descriptor_set
+from lakegate.contract import descriptor_set
+from lakegate.edge.access_log import access_log
 from lakegate.edge.addresses import split_address
+from lakegate.edge.headers import header_mutations
 from lakegate.edge.lua import with_contract
 from lakegate.edge.refusals import local_reply_config
 from lakegate.edge.routes import routes
 from lakegate.edge.tls import tls_values
+from lakegate.edge.transcoder import transcoder
 from lakegate.settings import Settings
 
 # The admin interface of Envoy, in the folder of its configuration.
@@ -32,14 +35,16 @@ def write_configuration(settings: Settings, upstream_addr: str, directory: Path)
     values = _values(settings, upstream_addr, directory)
     for name in ("errors", "ends"):
         source = (_SOURCES / f"{name}.lua").read_text()
-        values[f"{name}_lua_file"] = _write(
-            directory / f"{name}.lua", with_contract(source, settings)
-        )
+        values[f"{name}_lua_file"] = _write(directory / f"{name}.lua", with_contract(source))
     document = _write(directory / "openapi.json", (_SOURCES / "openapi.json").read_text())
-    values["routes"] = routes(values["read_seconds"], document)
     descriptors = directory / "lakegate.binpb"
     descriptors.write_bytes(descriptor_set().SerializeToString())
-    values["descriptor_set_file"] = str(descriptors)
+    strict, lenient = (
+        transcoder(str(descriptors), ignores_unknown_parameters=ignores)
+        for ignores in (False, True)
+    )
+    values["transcoder"] = strict
+    values["routes"] = routes(values["read_seconds"], document, lenient)
 
     chains = ("redirect.yaml", "gate.yaml") if settings.tls_cert else ("gate.yaml",)
     values["filter_chains"] = [_read(name, values) for name in chains]
@@ -60,8 +65,9 @@ def _values(settings: Settings, upstream_addr: str, directory: Path) -> dict[str
         "max_heap_bytes": settings.envoy_memory,
         "read_seconds": f"{settings.read_timeout_seconds:.3f}s",
         "idle_seconds": f"{settings.idle_timeout_seconds:.3f}s",
-        "services": list(SERVICES),
         "local_replies": local_reply_config(),
+        "header_mutations": header_mutations(),
+        "access_log": access_log(is_complete=settings.access_log == "all"),
         **tls_values(settings, directory),
     }
 

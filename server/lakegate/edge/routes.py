@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any, TypeAlias
 
 from lakegate.contract import METHODS, Method, Route
+from lakegate.edge.transcoder import TRANSCODER
 
 _Json: TypeAlias = dict[str, Any]
 
@@ -29,8 +30,12 @@ _SMALL: _Json = {
 _UNCOMPRESSED: _Json = {"request_headers_to_remove": ["grpc-encoding"]}
 
 
-def routes(read_seconds: str, openapi_file: str) -> list[_Json]:
-    """Return the routes. `read_seconds`: how long calls may take that anybody may make."""
+def routes(read_seconds: str, openapi_file: str, lenient: _Json) -> list[_Json]:
+    """Return the routes.
+
+    `read_seconds`: how long calls may take that anybody may make. `lenient`: the transcoder on
+    the routes of rows, which ignores query parameters: senders of web hooks add some.
+    """
     in_time = _SERVER | {"max_stream_duration": {"max_stream_duration": read_seconds}}
     document = Route("GET", "/openapi.json")
     return [
@@ -38,7 +43,7 @@ def routes(read_seconds: str, openapi_file: str) -> list[_Json]:
         {"match": {"prefix": _HEALTH, "grpc": {}}, "route": _SERVER, **_SMALL, **_UNCOMPRESSED},
         {"match": {"prefix": _REFLECTION, "grpc": {}}, "route": in_time, **_UNCOMPRESSED},
         {"match": {"prefix": "/", "grpc": {}}, "route": _SERVER},
-        *(_rest(method, method.route) for method in METHODS if method.route),
+        *(_rest(method, method.route, lenient) for method in METHODS if method.route),
         {
             "match": _match(document),
             "direct_response": {"status": 200, "body": {"filename": openapi_file}},
@@ -58,11 +63,13 @@ def _native(method: Method, in_time: _Json) -> _Json:
     return {"match": match, "route": _SERVER, **_filters(**_ends(method, rest=False))}
 
 
-def _rest(method: Method, route: Route) -> _Json:
+def _rest(method: Method, route: Route, lenient: _Json) -> _Json:
     """Return the route of a REST request that is not transcoded yet. Its body streams through."""
+    forward = {"match": _match(route), "route": _SERVER}
     if route.verb == "GET":  # the transcoder would keep a body of any size
-        return {"match": _match(route), "route": _SERVER, **_filters(ends={"drop": True})}
-    return {"match": _match(route), "route": _SERVER, **_filters(**_ends(method, rest=True))}
+        return forward | _filters(ends={"drop": True})
+    transcoder = {TRANSCODER: lenient} if method.commits_rows else {}
+    return forward | _filters(transcoder, **_ends(method, rest=True))
 
 
 def _wrong_methods(known: Iterable[Route]) -> list[_Json]:
@@ -86,9 +93,9 @@ def _match(route: Route) -> _Json:
 
 
 def _path(path: str) -> _Json:
-    if "{" not in path:
-        return {"path": path}
-    return {"safe_regex": {"regex": re.sub(r"{\w+}", "[^/]+", path)}}
+    """Return a match for a path, with or without a slash at its end, as the transcoder does."""
+    regex = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))
+    return {"safe_regex": {"regex": f"{regex}/?"}}
 
 
 def _ends(method: Method, *, rest: bool) -> dict[str, _Json]:
@@ -98,12 +105,8 @@ def _ends(method: Method, *, rest: bool) -> dict[str, _Json]:
     return {"ends": {"takes": takes, "rest": rest, "commits_rows": method.commits_rows}}
 
 
-def _filters(**contexts: _Json) -> _Json:
-    """Return what enables Lua filters on a route, by their names, each with its context."""
-    if not contexts:
-        return {}
-    return {
-        "typed_per_filter_config": {
-            name: {"@type": _LUA, "filter_context": context} for name, context in contexts.items()
-        }
-    }
+def _filters(others: _Json | None = None, **contexts: _Json) -> _Json:
+    """Return what enables Lua filters on a route, each with its context, and configures others."""
+    filters = {name: {"@type": _LUA, "filter_context": each} for name, each in contexts.items()}
+    filters |= others or {}
+    return {"typed_per_filter_config": filters} if filters else {}

@@ -1,9 +1,9 @@
 """Refusals as callers see them: over an HTTP client, and on a bare connection."""
 
 import asyncio
-import json
 
 from tests.testing.gate.echo_gate import EchoGate
+from tests.testing.gate.raw_http import read_answer
 
 
 async def refused(
@@ -32,11 +32,3 @@ async def answer_to(gate: EchoGate, request: str) -> tuple[int, dict[str, str]]:
         answer = await read_answer(reader)
     writer.close()
     return answer
-
-
-async def read_answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
-    """Read an answer as it comes, whether or not the request was sent to its end."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-    length = int(head.split("content-length:")[1].split()[0])
-    body = json.loads(await reader.readexactly(length))
-    return int(head.split()[1]), body["error"]

@@ -9,9 +9,8 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.wire import HOST_KEY
 
-# Set by Envoy, which drops the caller's own: the host that the request is for.
-HOST_KEY = "lakegate-host"
 _SHOWN_CHARACTERS = 100
 
 

@@ -12,15 +12,11 @@ from lakegate.concurrency.shares import Owner
 from lakegate.rpc.flow.admission import Admission
 from lakegate.rpc.interceptors.auth import CALLER
 from lakegate.rpc.request.completeness import whole_body
-from lakegate.rpc.request.headers import Context, headers_of
+from lakegate.rpc.request.headers import Context, announced_size, headers_of
 from lakegate.rpc.request.inflate import Inflater, inflater
 
 # Envoy sends bodies in chunks of up to this size.
 CHUNK_BYTES = 1024 * 1024
-# Where Envoy puts the Content-Length of a REST body, which the chunks do not have; 0 where it is
-# not known. A gRPC caller has no such thing: its chunks may be of any size.
-EXPECTED_SIZE_KEY = "lakegate-expected-bytes"
-_DIGITS = 12
 
 
 class BodyReader:
@@ -37,8 +33,8 @@ class BodyReader:
         """Reserve memory for a body, until the block ends. `largest`: its limit, in bytes."""
         admission = self._admission
         headers = headers_of(context)
-        plan = _plan(headers, admission)
         limit = min(largest or admission.max_body_bytes, admission.max_body_bytes)
+        plan = _plan(headers, admission, limit)
         async with admission.reserving(owner, plan.needed(0), plan.announced) as reservation:
             encoding = headers.get("content-encoding", "")
             yield BodyReading(admission, context, encoding, reservation, plan, limit)
@@ -127,13 +123,14 @@ class _ReadingPlan:
         return size if size and size == self.announced else size + self.chunk
 
 
-def _plan(headers: Mapping[str, str], admission: Admission) -> _ReadingPlan:
+def _plan(headers: Mapping[str, str], admission: Admission, limit: int) -> _ReadingPlan:
     """Plan how much memory to reserve for a body, from what is known of it.
 
-    A sender who announces less than it sends only waits more often.
+    A sender who announces less than it sends only waits more often. Raises `LakegateError`
+    (body_too_large).
     """
-    announced = headers.get(EXPECTED_SIZE_KEY)
-    if announced is None:
+    size = announced_size(headers)
+    if size is None:  # a gRPC caller's chunks may be of any size
         return _ReadingPlan(0, admission.unknown)
-    size = int(announced[:_DIGITS]) if announced.isdecimal() else 0
-    return _ReadingPlan(min(size, admission.max_body_bytes), CHUNK_BYTES)
+    admission.check_size(size, limit)
+    return _ReadingPlan(size, CHUNK_BYTES)

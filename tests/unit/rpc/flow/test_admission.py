@@ -25,8 +25,8 @@ from tests.testing.waiting import until
 
 from lakegate.concurrency.budget import Budget
 from lakegate.rpc.flow.rates import Rates
-from lakegate.rpc.services.bodies import EXPECTED_SIZE_KEY
 from lakegate.v1.ingest_pb2 import IngestRequest
+from lakegate.wire import EXPECTED_SIZE_KEY
 
 
 @pytest.mark.parametrize("door", ["message", "body"])
@@ -94,7 +94,7 @@ async def test_without_an_announcement_a_chunk_may_be_of_any_size() -> None:
         assert gate.budget.used == 0
 
 
-@pytest.mark.parametrize("announced", ["0", "1", "x", "-1", "9" * 100])
+@pytest.mark.parametrize("announced", ["0", "1", "x", "-1"])
 async def test_a_false_announcement_changes_nothing(announced: str) -> None:
     async with running(Budget(16 * MIB)) as gate:
         metadata = (("x-table", "orders"), (EXPECTED_SIZE_KEY, announced))
