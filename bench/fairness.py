@@ -24,9 +24,9 @@ import uvloop
 from bench.gate import serving
 from bench.load import Load, run
 from tests.testing.gate.attacks import ATTACKS, Target, under
+from tests.testing.gate.memory import peak_memory
 from tests.testing.gate.running_gate import running_gate
 from tests.testing.gate.well_behaved import REQUESTS_PER_SECOND, send_steadily
-from tests.testing.memory import peak_memory
 
 from lakegate.auth.tokens import new_secret
 

@@ -9,9 +9,15 @@ import pytest
 from google.api.httpbody_pb2 import HttpBody
 from google.rpc import error_details_pb2, status_pb2
 from tests.testing.blocking import Blocking
-from tests.testing.recording_lake import ARROW, NDJSON, Format, Lake
+from tests.testing.counting_lake import CountingLake
+from tests.testing.stub_decoder import ARROW, NDJSON, StubFormat
 
-from lakegate.model import Batch, Body, StreamPosition, TableName
+from lakegate.model import (
+    Batch,
+    Body,
+    StreamPosition,
+    TableName,
+)
 from lakegate.rpc.flow.admission import Admission
 from lakegate.rpc.request.formats import Formats
 from lakegate.rpc.services.ingest import IngestServicer
@@ -24,12 +30,12 @@ SERVICE = ingest_pb2.DESCRIPTOR.services_by_name["IngestService"]
 
 
 @pytest.fixture
-def lake() -> Lake:
-    return Lake()
+def lake() -> CountingLake:
+    return CountingLake()
 
 
 @pytest.fixture
-def server(lake: Lake) -> Any:
+def server(lake: CountingLake) -> Any:
     admission = Admission.of(Settings(max_body_bytes=MAX_BODY_BYTES))
     servicer = IngestServicer(lake, Formats([NDJSON, ARROW]), admission, asyncio.Event())
     return grpc_testing.server_from_dictionary(
@@ -59,7 +65,9 @@ def reason(trailing_metadata: Any) -> str:
     return str(info.reason)
 
 
-def test_a_body_becomes_a_batch_with_the_options_of_its_headers(server: Any, lake: Lake) -> None:
+def test_a_body_becomes_a_batch_with_the_options_of_its_headers(
+    server: Any, lake: CountingLake
+) -> None:
     headers = {
         "x-database": "sales",
         "x-table": "orders",
@@ -97,14 +105,14 @@ def test_a_body_becomes_a_batch_with_the_options_of_its_headers(server: Any, lak
     ],
 )
 def test_the_content_type_chooses_the_decoder(
-    server: Any, lake: Lake, content_type: str, decoder: Format
+    server: Any, lake: CountingLake, content_type: str, decoder: StubFormat
 ) -> None:
     ingest_body(server, {"x-table": "t"}, HttpBody(content_type=content_type, data=b"rows"))
     assert lake.batches[0].decoder is decoder
 
 
 def test_a_message_becomes_a_batch_with_the_defaults_of_the_contract(
-    server: Any, lake: Lake
+    server: Any, lake: CountingLake
 ) -> None:
     ingest(server, IngestRequest(table="orders", ndjson=b"{}"))
     ingest(
@@ -157,7 +165,7 @@ def test_a_body_too_large_is_refused_before_its_end(server: Any) -> None:
     ],
 )
 def test_a_refusal_ends_the_call_with_its_reason_and_writes_nothing(
-    server: Any, lake: Lake, headers: dict[str, str], expected: str
+    server: Any, lake: CountingLake, headers: dict[str, str], expected: str
 ) -> None:
     _, metadata, code, _ = ingest_body(server, headers, HttpBody(data=b"{}"))
     assert code is not grpc.StatusCode.OK
@@ -171,7 +179,7 @@ def test_a_call_is_answered_with_its_request_id(server: Any) -> None:
     assert ("x-request-id", "r-7") in [tuple(each) for each in metadata]
 
 
-def test_a_stream_answers_every_request_in_order(server: Any, lake: Lake) -> None:
+def test_a_stream_answers_every_request_in_order(server: Any, lake: CountingLake) -> None:
     method = SERVICE.methods_by_name["IngestStream"]
     call = server.invoke_stream_stream(method, (), None)
     for table in ("first", "missing", "last"):
@@ -188,7 +196,7 @@ def test_a_stream_answers_every_request_in_order(server: Any, lake: Lake) -> Non
     assert [batch.table.table for batch in lake.batches] == ["first", "last"]
 
 
-def test_a_batch_of_a_stream_has_its_place(server: Any, lake: Lake) -> None:
+def test_a_batch_of_a_stream_has_its_place(server: Any, lake: CountingLake) -> None:
     ingest(server, IngestRequest(table="t", ndjson=b"{}", stream_id="s", offset=0))
     assert [batch.position for batch in lake.batches] == [StreamPosition("s", 0)]
 
@@ -207,7 +215,7 @@ def test_a_batch_of_a_stream_has_its_place(server: Any, lake: Lake) -> None:
     ],
 )
 def test_what_does_not_name_one_batch_is_refused(
-    server: Any, lake: Lake, request_: IngestRequest
+    server: Any, lake: CountingLake, request_: IngestRequest
 ) -> None:
     _, metadata, code, _ = ingest(server, request_)
     assert code is grpc.StatusCode.INVALID_ARGUMENT

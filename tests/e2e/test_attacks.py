@@ -7,9 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.testing.gate.attacks import ATTACKS, MIB, Target, under
+from tests.testing.gate.memory import observed
 from tests.testing.gate.running_gate import RunningGate, running_gate
 from tests.testing.gate.well_behaved import TABLE, send_steadily
-from tests.testing.memory import observed
 
 from lakegate.auth.tokens import new_secret
 from lakegate.rpc.flow.memory_guard import watermark

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from tests.testing.gate.memory import memory_falls_below, server_memory
 from tests.testing.gate.running_gate import NDJSON, RunningGate
-from tests.testing.memory import memory_falls_below, server_memory
 
 MIB = 1024 * 1024
 LIMIT = 64 * MIB

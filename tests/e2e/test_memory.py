@@ -13,8 +13,8 @@ import psutil
 import pytest
 from tests.testing.gate.grpc_senders import LINE_BYTES as GRPC_LINE_BYTES
 from tests.testing.gate.grpc_senders import TABLE, Send, body, rows, send_all, stream
+from tests.testing.gate.memory import memory_falls_below, observed, peak_memory
 from tests.testing.gate.running_gate import NDJSON, RunningGate, running_gate
-from tests.testing.memory import memory_falls_below, observed, peak_memory
 
 from lakegate.rpc.flow.memory_guard import watermark
 from lakegate.rpc.services.ingest import EXPECTED_SIZE_KEY

@@ -24,10 +24,10 @@ from lakegate.rpc.services.health import HealthServicer
 from lakegate.rpc.services.inflate import add_inflate_servicer
 from lakegate.rpc.services.ingest import IngestServicer, Streams
 from lakegate.rpc.services.query_events import QueryEventServicer, add_query_event_servicer
-from lakegate.rpc.services.tables import Tables, TableServicer
+from lakegate.rpc.services.tables import Tables, TableServicer, add_table_servicer
 from lakegate.rpc.tls import mutual_tls
 from lakegate.settings import Settings
-from lakegate.v1 import health_pb2_grpc, ingest_pb2_grpc, tables_pb2_grpc
+from lakegate.v1 import health_pb2_grpc, ingest_pb2_grpc
 
 # Envoy takes headers of 64 KiB and adds some; each counts 32 bytes more (RFC 7541, section 4.1).
 _MAX_METADATA_BYTES = 80 * 1024
@@ -38,7 +38,7 @@ _ANSWER_SECONDS = 2.0
 class Lake(Tables, Streams, Protocol):
     """What the servicers and the end of the server need of the lake."""
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """Refuse at once every batch that is not answered, and those that come after.
 
         The code is `outcome_unknown` where the batch may be committed, else `unavailable`.
@@ -82,8 +82,9 @@ class Server:
             QueryEventServicer(lake, query_events, admission, self._draining), self._server
         )
         add_inflate_servicer(self._server, admission)
-        tables_pb2_grpc.add_TableServiceServicer_to_server(
-            TableServicer(lake, formats.default.default_schema), self._server
+        add_table_servicer(
+            TableServicer(lake, formats.default.default_schema, settings.max_table_columns),
+            self._server,
         )
         health_pb2_grpc.add_HealthServiceServicer_to_server(
             HealthServicer(self._draining), self._server
@@ -125,7 +126,7 @@ class Server:
             async with asyncio.timeout(self._settings.drain_seconds):
                 await self._calls.ended()
         except TimeoutError:
-            self._lake.give_up()
+            self._lake.abort()
         await self._server.stop(_ANSWER_SECONDS)
 
 

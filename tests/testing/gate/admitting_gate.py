@@ -15,7 +15,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as grpc_health
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
-from tests.testing.recording_lake import ARROW, NDJSON, Lake
+from tests.testing.counting_lake import CountingLake
+from tests.testing.stub_decoder import ARROW, NDJSON
 
 from lakegate.auth.keyring import Keyring
 from lakegate.auth.tokens import Permission, Token, digest_of
@@ -59,7 +60,7 @@ class Gate:
     channel: grpc.aio.Channel
     stub: Any
     budget: Budget
-    lake: Lake
+    lake: CountingLake
     memory: Memory
 
 
@@ -94,7 +95,7 @@ async def running(
         ),
         options=[("grpc.max_receive_message_length", -1)],
     )
-    lake = Lake()
+    lake = CountingLake()
     servicer = IngestServicer(lake, Formats([NDJSON, ARROW]), admission, asyncio.Event())
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server)
     add_inflate_servicer(server, admission)

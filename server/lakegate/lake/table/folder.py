@@ -6,6 +6,7 @@ makes a folder below the location, and all writers put their files there: they r
 properties `write.data.path` and `write.metadata.path`.
 """
 
+import contextlib
 import logging
 import re
 import uuid
@@ -17,8 +18,7 @@ from pyiceberg.table import TableProperties
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.update import SetPropertiesUpdate
 
-from lakegate import clock
-from lakegate.concurrency.retry import backoff_seconds
+from lakegate.concurrency.retry import TABLE_FOLDER
 from lakegate.lake.failures import CommitOutcomeUnknownError
 from lakegate.lake.table.change import change_table
 from lakegate.lake.table.state import TableState, reload
@@ -27,7 +27,6 @@ from lakegate.model import TableName
 log = logging.getLogger(__name__)
 
 FOLDER = "lakegate.folder"
-ATTEMPTS = 10
 _UNIQUE = re.compile(r"-[0-9a-f]{8}$")
 
 
@@ -58,16 +57,15 @@ def with_own_folder(catalog: Catalog, state: TableState, name: TableName) -> Tab
 
     Where other writers are always faster the table stays as it is: it is never swept.
     """
-    for attempt in range(ATTEMPTS):
+    for attempt in TABLE_FOLDER.attempts():
+        if attempt > 1:
+            state = reload(catalog, name, state.uuid)
         if own_folder(catalog, state.metadata) is not None:
             return state
-        try:
+        with contextlib.suppress(CommitFailedException, CommitOutcomeUnknownError):
             return change_table(state, (), (_folder_update(state.metadata, name),))
-        except (CommitFailedException, CommitOutcomeUnknownError):
-            clock.sleep(backoff_seconds(attempt))
-            state = reload(catalog, name, state.uuid)
     log.warning("%s has no folder of its own: other writers were faster", name)
-    return state
+    return reload(catalog, name, state.uuid)
 
 
 def _folder_update(metadata: TableMetadata, name: TableName) -> SetPropertiesUpdate:

@@ -14,18 +14,19 @@ from tests.testing.lines import COLUMNS, ORDERS, LinesDecoder, batch
 from tests.testing.passing_clock import DAY, HOUR, PassingClock
 from tests.testing.reading import duckdb_rows, labels, load
 
+from lakegate.concurrency.retry import RetryPolicy
 from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.catalog.sql import LeanSqlCatalog
 from lakegate.lake.commit import preparation
-from lakegate.lake.commit.group import PreparedGroup
+from lakegate.lake.commit.prepared_group import PreparedGroup
 from lakegate.lake.files.data_files import write_data_files
 from lakegate.lake.lake import Lake
-from lakegate.lake.maintenance import compaction
+from lakegate.lake.maintenance import compaction, fencing
 from lakegate.lake.maintenance.maintain import Maintenance, Summary
 from lakegate.lake.maintenance.marks import MARKS
 from lakegate.lake.maintenance.policy import Graces, MaintenancePolicy
+from lakegate.lake.table.definition import TableDefinition
 from lakegate.lake.table.retention import Retention
-from lakegate.lake.table.tables import TableShape
 from lakegate.settings import Settings
 
 POLICY = MaintenancePolicy(Retention())
@@ -242,7 +243,7 @@ async def test_nothing_is_deleted_where_no_fence_can_be_put_up(
         monkeypatch.setattr(LeanSqlCatalog, "_swap", be_slower)
         swap(self, *args)  # type: ignore[arg-type] # passed on as they are
 
-    monkeypatch.setattr("lakegate.lake.maintenance.fencing.ATTEMPTS", 2)
+    monkeypatch.setattr(fencing, "MAINTENANCE_COMMIT", RetryPolicy(2))
     monkeypatch.setattr(LeanSqlCatalog, "_swap", be_slower)
     assert (await sweep(catalog)).orphans_deleted == 0
     assert orphan.exists()
@@ -375,7 +376,7 @@ async def test_tables_are_swept_in_the_background_even_when_idle(
 async def test_a_table_that_forbids_deleting_files_keeps_them(
     lake: Lake, catalog: Catalog, time: PassingClock
 ) -> None:
-    shape = TableShape(properties={"gc.enabled": "false"})
+    shape = TableDefinition(properties={"gc.enabled": "false"})
     await lake.ensure_table(ORDERS, COLUMNS, shape)
     await append_each(lake, "a")
     orphan = leave(catalog, OURS)

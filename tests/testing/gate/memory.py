@@ -1,4 +1,4 @@
-"""The memory of processes, as tests observe it."""
+"""How much memory the processes of a gate have."""
 
 import asyncio
 import time
