@@ -66,16 +66,36 @@ async def _unfinished_body(target: Target, sent: bytes) -> None:
         writer.transport.abort()
 
 
-async def large_public_messages(target: Target) -> None:
+async def compressed_health_checks(target: Target) -> None:
     """Send 60 MiB to a health check, compressed to 60 kB."""
-    headers = {"content-type": "application/grpc", "te": "trailers", "grpc-encoding": "gzip"}
+    await _call_compressed(target.http_addr, "grpc.health.v1.Health/Check", target.headers)
+    await _call_compressed(target.grpc_addr, "grpc.health.v1.Health/Check", target.headers)
+
+
+async def compressed_messages(target: Target) -> None:
+    """Send 60 MiB as a batch, compressed to 60 kB."""
+    await _call_compressed(target.http_addr, "lakegate.v1.IngestService/Ingest", target.headers)
+
+
+async def _call_compressed(address: str, method: str, headers: Mapping[str, str]) -> None:
+    grpc_headers = {"content-type": "application/grpc", "te": "trailers", "grpc-encoding": "gzip"}
     async with httpx.AsyncClient(http1=False, http2=True, timeout=_SECONDS) as client:
-        for address in (target.http_addr, target.grpc_addr):
-            await client.post(
-                f"http://{address}/grpc.health.v1.Health/Check",
-                content=_compressed_message(),
-                headers=headers,
-            )
+        await client.post(
+            f"http://{address}/{method}",
+            content=_compressed_message(),
+            headers={**headers, **grpc_headers},
+        )
+
+
+async def large_health_checks(target: Target) -> None:
+    """Send 60 MiB to a health check, without compression."""
+    headers = {"content-type": "application/grpc", "te": "trailers"}
+    async with httpx.AsyncClient(http1=False, http2=True, timeout=_SECONDS) as client:
+        await client.post(
+            f"http://{target.http_addr}/grpc.health.v1.Health/Check",
+            content=b"\0" + (60 * MIB).to_bytes(4, "big") + bytes(60 * MIB),
+            headers=headers,
+        )
 
 
 async def health_watches(target: Target) -> None:
@@ -167,7 +187,9 @@ ATTACKS: Mapping[str, Attack] = {
     for each in (
         announced_bodies,
         half_sent_bodies,
-        large_public_messages,
+        compressed_health_checks,
+        compressed_messages,
+        large_health_checks,
         health_watches,
         inflating_events,
         inflating_rows,
