@@ -1,4 +1,4 @@
-"""Attacks on the memory and the time of a gate, as one token or nobody in particular makes them.
+"""Attacks on the memory and the time of a gate, with one token or none.
 
 Each is one round, which several attackers repeat until they are stopped.
 """

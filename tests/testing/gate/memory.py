@@ -51,7 +51,7 @@ def server_memory(gate: RunningGate) -> int:
 
 
 def memory_falls_below(gate: RunningGate, size: int) -> None:
-    """Ask again and again until it is so."""
+    """Wait until the server has less memory than that; fail where it never does."""
     deadline = time.monotonic() + WAIT_SECONDS
     while server_memory(gate) >= size:
         assert time.monotonic() < deadline, f"{server_memory(gate)} bytes are held, not {size}"

@@ -1,4 +1,4 @@
-"""A sender who keeps to a moderate rate, whatever the gate does meanwhile."""
+"""A sender with a moderate and steady rate."""
 
 import asyncio
 import time
