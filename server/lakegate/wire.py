@@ -8,7 +8,7 @@ MAX_REQUEST_ID_CHARACTERS = 255
 # On a request, set by Envoy, which drops the caller's own.
 BODY_END_KEY = "lakegate-body-end"  # ends.lua: `mark WORD`, `mark` for no body, or nothing
 BODY_MARK_KEY = "lakegate-body-mark"  # an unguessable word for ends.lua
-HOST_KEY = "lakegate-host"  # gate.yaml: the host that the request is for
+HOST_KEY = "lakegate-host"  # the host that the request is for
 EXPECTED_SIZE_KEY = "lakegate-expected-bytes"  # ends.lua: the Content-Length; 0 where unknown
 
 # On an answer, removed by errors.lua.

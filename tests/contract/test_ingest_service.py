@@ -223,7 +223,7 @@ def test_what_does_not_name_one_batch_is_refused(
     assert lake.batches == []
 
 
-def test_a_client_that_comes_back_is_told_where_its_stream_goes_on(server: Any) -> None:
+def test_a_client_that_reconnects_gets_the_next_offset_of_its_stream(server: Any) -> None:
     method = SERVICE.methods_by_name["GetStream"]
     request = GetStreamRequest(table="t", stream_id="s")
     answer, _, code, _ = server.invoke_unary_unary(method, (), request, None).termination()

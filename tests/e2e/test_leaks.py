@@ -1,4 +1,4 @@
-"""What the log keeps to itself, and what it tells an auditor."""
+"""No secret is in the log, and every refusal of a token is."""
 
 import gzip
 from collections.abc import Iterator

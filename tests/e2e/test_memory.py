@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import psutil
 import pytest
 from tests.testing.gate.grpc_senders import LINE_BYTES as GRPC_LINE_BYTES
 from tests.testing.gate.grpc_senders import TABLE, Send, body, rows, send_all, stream
-from tests.testing.gate.memory import memory_falls_below
+from tests.testing.gate.memory import memory_falls_below, observed, peak_memory
 from tests.testing.gate.running_gate import NDJSON, RunningGate, running_gate
 
 from lakegate.rpc.flow.memory_guard import watermark
@@ -56,7 +54,7 @@ def chunk_of(sender: int) -> bytes:
 
 
 async def send(gate: RunningGate, sender: int) -> int:
-    """Send a body of 64 MiB until it is answered; give the status."""
+    """Send a body of 64 MiB until it is answered; return the status."""
     host, _, port = gate.http_addr.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(
@@ -80,30 +78,6 @@ async def send(gate: RunningGate, sender: int) -> int:
     return status
 
 
-@dataclass
-class Peak:
-    """The most memory that a process had."""
-
-    size: int = 0
-
-
-@asynccontextmanager
-async def observed(process: psutil.Process) -> AsyncIterator[Peak]:
-    """Look at the memory of `process` all the time."""
-    peak = Peak()
-
-    async def observe() -> None:
-        while True:
-            peak.size = max(peak.size, process.memory_info().rss)
-            await asyncio.sleep(0.02)
-
-    observing = asyncio.create_task(observe())
-    try:
-        yield peak
-    finally:
-        observing.cancel()
-
-
 async def test_memory_stays_within_its_budget_and_nothing_is_lost(gate: RunningGate) -> None:
     server = psutil.Process(gate.process.pid)
     async with observed(server) as peak:
@@ -123,14 +97,6 @@ def small_gate(tmp_path: Path) -> Iterator[RunningGate]:
     settings = {"LAKEGATE_MEMORY_BUDGET_BYTES": str(SMALL_BUDGET)}
     with running_gate(tmp_path / "home", settings) as running:
         yield running
-
-
-def peak_memory(process: int) -> int:
-    """Return the most memory that a process ever had, in bytes: proc_pid_status(5)."""
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError("there is no VmHWM")
 
 
 STREAMS = partial(stream, size=MESSAGE_BYTES, batches=BATCHES)

@@ -174,18 +174,22 @@ class Budget:
 
     def _serve(self) -> None:
         """Grant what there is memory for."""
-        for request in list(self._growing):
-            if self._blocking(request) is None and self._fits(request):
-                self._end_growing(request)
-                self._grant(request)
-        self._refuse_one_that_is_stuck()
-        if any(self._blocking(request) is None for request in self._growing):
-            return  # what is released next is for them
+        if self._growing:
+            self._serve_growing()
+        if not self._beginning or any(self._blocking(each) is None for each in self._growing):
+            return  # what is released next is for those that grow
         while (owner := self._next_owner()) is not None:
             queue = self._beginning.pop(owner)
             self._grant(queue.popleft())
             if queue:
                 self._beginning[owner] = queue  # behind the others
+
+    def _serve_growing(self) -> None:
+        for request in list(self._growing):
+            if self._blocking(request) is None and self._fits(request):
+                self._end_growing(request)
+                self._grant(request)
+        self._refuse_one_that_is_stuck()
 
     def _grant(self, request: _Request) -> None:
         reservation = request.reservation

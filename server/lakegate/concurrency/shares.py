@@ -5,8 +5,8 @@ free, or a multiple of that. A group alone gets its largest share, several group
 and something stays free for the next group.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 # Who reserves, as nested groups, the outermost first: database, token, table.
@@ -53,7 +53,8 @@ class Shares:
 
     def of(self, owner: Owner) -> list[Share]:
         """Return the shares of the groups that `owner` is in, the outermost first."""
-        return [self._shares.get(group) or Share(_weight(owner, group)) for group in _groups(owner)]
+        shares = self._shares
+        return [shares.get(group) or Share(weight) for group, weight in _groups(owner)]
 
     def reserved(self, owner: Owner) -> list[int]:
         """Return what each group of `owner` has reserved, the outermost first."""
@@ -61,8 +62,10 @@ class Shares:
 
     def add(self, owner: Owner, reserved: int, announced: int, reservations: int) -> None:
         """Add to what the groups of `owner` have; the numbers may be negative."""
-        for group in _groups(owner):
-            share = self._shares.setdefault(group, Share(_weight(owner, group)))
+        for group, weight in _groups(owner):
+            share = self._shares.get(group)
+            if share is None:
+                share = self._shares[group] = Share(weight)
             share.reserved += reserved
             share.announced += announced
             share.reservations += reservations
@@ -71,13 +74,12 @@ class Shares:
 
     def add_waiting(self, owner: Owner, size: int) -> None:
         """Add to what of the groups of `owner` waits to grow; the number may be negative."""
-        for group in _groups(owner):
+        for group, _ in _groups(owner):
             self._shares[group].waiting += size
 
 
-def _groups(owner: Owner) -> Iterator[Owner]:
-    return (owner[: depth + 1] for depth in range(len(owner)))
-
-
-def _weight(owner: Owner, group: Owner) -> int:
-    return 1 << (len(owner) - len(group))
+@lru_cache(maxsize=10_000)
+def _groups(owner: Owner) -> tuple[tuple[Owner, int], ...]:
+    """Return the groups that `owner` is in, the outermost first, with their weights."""
+    size = len(owner)
+    return tuple((owner[:depth], 1 << (size - depth)) for depth in range(1, size + 1))

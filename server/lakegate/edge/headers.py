@@ -6,6 +6,7 @@ from lakegate.wire import (
     BODY_END_KEY,
     BODY_MARK_KEY,
     EXPECTED_SIZE_KEY,
+    HOST_KEY,
     MAX_REQUEST_ID_CHARACTERS,
     REQUEST_ID_CHARACTER,
     REQUEST_ID_KEY,
@@ -29,6 +30,7 @@ def header_mutations() -> list[dict[str, Any]]:
     return [
         *(_remove(key) for key in (BODY_END_KEY, EXPECTED_SIZE_KEY)),
         *_replace(BODY_MARK_KEY, "%UNIQUE_ID%"),
+        *_replace(HOST_KEY, "%REQ(:AUTHORITY)%"),
         *_replace(_SCRATCH_KEY, VALID_REQUEST_ID),
         *_replace(REQUEST_ID_KEY, f"%REQ({_SCRATCH_KEY})%"),
         _remove(_SCRATCH_KEY),

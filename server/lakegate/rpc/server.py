@@ -33,7 +33,7 @@ from lakegate.v1 import health_pb2_grpc, ingest_pb2_grpc
 
 # Envoy takes headers of 64 KiB and adds some; each counts 32 bytes more (RFC 7541, section 4.1).
 _MAX_METADATA_BYTES = 80 * 1024
-# How long the answers may take after the lake has given up.
+# How long the answers may take after the lake has aborted its batches.
 _ANSWER_SECONDS = 2.0
 
 

@@ -1,4 +1,4 @@
-"""How a refusal looks on the wire: a rich gRPC status, and beside it the body for REST.
+"""Refusals on the wire: a rich gRPC status, and with it the body for REST.
 
 Rich statuses: `google.rpc.Status` in `grpc-status-details-bin` (gRPC's richer
 error model), with `ErrorInfo`, `BadRequest` and `RetryInfo` as google.rpc

@@ -44,4 +44,4 @@ async def raw(gate: RunningGate, *pieces: bytes) -> tuple[int, str]:
 
 
 def post(headers: bytes, path: bytes = b"/v1/ingest") -> bytes:
-    return b"POST %b HTTP/1.1\r\nHost: a\r\n%b\r\n" % (path, headers)
+    return b"POST %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % (path, headers)

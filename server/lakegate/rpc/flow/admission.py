@@ -51,7 +51,7 @@ class Admission:
     def unknown(self) -> int:
         """The bytes to reserve for a message whose size is not known before it is there.
 
-        As much as it may take, but on a small budget not so much that it would be alone.
+        As much as it may take, but on a small budget not so much that nothing else could be read.
         """
         return min(self.max_body_bytes, self.budget.size // 4)
 

@@ -40,7 +40,7 @@ class Pace:
             if self.bytes_per_second:
                 left = min(self.window_seconds, left + len(data) / self.bytes_per_second)
             yield media_type, data
-            del data  # not to be kept until the next has come
+            del data  # not to be kept until the next has arrived
 
     def _too_slow(self) -> LakegateError:
         return LakegateError(

@@ -19,7 +19,7 @@ class _Bucket:
     level: float
     at: float
 
-    def take(self, amount: float, now: float) -> None:
+    def spend(self, amount: float, now: float) -> None:
         self.level = min(self.rate, self.level + (now - self.at) * self.rate) - amount
         self.at = now
 
@@ -42,7 +42,7 @@ class Rates:
         """Count a request. Raises as `check` does."""
         self.check(token_id)
         if any(self._rates):
-            self._take(token_id, 1, 0)
+            self._count(token_id, 1, 0)
 
     def check(self, token_id: str) -> None:
         """Raise `LakegateError` (overloaded) with the time to retry after, if it is too early.
@@ -52,7 +52,7 @@ class Rates:
         """
         if not any(self._rates):
             return
-        requests, sent = self._take(token_id, 0, 0)
+        requests, sent = self._count(token_id, 0, 0)
         for what, bucket, needed in (("requests", requests, 1), ("bytes", sent, 0)):
             if bucket.rate and bucket.level < needed:
                 raise LakegateError(
@@ -64,9 +64,9 @@ class Rates:
     def sent(self, token_id: str, size: int) -> None:
         """Count the bytes of a request."""
         if any(self._rates):
-            self._take(token_id, 0, size)
+            self._count(token_id, 0, size)
 
-    def _take(self, token_id: str, requests: int, sent: int) -> tuple[_Bucket, _Bucket]:
+    def _count(self, token_id: str, requests: int, sent: int) -> tuple[_Bucket, _Bucket]:
         now = self._clock()
         buckets = self._buckets.get(token_id)
         if buckets is None:
@@ -78,5 +78,5 @@ class Rates:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(token_id)
         for bucket, amount in zip(buckets, (requests, sent), strict=True):
-            bucket.take(amount, now)
+            bucket.spend(amount, now)
         return buckets

@@ -28,7 +28,7 @@ _audit = logging.getLogger("lakegate.audit")
 
 
 class Addressed(Enum):
-    """Where a call says which database it is for."""
+    """Where a call names its database."""
 
     IN_HEADER = auto()  # X-Database
     IN_MESSAGE = auto()  # the field `database` of the request

@@ -124,7 +124,7 @@ async def test_bodies_of_unknown_sizes_cannot_wait_for_one_another_for_ever(
         assert gate.budget.used == 0
 
 
-async def test_a_body_that_does_not_come_is_given_up() -> None:
+async def test_a_body_that_does_not_arrive_is_ended() -> None:
     async with running(Budget(16 * MIB), Times(read_seconds=0.01)) as gate:
 
         async def never() -> AsyncIterator[HttpBody]:
@@ -149,7 +149,7 @@ async def test_a_token_over_its_rate_is_refused_in_calls_and_in_streams() -> Non
         assert len(gate.lake.batches) == 2
 
 
-async def test_a_stream_is_held_back_while_there_is_no_memory() -> None:
+async def test_a_stream_waits_while_there_is_no_memory() -> None:
     async with running(Budget(16 * MIB)) as gate:
         elsewhere = await gate.budget.reserve(("elsewhere",), 16 * MIB)
         answers = gate.stub.IngestStream(iter([REQUEST] * 3))

@@ -16,7 +16,7 @@ NEVER = 1e6
 
 @dataclass
 class Memory:
-    """The memory of a process that a test makes up."""
+    """The memory of a process, set by a test."""
 
     size: int = 0
     free: int = 0
@@ -30,14 +30,14 @@ class Memory:
 
 
 class Callers:
-    """Callers of whom the guard knows, by name."""
+    """Callers that the guard watches, by name."""
 
     def __init__(self, memory: Memory) -> None:
         self.guard = MemoryGuard(WATERMARK, memory.resident, memory.release, NEVER)
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
     async def come(self, *names: str, kind: Kind = Kind.UNRESERVED, size: int = 0) -> None:
-        """Let callers begin to wait, one after the other."""
+        """Make callers begin to wait, one after the other."""
 
         async def wait() -> None:
             with self.guard.watched(kind, size):
@@ -48,7 +48,7 @@ class Callers:
             await asyncio.sleep(0)
 
     async def refused(self) -> set[str]:
-        """Return those that were refused since this was asked last."""
+        """Return those that were refused since the last call."""
         for _ in range(3):
             await asyncio.sleep(0)
         ended = {name: task for name, task in self._waiting.items() if task.done()}

@@ -33,7 +33,7 @@ async def test_a_stream_that_memory_runs_out_for_answers_what_it_read_and_is_ref
         assert gate.budget.used == 0
 
 
-async def test_a_message_without_room_is_dropped_when_memory_runs_out() -> None:
+async def test_a_message_without_a_reservation_is_dropped_when_memory_runs_out() -> None:
     async with running(Budget(16 * MIB)) as gate:
         elsewhere = await gate.budget.reserve(("elsewhere",), 16 * MIB)
         answers = aiter(gate.stub.IngestStream(aiter(Slow(REQUEST))))
