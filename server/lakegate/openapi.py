@@ -26,6 +26,7 @@ from lakegate.contract import permission_of
 from lakegate.decode.registry import FORMATS
 from lakegate.errors import ErrorCode
 from lakegate.rpc.request.headers import BOOLEANS
+from lakegate.rpc.request.inflate import ENCODINGS, IDENTITY
 from lakegate.wire import MAX_REQUEST_ID_CHARACTERS, REQUEST_ID_CHARACTER
 
 _PACKAGE = "lakegate.v1"
@@ -52,7 +53,7 @@ _Headers: TypeAlias = Mapping[str, tuple[str, dict[str, Any]]]
 _ENCODING_HEADER: _Headers = {
     "Content-Encoding": (
         "How the body is compressed.",
-        {"type": "string", "enum": ["gzip", "zstd", "identity"], "default": "identity"},
+        {"type": "string", "enum": [*ENCODINGS], "default": IDENTITY},
     ),
 }
 # The options of any body that brings rows.
