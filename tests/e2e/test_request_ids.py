@@ -160,7 +160,9 @@ async def test_a_refused_grpc_call_has_a_line_too(gate: RunningGate) -> None:
 
 
 async def test_every_request_has_a_line_at_the_setting(tmp_path: Path) -> None:
-    with running_gate(tmp_path / "home", {"LAKEGATE_ACCESS_LOG": "all"}) as all_logged:
+    with running_gate(
+        tmp_path / "home", {"LAKEGATE_ACCESS_LOG": "all", "LAKEGATE_LOG_LEVEL": "INFO"}
+    ) as all_logged:
         served = all_logged.ingest("logged", "{}", {"X-Request-ID": "served"})
         with grpc.insecure_channel(all_logged.http_addr) as channel:
             channel.unary_unary(

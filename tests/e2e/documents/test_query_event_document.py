@@ -1,4 +1,7 @@
-"""The document of Ryft's Ingest API: each sentence and field, with a payload and its answer."""
+"""The document of Ryft's Ingest API: each sentence and field, with a payload and its answer.
+
+"443 (HTTPS)" is in tests/e2e/test_tls.py.
+"""
 
 import json
 from collections.abc import Mapping
