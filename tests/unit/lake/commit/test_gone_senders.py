@@ -28,7 +28,7 @@ class HangsUp(LinesDecoder):
         await asyncio.gather(self.sender, return_exceptions=True)
 
 
-async def test_what_was_begun_is_committed_whole_and_told_in_the_log(
+async def test_the_rows_are_committed_and_the_log_has_a_line(
     lake: Lake, catalog: Catalog, caplog: pytest.LogCaptureFixture
 ) -> None:
     decoder = HangsUp()
