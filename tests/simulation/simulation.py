@@ -17,7 +17,7 @@ from tests.simulation.world import World, the_only
 from tests.testing.lines import COLUMNS as LINES
 
 from lakegate.errors import LakegateError
-from lakegate.lake.table.tables import TableShape
+from lakegate.lake.table.definition import TableDefinition
 from lakegate.model import TableName
 
 OURS = TableName("default", "ours")
@@ -173,7 +173,7 @@ class Simulation:
         chance = self._world.chance
         while True:
             await asyncio.sleep(chance.choice([0.01, 1.0, 10.0]))
-            shape = TableShape(
+            shape = TableDefinition(
                 columns=pa.schema([(chance.choice(COLUMNS), pa.string())]),
                 properties={"user.number": f"{chance.randrange(100)}"},
             )

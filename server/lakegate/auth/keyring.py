@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from lakegate.auth.store import TokenStore
 from lakegate.auth.tokens import Token, digest_of, id_of, parse_tokens
@@ -19,6 +20,9 @@ from lakegate.errors import ErrorCode, LakegateError
 _PAUSE_SECONDS = 0.05
 
 _log = logging.getLogger(__name__)
+
+# Returns the valid tokens, and whether a token was ever given out. Blocks.
+ReadTokens: TypeAlias = Callable[[], tuple[Sequence[Token], bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Keys:
 class Keyring:
     """Knows the tokens of `read`, each reading for at most `max_age_seconds`."""
 
-    def __init__(self, read: Callable[[], tuple[Sequence[Token], bool]], max_age: float) -> None:
+    def __init__(self, read: ReadTokens, max_age: float) -> None:
         """Ask `read`, which may block, for the tokens that hold and whether the gate is locked."""
         self._read = read
         self._max_age = max_age
@@ -95,8 +99,12 @@ class Keyring:
 
 def reader(
     store: TokenStore, tokens_file: Path | None, tokens: str, development: Token | None
-) -> Callable[[], tuple[Sequence[Token], bool]]:
-    """Get what reads the tokens of the store, of a file and of a text, and the development one."""
+) -> ReadTokens:
+    """Return a function that reads the tokens of the store, of a file and of a text.
+
+    The `development` token is among them only until the first other token is given out: it never
+    permits more than a call without a token.
+    """
     file = _TokensFile(tokens_file) if tokens_file is not None else None
 
     def read() -> tuple[Sequence[Token], bool]:
@@ -106,7 +114,7 @@ def reader(
         stored = store.tokens()
         given += [each.token for each in stored if each.revoked_at is None]
         locked = bool(given or stored)
-        return ([*given, development] if development else given), locked
+        return ([development] if development and not locked else given), locked
 
     return read
 

@@ -14,6 +14,7 @@ from lakegate import clock
 from lakegate.database.postgres import CONNECT_ARGUMENTS, CONNECT_SECONDS
 from lakegate.database.sqlite import BUSY_SECONDS, prepare_connection
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.home import make_private
 
 CONNECTIONS = 8
 # An execution option: the transaction writes, so it takes SQLite's write lock at its
@@ -46,7 +47,7 @@ def open_engine(url: str) -> Engine:
         )
     if parsed.drivername not in {"sqlite", "sqlite+pysqlite"} or not parsed.database:
         raise _useless()
-    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    make_private(Path(parsed.database).parent)
     engine = create_engine(parsed, pool_size=CONNECTIONS, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _connect_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

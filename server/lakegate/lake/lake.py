@@ -19,8 +19,9 @@ from lakegate.lake.ledger.ledger import Ledger
 from lakegate.lake.maintenance.background import BackgroundMaintenance
 from lakegate.lake.maintenance.policy import MaintenancePolicy
 from lakegate.lake.table.creation_limit import TableLimit
-from lakegate.lake.table.state import load_state
-from lakegate.lake.table.tables import TableDescription, TableShape, describe, ensure_table
+from lakegate.lake.table.definition import TableDefinition
+from lakegate.lake.table.description import TableDescription, describe, load_description
+from lakegate.lake.table.tables import ensure_table
 from lakegate.lake.table.warm import WarmTable
 from lakegate.model import Acknowledgement, Batch, TableName
 from lakegate.settings import Settings
@@ -43,6 +44,7 @@ class Lake:
         """Serve the tables of `catalog`; `workers` run blocking calls, by default in threads."""
         decoding_bytes = settings.memory_budget // 2
         self._catalog = catalog
+        self._max_columns = settings.max_table_columns
         self._table_limit = TableLimit(catalog, settings.max_tables)
         self._ledger = Ledger(settings.ledger_database, settings.ledger_lease_seconds)
         maintenance = MaintenancePolicy.of(settings)
@@ -116,11 +118,11 @@ class Lake:
             raise as_lakegate_error(error, name) from error
 
     async def ensure_table(
-        self, name: TableName, default: pa.Schema, shape: TableShape | None = None
+        self, name: TableName, default: pa.Schema, definition: TableDefinition | None = None
     ) -> TableDescription:
-        """Create the table with the columns `default`, or change it to have this `shape`.
+        """Create a table, or widen it to `definition`; a new one has the columns `default`.
 
-        Raises `LakegateError` (schema_conflict) if that is not a widening.
+        Raises `LakegateError` (schema_conflict) for a change that is not a widening.
         """
         if self._closed:
             raise draining()
@@ -128,16 +130,18 @@ class Lake:
         try:
             async with table.lock:
                 table.forget()
-                state = await self._workers.run(ensure_table, self._catalog, name, default, shape)
+                state = await self._workers.run(
+                    ensure_table, self._catalog, name, default, definition, self._max_columns
+                )
                 table.remember(state)
+            return await self._workers.run(describe, state, name)
         except Exception as error:
             raise as_lakegate_error(error, name) from error
-        return describe(state, name)
 
     async def describe(self, name: TableName) -> TableDescription:
         """Read the table from the catalog. Raises `LakegateError` (table_not_found)."""
         try:
-            return describe(await self._workers.run(load_state, self._catalog, name), name)
+            return await self._workers.run(load_description, self._catalog, name)
         except Exception as error:
             raise as_lakegate_error(error, name) from error
 

@@ -23,10 +23,10 @@ from lakegate.rpc.services.health import HealthServicer
 from lakegate.rpc.services.inflate import add_inflate_servicer
 from lakegate.rpc.services.ingest import IngestServicer, Streams
 from lakegate.rpc.services.query_events import QueryEventServicer, add_query_event_servicer
-from lakegate.rpc.services.tables import Tables, TableServicer
+from lakegate.rpc.services.tables import Tables, TableServicer, add_table_servicer
 from lakegate.rpc.tls import mutual_tls
 from lakegate.settings import Settings
-from lakegate.v1 import health_pb2_grpc, ingest_pb2_grpc, tables_pb2_grpc
+from lakegate.v1 import health_pb2_grpc, ingest_pb2_grpc
 
 # Envoy takes headers of 64 KiB and adds some; each counts 32 bytes more (RFC 7541, section 4.1).
 _MAX_METADATA_BYTES = 80 * 1024
@@ -75,8 +75,9 @@ class Server:
             QueryEventServicer(lake, query_events, admission, self._draining), self._server
         )
         add_inflate_servicer(self._server, admission)
-        tables_pb2_grpc.add_TableServiceServicer_to_server(
-            TableServicer(lake, formats.default.default_schema), self._server
+        add_table_servicer(
+            TableServicer(lake, formats.default.default_schema, settings.max_table_columns),
+            self._server,
         )
         health_pb2_grpc.add_HealthServiceServicer_to_server(
             HealthServicer(self._draining), self._server

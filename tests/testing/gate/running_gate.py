@@ -124,7 +124,7 @@ def running_gate(home: Path, settings: Mapping[str, str] | None = None) -> Itera
         "LAKEGATE_LOG_LEVEL": "WARNING",
         **(settings or {}),
     }
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (
         (home / "log").open("w") as log,
         subprocess.Popen(

@@ -19,6 +19,7 @@ from lakegate.concurrency.retry import CATALOG_OPEN
 from lakegate.database.postgres import CONNECT_ARGUMENTS
 from lakegate.database.sqlite import BUSY_SECONDS, prepare_connection
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.home import make_private
 from lakegate.lake.catalog.durable_file_io import DurableFileIO
 from lakegate.lake.catalog.pyiceberg_private import bound_requests, pin_storage
 from lakegate.lake.catalog.sql import LeanSqlCatalog
@@ -89,7 +90,8 @@ def _open_embedded(name: str, home: Path, *, fsync: bool) -> Catalog:
     if _ENDS_A_PATH.intersection(str(home)):
         raise LakegateError(ErrorCode.INVALID_ARGUMENT, f"The home {home} may not have ? or #.")
     warehouse = home / "warehouse"
-    warehouse.mkdir(parents=True, exist_ok=True)
+    make_private(home)
+    warehouse.mkdir(exist_ok=True)
     database = str(home / "catalog.db")
     url = URL.create("sqlite", database=database, query={"timeout": str(BUSY_SECONDS)})
     uri = url.render_as_string()

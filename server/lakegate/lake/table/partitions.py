@@ -24,8 +24,8 @@ from lakegate.errors import ErrorCode, LakegateError
 
 # `day(at)`, `bucket(16, id)`, or a column's bare name.
 _TERM = re.compile(
-    r"\s*(?P<transform>[a-z]+)\s*\(\s*(?:(?P<width>[0-9]{1,10})\s*,)?"
-    r"\s*(?P<column>\w+)\s*\)\s*"
+    r"\s*(?P<transform>[a-z]+)\s*\(\s*(?:(?P<width>[0-9]{1,10})\s*,\s*)?"
+    r"(?P<column>\w+)\s*\)\s*"
 )
 _PLAIN = frozenset({"identity", "year", "month", "day", "hour"})
 _WITH_WIDTH = frozenset({"bucket", "truncate"})
@@ -156,11 +156,12 @@ def _partition_field(term: str, schema: Schema, field_id: int) -> PartitionField
         source = schema.find_field(column.strip())
     except ValueError:
         raise LakegateError(
-            ErrorCode.INVALID_ARGUMENT, f"partition_by: {term!r} names no column."
+            ErrorCode.INVALID_ARGUMENT, f"partition_by: {term[:100]!r} names no column."
         ) from None
     if not transform.can_transform(source.field_type):
         raise LakegateError(
-            ErrorCode.INVALID_ARGUMENT, f"partition_by: {term!r} does not take {source.field_type}."
+            ErrorCode.INVALID_ARGUMENT,
+            f"partition_by: {term[:100]!r} does not take {source.field_type}.",
         )
     suffix = f"_{_SUFFIXES.get(name, name)}" if name not in {"", "identity"} else ""
     return PartitionField(source.field_id, field_id, transform, f"{source.name}{suffix}")
@@ -173,8 +174,8 @@ def _transform(name: str, width: str | None, term: str) -> Transform[object, obj
         return parse_transform(f"{name}[{width}]")
     raise LakegateError(
         ErrorCode.INVALID_ARGUMENT,
-        f"partition_by: {term!r} is none of column, identity(column), year(column), month(column),"
-        " day(column), hour(column), bucket(N, column), truncate(N, column),"
+        f"partition_by: {term[:100]!r} is none of column, identity(column), year(column),"
+        " month(column), day(column), hour(column), bucket(N, column), truncate(N, column),"
         f" with N from 1 to {MAX_WIDTH}.",
     )
 

@@ -7,6 +7,7 @@ the one that the statement began with. So each snapshot stays for a time, howeve
 import heapq
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from pyiceberg.table import TableProperties
 from pyiceberg.table.metadata import TableMetadata
@@ -47,6 +48,8 @@ class Retention:
             return []
         least, age_ms = _of_main(metadata)
         most = self.count if age_ms is None else None
+        if not self._may_expire(metadata, age_ms, now_ms):
+            return []
         default = TableProperties.MAX_SNAPSHOT_AGE_MS_DEFAULT
         oldest_ms = now_ms - (default if age_ms is None else age_ms)
         needed = set(_referenced(metadata))
@@ -60,6 +63,13 @@ class Retention:
                 or (most is not None and rank >= most and self._settled(snapshot, own, now_ms))
             )
         ]
+
+    def _may_expire(self, metadata: TableMetadata, age_ms: int | None, now_ms: int) -> bool:
+        """Whether any snapshot is old enough, which for most commits none is."""
+        if age_ms is None:
+            age_ms = min(self.least_age_ms, self.others_age_ms)
+        oldest_ms = min(map(attrgetter("timestamp_ms"), metadata.snapshots), default=now_ms)
+        return bool(oldest_ms <= now_ms - age_ms)
 
     def _settled(self, snapshot: Snapshot, own: Collection[int], now_ms: int) -> bool:
         age_ms = now_ms - snapshot.timestamp_ms

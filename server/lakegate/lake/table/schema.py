@@ -99,7 +99,8 @@ def conflicting(rows: pa.Schema, table: pa.Schema) -> Iterator[str]:
 
 def widened(schema: Schema, added: Schema, longer: Sequence[str] = ()) -> Schema:
     """Return `schema` with the columns of `added` at its end and `int` columns made `long`."""
-    kept = [_as_long(field) if field.name in longer else field for field in schema.fields]
+    names = set(longer)
+    kept = [_as_long(field) if field.name in names else field for field in schema.fields]
     return Schema(*kept, *added.fields, identifier_field_ids=schema.identifier_field_ids)
 
 

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import pyarrow as pa
@@ -28,6 +27,7 @@ from lakegate.lake.failures import (
     TableMissingError,
 )
 from lakegate.lake.table.change import change_table
+from lakegate.lake.table.definition import TableDefinition, check_column_count
 from lakegate.lake.table.folder import new_location, with_own_folder
 from lakegate.lake.table.ownership import MANAGED
 from lakegate.lake.table.partitions import check_names, partition_spec, partition_terms
@@ -56,45 +56,6 @@ NEW_TABLE_PROPERTIES = {
     "write.delete.isolation-level": "snapshot",
     MANAGED: "true",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class TableShape:
-    """What a table is asked to be; what is None may be as it is.
-
-    `partition_by`: terms such as `day(at)`.
-    """
-
-    columns: pa.Schema | None = None
-    partition_by: Sequence[str] | None = None
-    properties: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnDescription:
-    """A column: its name, its Iceberg type, and what `lakegate.lake.table.schema` adds to that."""
-
-    name: str
-    type: str
-    logical_type: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TableDescription:
-    """A table as it stands.
-
-    `snapshot_id`: decimal digits, empty where nothing was written.
-    `rows`, `data_files`: as the current snapshot's summary counts them.
-    `partitioning`: terms such as `day(at)`.
-    """
-
-    name: TableName
-    columns: Sequence[ColumnDescription]
-    snapshot_id: str
-    location: str
-    rows: int
-    data_files: int
-    partitioning: Sequence[str]
 
 
 def create_table(
@@ -140,32 +101,42 @@ def widen(catalog: Catalog, state: TableState, name: TableName, rows: pa.Schema)
 
 
 def ensure_table(
-    catalog: Catalog, name: TableName, default: pa.Schema, shape: TableShape | None
+    catalog: Catalog,
+    name: TableName,
+    default: pa.Schema,
+    definition: TableDefinition | None,
+    max_columns: int,
 ) -> TableState:
-    """Make the table, or widen the one that is there, until it is as asked for.
+    """Create the table, or widen it to `definition`; a new one has the columns `default`.
 
-    Raises `LakegateError` (schema_conflict) that names the first column whose
-    type may not become the one asked for, or the partitioning; and
-    (invalid_argument) for properties that callers may not set.
+    Raises `LakegateError` (schema_conflict) for a column whose type cannot become the one asked
+    for, and for another partitioning; (invalid_argument) for properties that callers may not set,
+    and where the table would have more than `max_columns` columns.
     """
-    shape = shape or TableShape()
-    check_properties(shape.properties)
+    definition = definition or TableDefinition()
+    check_properties(definition.properties)
+    columns = definition.columns
     try:
         state = load_state(catalog, name)
     except TableMissingError:
-        columns = shape.columns if shape.columns is not None else default
-        state = create_table(catalog, name, columns, shape.partition_by or (), shape.properties)
-    if shape.partition_by is not None:
-        _check_partitioning(state, shape.partition_by)
-    if shape.columns is not None:
-        state = _ensure_columns(catalog, state, name, shape.columns)
-    return _set_properties(state, shape.properties)
+        initial = default if columns is None else columns
+        check_column_count(len(initial), max_columns)
+        state = create_table(
+            catalog, name, initial, definition.partition_by or (), definition.properties
+        )
+    if definition.partition_by is not None:
+        _check_partitioning(state, definition.partition_by)
+    if columns is not None:
+        state = _ensure_columns(catalog, state, name, columns, max_columns)
+    return _set_properties(state, definition.properties)
 
 
 def _ensure_columns(
-    catalog: Catalog, state: TableState, name: TableName, columns: pa.Schema
+    catalog: Catalog, state: TableState, name: TableName, columns: pa.Schema, max_columns: int
 ) -> TableState:
     schema = state.metadata.schema()
+    if missing := len(new_columns(columns, state.arrow_schema)):
+        check_column_count(len(schema.fields) + missing, max_columns)
     longer = list(conflicting(columns, state.arrow_schema))
     for column in longer:
         if not is_widening(schema.find_field(column), columns.field(column)):
@@ -198,26 +169,6 @@ def _set_properties(state: TableState, properties: Mapping[str, str]) -> TableSt
         return state
     check_together({**current, **changed}, reserved=(LOGICAL_TYPE_PROPERTY,))
     return change_table(state, (), (SetPropertiesUpdate(updates=changed),))
-
-
-def describe(state: TableState, name: TableName) -> TableDescription:
-    """Describe a table from its metadata alone."""
-    metadata = state.metadata
-    schema = metadata.schema()
-    snapshot = metadata.current_snapshot()
-    totals = snapshot.summary.additional_properties if snapshot and snapshot.summary else {}
-    return TableDescription(
-        name=name,
-        columns=[
-            ColumnDescription(column.name, str(column.field_type), logical_type(arrow))
-            for column, arrow in zip(schema.fields, state.arrow_schema, strict=True)
-        ],
-        snapshot_id=state.snapshot_id,
-        location=metadata.location,
-        rows=int(totals.get("total-records", 0)),
-        data_files=int(totals.get("total-data-files", 0)),
-        partitioning=partition_terms(metadata.spec(), schema),
-    )
 
 
 def _evolve(

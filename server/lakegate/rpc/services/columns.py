@@ -16,12 +16,13 @@ def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
 
     Raises `LakegateError` (invalid_argument) that names the column.
     """
-    fields = [_field(column) for column in columns]
-    names = [field.name for field in fields]
-    for name in names:
-        if names.count(name) > 1:
-            raise LakegateError(ErrorCode.INVALID_ARGUMENT, f"column {name!r} is given twice")
-    return pa.schema(fields)
+    fields: dict[str, pa.Field] = {}
+    for column in columns:
+        field = _field(column)
+        if field.name in fields:
+            raise LakegateError(ErrorCode.INVALID_ARGUMENT, f"column {field.name!r} is given twice")
+        fields[field.name] = field
+    return pa.schema(fields.values())
 
 
 def _field(column: Column) -> pa.Field:

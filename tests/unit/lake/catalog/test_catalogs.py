@@ -25,9 +25,9 @@ from lakegate.lake.commit.prepared_group import PreparedGroup
 from lakegate.lake.lake import Lake
 from lakegate.lake.maintenance.maintain import Maintenance
 from lakegate.lake.maintenance.policy import Graces, MaintenancePolicy
+from lakegate.lake.table.definition import TableDefinition
 from lakegate.lake.table.retention import Retention
 from lakegate.lake.table.state import TableState, load_state
-from lakegate.lake.table.tables import TableShape
 from lakegate.model import Body, DecodedGroup
 from lakegate.settings import Settings
 
@@ -119,7 +119,7 @@ async def test_new_properties_from_a_server_that_is_behind_keep_the_rows_of_the_
 
     monkeypatch.setattr("lakegate.lake.table.tables.load_state", load_and_fall_behind)
     with contextlib.suppress(LakegateError):  # a conflict, on catalogs that see the later commit
-        await lake.ensure_table(ORDERS, COLUMNS, TableShape(properties={"user.team": "sales"}))
+        await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(properties={"user.team": "sales"}))
     await lake.append(batch(decoder, {"label": "c"}))
     assert labels(catalog) == duckdb_rows(catalog) == ["a", "b", "c"]
 
@@ -165,7 +165,7 @@ async def test_a_value_survives_when_another_engine_drops_its_column_meanwhile(
 async def test_a_partitioning_that_changes_between_two_formats_of_a_group_is_that_of_all(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder, before: list[str]
 ) -> None:
-    await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=before))
+    await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(partition_by=before))
     await lake.append(batch(decoder, {"label": "a"}))
 
     class Meddling(LinesDecoder):

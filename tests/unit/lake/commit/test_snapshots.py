@@ -19,7 +19,7 @@ from lakegate.lake.catalog.sql import LeanSqlCatalog
 from lakegate.lake.lake import Lake
 from lakegate.lake.table import old_metadata
 from lakegate.lake.table import state as state_module
-from lakegate.lake.table.tables import TableShape
+from lakegate.lake.table.definition import TableDefinition
 from lakegate.model import Body, DecodedGroup, TableName
 from lakegate.settings import Settings
 
@@ -127,7 +127,7 @@ async def test_manifests_and_snapshots_stay_few(
 async def test_manifests_are_left_alone_where_the_table_says_so(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
-    shape = TableShape(properties={"commit.manifest-merge.enabled": "false"})
+    shape = TableDefinition(properties={"commit.manifest-merge.enabled": "false"})
     await lake.ensure_table(ORDERS, COLUMNS, shape)
     for number in range(12):
         await lake.append(batch(decoder, {"label": str(number)}))

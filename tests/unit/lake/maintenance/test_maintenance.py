@@ -18,8 +18,8 @@ from lakegate.lake.maintenance import compaction
 from lakegate.lake.maintenance.maintain import Maintenance, Progress
 from lakegate.lake.maintenance.policy import MaintenancePolicy
 from lakegate.lake.maintenance.reading import Read, read_data_files
+from lakegate.lake.table.definition import TableDefinition
 from lakegate.lake.table.retention import Retention
-from lakegate.lake.table.tables import TableShape
 from lakegate.settings import Settings
 
 POLICY = MaintenancePolicy(Retention())
@@ -72,7 +72,7 @@ async def test_a_reader_of_the_old_snapshot_goes_on_reading(lake: Lake, catalog:
 async def test_partitions_are_compacted_each_for_itself(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
-    await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=["label"]))
+    await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(partition_by=["label"]))
     for _ in range(3):
         await lake.append(batch(decoder, {"label": "a"}, {"label": "b"}, {"label": None}))
     await maintain(catalog)
@@ -111,7 +111,7 @@ async def test_files_of_an_int_that_became_long_are_merged(lake: Lake, catalog: 
     wide = pa.schema([("label", pa.string()), ("n", pa.int64())])
     await lake.ensure_table(ORDERS, narrow)
     await lake.append(batch(LinesDecoder(), {"label": "a", "n": 1}))
-    await lake.ensure_table(ORDERS, narrow, TableShape(columns=wide))
+    await lake.ensure_table(ORDERS, narrow, TableDefinition(columns=wide))
     await lake.append(batch(LinesDecoder(), {"label": "b", "n": 2**40}))
     await maintain(catalog)
     assert len(file_rows(catalog)) == 1

@@ -25,8 +25,8 @@ from lakegate.lake.maintenance import compaction, fencing
 from lakegate.lake.maintenance.maintain import Maintenance, Summary
 from lakegate.lake.maintenance.marks import MARKS
 from lakegate.lake.maintenance.policy import Graces, MaintenancePolicy
+from lakegate.lake.table.definition import TableDefinition
 from lakegate.lake.table.retention import Retention
-from lakegate.lake.table.tables import TableShape
 from lakegate.settings import Settings
 
 POLICY = MaintenancePolicy(Retention())
@@ -376,7 +376,7 @@ async def test_tables_are_swept_in_the_background_even_when_idle(
 async def test_a_table_that_forbids_deleting_files_keeps_them(
     lake: Lake, catalog: Catalog, time: PassingClock
 ) -> None:
-    shape = TableShape(properties={"gc.enabled": "false"})
+    shape = TableDefinition(properties={"gc.enabled": "false"})
     await lake.ensure_table(ORDERS, COLUMNS, shape)
     await append_each(lake, "a")
     orphan = leave(catalog, OURS)

@@ -18,7 +18,7 @@ from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.catalog.pyiceberg_private import pin_storage
 from lakegate.lake.lake import Lake
-from lakegate.lake.table.tables import TableShape
+from lakegate.lake.table.definition import TableDefinition
 from lakegate.model import TableName
 from lakegate.settings import Settings
 
@@ -103,7 +103,7 @@ def trap(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trap]:
 async def test_a_table_with_every_harmless_property_is_written(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
-    await lake.ensure_table(ORDERS, COLUMNS, TableShape(properties=HARMLESS))
+    await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(properties=HARMLESS))
     await lake.append(batch(decoder, {"label": "a"}))
     await lake.append(batch(decoder, {"label": "b"}))
     assert duckdb_rows(catalog) == ["a", "b"]
@@ -121,7 +121,7 @@ async def test_any_other_property_is_refused_and_named(
     if exists:
         await lake.ensure_table(ORDERS, COLUMNS)
     with pytest.raises(LakegateError) as refusal:
-        await lake.ensure_table(ORDERS, COLUMNS, TableShape(properties={key: value}))
+        await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(properties={key: value}))
     assert refusal.value.code is ErrorCode.INVALID_ARGUMENT
     assert repr(key[:100])[1:-1] in refusal.value.message
     assert catalog.table_exists("default.orders") == exists
@@ -133,7 +133,7 @@ async def test_any_other_property_is_refused_and_named(
 async def test_every_engine_reads_every_codec_that_is_taken(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder, codec: str
 ) -> None:
-    shape = TableShape(properties={"write.parquet.compression-codec": codec})
+    shape = TableDefinition(properties={"write.parquet.compression-codec": codec})
     await lake.ensure_table(ORDERS, COLUMNS, shape)
     await lake.append(batch(decoder, {"label": "a"}))
     assert duckdb_rows(catalog) == ["a"]
@@ -141,9 +141,9 @@ async def test_every_engine_reads_every_codec_that_is_taken(
 
 async def test_a_level_needs_a_codec_that_has_levels(lake: Lake, catalog: Catalog) -> None:
     level = {"write.parquet.compression-level": "3"}
-    await lake.ensure_table(ORDERS, COLUMNS, TableShape(properties=level))
+    await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(properties=level))
     for codec in ("snappy", "uncompressed"):
-        shape = TableShape(properties={"write.parquet.compression-codec": codec})
+        shape = TableDefinition(properties={"write.parquet.compression-codec": codec})
         with pytest.raises(LakegateError, match="has no levels") as refusal:
             await lake.ensure_table(ORDERS, COLUMNS, shape)
         assert refusal.value.code is ErrorCode.INVALID_ARGUMENT
@@ -154,10 +154,10 @@ async def test_properties_do_not_grow_without_end(lake: Lake) -> None:
     for number in range(2):
         many = {f"user.{number}.{key}": "" for key in range(150)}
         if number == 0:
-            await lake.ensure_table(ORDERS, COLUMNS, TableShape(properties=many))
+            await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(properties=many))
         else:
             with pytest.raises(LakegateError, match="at most 200 properties"):
-                await lake.ensure_table(ORDERS, COLUMNS, TableShape(properties=many))
+                await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(properties=many))
 
 
 @pytest.mark.parametrize("kind", ["embedded", "rest"])

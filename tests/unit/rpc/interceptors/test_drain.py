@@ -11,8 +11,8 @@ import grpc.aio
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 from grpc_status import rpc_status
-from tests.contract.test_ingest_service import ACKNOWLEDGED, ARROW, NDJSON
-from tests.contract.test_ingest_service import Lake as CountingLake
+from tests.testing.counting_lake import ACKNOWLEDGED, CountingLake
+from tests.testing.stub_decoder import ARROW, NDJSON
 from tests.testing.waiting import until
 
 from lakegate.auth.keyring import Keyring

@@ -58,3 +58,9 @@ def test_a_name_that_iceberg_keeps_is_refused(name: str) -> None:
     with pytest.raises(LakegateError, match=name) as refusal:
         arrow_schema([Column(name=name, type="string")])
     assert refusal.value.code is ErrorCode.INVALID_ARGUMENT
+
+
+def test_a_column_is_not_given_twice() -> None:
+    with pytest.raises(LakegateError, match="column 'a' is given twice") as refusal:
+        arrow_schema([Column(name=name, type="int") for name in ("a", "b", "a")])
+    assert refusal.value.code is ErrorCode.INVALID_ARGUMENT
