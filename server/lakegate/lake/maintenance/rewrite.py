@@ -44,7 +44,7 @@ class RewrittenManifest:
 class Rewrite:
     """Data files on their way into the place of others, however many attempts that takes.
 
-    `baseline`: where the table stood before the first of the new files was begun.
+    `baseline`: the table before the first of the new files was begun.
     """
 
     commit_id: str
