@@ -101,7 +101,7 @@ class ExactlyOnce:
     ) -> bool:
         """Return whether the batches before this one of its stream are applied or in flight.
 
-        The claim checks that they were applied. If they were not, this batch is admitted anew.
+        The claim checks that they were applied. If they were not, this batch is admitted again.
         """
         applied = lookup.next_offsets[position.stream_id]
         if position.offset <= applied:

@@ -56,7 +56,7 @@ async def test_after_the_last_attempt_the_message_says_conflict(
 
     def always_late(_: Commit) -> None:
         attempts.append(1)
-        raise CommitFailedException("somebody was faster")
+        raise CommitFailedException("another writer committed first")
 
     around_commit(always_late)
     refused = await refusal(warm_lake.append(batch(decoder, {"label": "b"})))

@@ -1,4 +1,4 @@
-"""A sender that leaves while its batch is written: the rows are committed, and the log says so."""
+"""A sender that leaves while its batch is written: the rows are committed, and that is logged."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from lakegate.model import Acknowledgement, Body, DecodedGroup
 
 
 class HangsUp(LinesDecoder):
-    """Cancels the sender of a batch while it decodes it."""
+    """Cancels the sender of a batch while decoding it."""
 
     loop: asyncio.AbstractEventLoop
     sender: "asyncio.Future[Acknowledgement]"

@@ -1,4 +1,4 @@
-"""Batches that gather share a commit, and each gets its own answer."""
+"""Batches that arrive together share a commit, and each gets its own answer."""
 
 import asyncio
 from collections.abc import Sequence
@@ -128,7 +128,7 @@ async def test_a_batch_whose_sender_left_before_its_group_began_is_not_written(
 ) -> None:
     gone = asyncio.ensure_future(lake.append(batch(decoder, {"label": "gone"})))
     stays = asyncio.ensure_future(lake.append(batch(decoder, {"label": "stays"})))
-    await asyncio.sleep(0)  # both have gathered
+    await asyncio.sleep(0)  # both are queued
     gone.cancel()
     await stays
     assert labels(catalog) == ["stays"]

@@ -52,7 +52,7 @@ async def test_the_snapshot_of_a_pending_entry_is_never_expired(
         for number in range(1, 7):
             await lake.append(batch(decoder, {"label": str(number)}))
         assert first.snapshot_id in snapshot_ids(catalog)
-        assert len(snapshot_ids(catalog)) == 4 + 2  # the newest, and the one looked for
+        assert len(snapshot_ids(catalog)) == 4 + 2  # the newest, and that of the pending entry
         assert await other_lake.append(keyed(decoder, "k")) == replace(first, replayed=True)
         await lake.append(batch(decoder, {"label": "7"}))
         assert first.snapshot_id not in snapshot_ids(catalog)
