@@ -143,6 +143,16 @@ async def test_after_a_crash_of_client_and_server_the_stream_continues_after_the
     assert len(labels(catalog)) == 4
 
 
+async def test_a_stream_continues_at_another_server_before_its_last_commit_is_settled(
+    lake: Lake, other_lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    with unsettled():
+        await send(lake, decoder, 0, 1, 2)
+    (answer,) = await send(other_lake, decoder, 3)
+    assert not answer.replayed
+    assert labels(catalog) == ["s-0", "s-1", "s-2", "s-3"]
+
+
 async def test_a_client_that_resends_without_asking_for_the_offset_gets_replays(
     lake: Lake, other_lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
