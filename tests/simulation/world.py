@@ -36,7 +36,7 @@ LONGEST_PAUSE_SECONDS = 200.0
 class Weather:
     """How likely things are that go wrong, and how long things take.
 
-    `long_pauses`: of an I/O operation, to take longer than leases and graces.
+    `long_pauses`: of an I/O operation, to take longer than leases and grace_periods.
     """
 
     long_pauses: float = 0.0

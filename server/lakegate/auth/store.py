@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from lakegate.auth.tokens import Permission, Token, digest_of, new_secret, parse_permissions
-from lakegate.database.engine import alone, now_ms, open_engine, transaction
+from lakegate.database.engine import exclusive_transaction, now_ms, open_engine, transaction
 from lakegate.errors import ErrorCode, LakegateError
 
 _METADATA = MetaData()
@@ -111,7 +111,7 @@ class TokenStore:
     def _make_table(self) -> None:
         if self._ready:
             return
-        with alone(self._engine) as connection:
+        with exclusive_transaction(self._engine) as connection:
             _METADATA.create_all(connection)
         self._ready = True
 

@@ -66,7 +66,7 @@ def transaction(engine: Engine, *, writes: bool = False) -> Iterator[Connection]
 
 
 @contextmanager
-def alone(engine: Engine) -> Iterator[Connection]:
+def exclusive_transaction(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that writes while no other server is in one like it."""
     with transaction(engine, writes=True) as connection:
         if engine.dialect.name == "postgresql":  # SQLite has one writer at a time

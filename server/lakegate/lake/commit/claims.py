@@ -8,8 +8,8 @@ from lakegate.lake.commit.group import Member
 from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.ledger.entries import Committed, TableIdentity, commits_of
 from lakegate.lake.ledger.ledger import Claim, ContestedError, Ledger
+from lakegate.lake.table.cached_table import CachedTable
 from lakegate.lake.table.state import TableState
-from lakegate.lake.table.warm import WarmTable
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ class Claims:
     """The entries of a group's members, on behalf of one commit."""
 
     def __init__(
-        self, table: WarmTable, ledger: Ledger, commit_id: str, rows: Sequence[tuple[Member, int]]
+        self, table: CachedTable, ledger: Ledger, commit_id: str, rows: Sequence[tuple[Member, int]]
     ) -> None:
         """Speak for the commit `commit_id` of these members and their numbers of rows."""
         self._table = table

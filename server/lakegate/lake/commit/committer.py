@@ -19,8 +19,8 @@ from lakegate.lake.files.names import delete_files
 from lakegate.lake.ledger.entries import Entry
 from lakegate.lake.ledger.ledger import Ledger
 from lakegate.lake.ledger.pending_snapshots import LookedFor
-from lakegate.lake.table.retention import least_interval_seconds
-from lakegate.lake.table.warm import WarmTable
+from lakegate.lake.table.cached_table import CachedTable
+from lakegate.lake.table.retention import min_interval_seconds
 from lakegate.model import Acknowledgement, Batch
 
 # With this much gathered, the next group is prepared while one commits; with
@@ -31,7 +31,7 @@ EARLY_BYTES = 1024 * 1024
 class TableCommitter:
     """Commits the batches of one table, group by group."""
 
-    def __init__(self, table: WarmTable, policy: CommitPolicy, ledger: Ledger) -> None:
+    def __init__(self, table: CachedTable, policy: CommitPolicy, ledger: Ledger) -> None:
         """Commit to `table`, as `policy` says; `ledger` knows what is there already."""
         self.table = table
         self.once = ExactlyOnce(table, ledger, self._gather)
@@ -121,8 +121,8 @@ class TableCommitter:
 
     def _interval(self) -> float:
         """Return the least time between two shared commits, in seconds."""
-        state = self.table.warm_state
-        least = least_interval_seconds(state.metadata) if state is not None else 0.0
+        state = self.table.cached_state
+        least = min_interval_seconds(state.metadata) if state is not None else 0.0
         return max(self._policy.interval_seconds, least)
 
     async def _until_worthwhile(self, commit: asyncio.Task[None]) -> None:
@@ -179,8 +179,8 @@ class TableCommitter:
 
     def _tidy(self) -> None:
         """Delete old metadata files beside the next commits."""
-        state = self.table.warm_state
-        if state is not None and (due := self.table.old_metadata.due()):
+        state = self.table.cached_state
+        if state is not None and (due := self.table.removed_metadata.due()):
             tidying = asyncio.create_task(self.table.workers.run(delete_files, state.io, due))
             self._tidying.add(tidying)
             tidying.add_done_callback(self._tidying.discard)

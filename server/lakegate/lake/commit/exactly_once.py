@@ -22,7 +22,7 @@ from lakegate.lake.ledger.entries import (
     stream_entry,
 )
 from lakegate.lake.ledger.ledger import Ledger
-from lakegate.lake.table.warm import WarmTable
+from lakegate.lake.table.cached_table import CachedTable
 from lakegate.model import Acknowledgement, Batch, StreamPosition
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,9 @@ class _Known:
 class ExactlyOnce:
     """What one process knows of the batches of one table that are to be applied once."""
 
-    def __init__(self, table: WarmTable, ledger: Ledger, gather: Callable[[Member], None]) -> None:
+    def __init__(
+        self, table: CachedTable, ledger: Ledger, gather: Callable[[Member], None]
+    ) -> None:
         """Use `ledger`; batches that had to wait are gathered again by `gather`."""
         self._table = table
         self._ledger = ledger

@@ -39,9 +39,9 @@ from lakegate.lake.failures import (
     draining,
     outcome_unknown,
 )
+from lakegate.lake.table.cached_table import CachedTable
 from lakegate.lake.table.retention import Retention
 from lakegate.lake.table.state import TableState, load_state
-from lakegate.lake.table.warm import WarmTable
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class GroupCommit:
 
     def __init__(
         self,
-        table: WarmTable,
+        table: CachedTable,
         prepared: PreparedGroup,
         policy: CommitPolicy,
         once: ExactlyOnce,

@@ -22,10 +22,10 @@ from lakegate.lake.failures import (
     table_not_found,
 )
 from lakegate.lake.files.data_files import write_data_files
+from lakegate.lake.table.cached_table import CachedTable
 from lakegate.lake.table.partition_limits import fitting
 from lakegate.lake.table.schema import new_columns, round_trip
 from lakegate.lake.table.state import TableState
-from lakegate.lake.table.warm import WarmTable
 from lakegate.model import Body, DecodedGroup, Decoder, MemoryEstimate
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ DECODING_ATTEMPTS = 20
 ESTIMATED_AT_ONCE_BYTES = 8 * 1024
 
 
-async def prepare(table: WarmTable, members: Sequence[Member]) -> PreparedGroup:
+async def prepare(table: CachedTable, members: Sequence[Member]) -> PreparedGroup:
     """Prepare the members; those with a fault are answered here and now."""
     prepared = PreparedGroup()
     for decoder, group in by_decoder(members):
@@ -45,7 +45,7 @@ async def prepare(table: WarmTable, members: Sequence[Member]) -> PreparedGroup:
 
 
 async def _prepare_or_refuse(
-    table: WarmTable, decoder: Decoder, members: Sequence[Member], prepared: PreparedGroup
+    table: CachedTable, decoder: Decoder, members: Sequence[Member], prepared: PreparedGroup
 ) -> None:
     try:
         extent = await _extent(table, decoder, members)
@@ -72,7 +72,9 @@ def _is_of_one_member(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in {errno.ENAMETOOLONG, errno.EINVAL}
 
 
-async def _extent(table: WarmTable, decoder: Decoder, members: Sequence[Member]) -> MemoryEstimate:
+async def _extent(
+    table: CachedTable, decoder: Decoder, members: Sequence[Member]
+) -> MemoryEstimate:
     """Return what decoding all bodies takes."""
     state = await table.state()
     columns = len(state.arrow_schema if state is not None else decoder.default_schema)
@@ -83,7 +85,7 @@ async def _extent(table: WarmTable, decoder: Decoder, members: Sequence[Member])
 
 
 async def _prepare(
-    table: WarmTable, decoder: Decoder, members: Sequence[Member], prepared: PreparedGroup
+    table: CachedTable, decoder: Decoder, members: Sequence[Member], prepared: PreparedGroup
 ) -> None:
     for _ in range(DECODING_ATTEMPTS):
         state = await table.state()
@@ -121,7 +123,7 @@ def _has_places(members: Sequence[Member], decoded: DecodedGroup) -> bool:
 
 
 def _admitted(
-    table: WarmTable, members: Sequence[Member], state: TableState | None
+    table: CachedTable, members: Sequence[Member], state: TableState | None
 ) -> Sequence[Member]:
     """Return the members for which a missing table may be made; refuse the others."""
     if state is not None:
@@ -150,7 +152,7 @@ def _write(state: TableState, decoded: DecodedGroup) -> tuple[DecodedGroup, list
 
 
 async def _make_room(
-    table: WarmTable, state: TableState | None, decoder: Decoder, rows: pa.Schema
+    table: CachedTable, state: TableState | None, decoder: Decoder, rows: pa.Schema
 ) -> TableState:
     """Make the table, or the columns it lacks."""
     if state is not None:

@@ -24,7 +24,7 @@ from lakegate.lake.catalog.sql import LeanSqlCatalog
 from lakegate.lake.commit.group import PreparedGroup
 from lakegate.lake.lake import Lake
 from lakegate.lake.maintenance.maintain import Maintenance
-from lakegate.lake.maintenance.policy import Graces, MaintenancePolicy
+from lakegate.lake.maintenance.policy import GracePeriods, MaintenancePolicy
 from lakegate.lake.table.definition import TableDefinition
 from lakegate.lake.table.retention import Retention
 from lakegate.lake.table.state import TableState, load_state
@@ -225,7 +225,9 @@ async def test_a_commit_names_no_file_that_a_sweep_has_deleted(
     await lake.append(batch(decoder, {"label": "a"}))
     committer = lake._committer(ORDERS)
     commit = committer._commit
-    maintenance = Maintenance(catalog, MaintenancePolicy(Retention(), graces=Graces(0, 0)))
+    maintenance = Maintenance(
+        catalog, MaintenancePolicy(Retention(), grace_periods=GracePeriods(0, 0))
+    )
 
     async def sweep_first(prepared: PreparedGroup) -> None:
         monkeypatch.setattr(committer, "_commit", commit)

@@ -24,7 +24,7 @@ from lakegate.lake.commit import group_commit
 from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.lake import Lake
 from lakegate.lake.ledger.ledger import Ledger
-from lakegate.lake.table import warm
+from lakegate.lake.table import cached_table
 from lakegate.settings import Settings
 
 Commit = Callable[..., CommitTableResponse]
@@ -137,7 +137,7 @@ async def test_a_commit_that_came_through_is_never_reported_as_failed(
 
     def commit_then_fail_for_good(commit: Commit) -> None:
         commit()
-        for module in (warm, group_commit):
+        for module in (cached_table, group_commit):
             monkeypatch.setattr(module, "load_state", storage_fails)
         raise CommitStateUnknownException("the connection broke")
 

@@ -20,7 +20,7 @@ from lakegate.lake.table.retention import Retention
 from lakegate.lake.table.state import load_state
 from lakegate.settings import Settings
 
-EAGER = MaintenancePolicy(Retention(count=1, least_age_ms=0, others_age_ms=-1))
+EAGER = MaintenancePolicy(Retention(count=1, min_age_ms=0, others_age_ms=-1))
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ async def test_a_table_of_others_that_is_written_to_keeps_its_files_and_snapshot
     lake = Lake(open_catalog(settings.catalog, settings.home), few)
     for number in range(12):  # as many as it takes for a merge, were the table managed
         await lake.append(batch(LinesDecoder(), {"label": f"new-{number:02d}"}))
-        await lake._maintenance.look()
+        await lake._maintenance.check()
         time.pass_(DAY)
     await lake.close()
     assert [each.snapshot_id for each in load(catalog).snapshots()][:12] == kept

@@ -7,7 +7,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.update import SetSnapshotRefUpdate
 
 from lakegate.lake.catalog import numeric_properties
-from lakegate.lake.table.retention import Retention, least_interval_seconds
+from lakegate.lake.table.retention import Retention, min_interval_seconds
 
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
@@ -56,7 +56,7 @@ def test_every_snapshot_stays_for_a_minute_so_that_other_engines_can_commit_on_i
     assert expired == [
         each for each, at in zip(ids(table), made_ms, strict=True) if at < made_ms[4]
     ]
-    longer = Retention(count=2, least_age_ms=2 * MINUTE_MS)
+    longer = Retention(count=2, min_age_ms=2 * MINUTE_MS)
     assert longer.expired(table.metadata, ids(table), now_ms) == []
 
 
@@ -68,9 +68,9 @@ def test_a_table_of_others_keeps_every_snapshot(table: Table) -> None:
 
 
 def test_a_busy_table_commits_the_less_often_the_more_snapshots_it_has(table: Table) -> None:
-    few = least_interval_seconds(table.metadata)
+    few = min_interval_seconds(table.metadata)
     doubled = table.metadata.model_copy(update={"snapshots": 2 * table.metadata.snapshots})
-    assert least_interval_seconds(doubled) == 2 * few > 0
+    assert min_interval_seconds(doubled) == 2 * few > 0
 
 
 def test_old_snapshots_leave_however_few_there_are(table: Table) -> None:

@@ -16,14 +16,14 @@ from tests.testing.rest_catalog import rest_catalog
 
 from lakegate.lake.lake import Lake
 from lakegate.lake.maintenance.maintain import Maintenance
-from lakegate.lake.maintenance.policy import Graces, MaintenancePolicy
-from lakegate.lake.table.folder import own_folder
+from lakegate.lake.maintenance.policy import GracePeriods, MaintenancePolicy
+from lakegate.lake.table.location import exclusive_location
 from lakegate.lake.table.retention import Retention
 from lakegate.model import TableName
 from lakegate.settings import Settings
 
 RENAMED = TableName("default", "orders_2025")
-AT_ONCE = MaintenancePolicy(Retention(), graces=Graces(0, 0))
+AT_ONCE = MaintenancePolicy(Retention(), grace_periods=GracePeriods(0, 0))
 
 
 @pytest.fixture
@@ -110,6 +110,6 @@ async def test_properties_that_were_copied_name_no_folder_of_the_copy(
 ) -> None:
     await append_each(lake, "a")
     metadata = load(catalog).metadata
-    assert own_folder(catalog, metadata) is not None
+    assert exclusive_location(catalog, metadata) is not None
     copy = metadata.model_copy(update={"table_uuid": uuid.uuid4()})
-    assert own_folder(catalog, copy) is None
+    assert exclusive_location(catalog, copy) is None
