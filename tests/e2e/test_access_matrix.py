@@ -12,7 +12,7 @@ import httpx
 import pytest
 from grpc_health.v1 import health_pb2 as grpc_health_pb2
 from grpc_health.v1 import health_pb2_grpc as grpc_health_pb2_grpc
-from tests.e2e.test_query_events import SINGLE
+from tests.testing.gate.examples import SINGLE
 from tests.testing.gate.running_gate import RunningGate, running_gate
 
 from lakegate.auth.store import TokenStore

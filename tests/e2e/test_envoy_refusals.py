@@ -13,6 +13,7 @@ import pytest_asyncio
 from backports import zstd
 from google.protobuf.descriptor import EnumDescriptor
 from tests.testing.gate.echo_gate import EchoGate, free_ports, running_echo_gate
+from tests.testing.gate.raw_http import read_answer
 
 from lakegate.edge.process import running_envoy
 from lakegate.errors import ErrorCode
@@ -402,11 +403,3 @@ async def answer_to(gate: EchoGate, request: str) -> tuple[int, dict[str, str]]:
         answer = await read_answer(reader)
     writer.close()
     return answer
-
-
-async def read_answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
-    """Read an answer as it comes, whether or not the request was sent to its end."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-    length = int(head.split("content-length:")[1].split()[0])
-    body = json.loads(await reader.readexactly(length))
-    return int(head.split()[1]), body["error"]

@@ -11,7 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
-from tests.e2e.test_rest_ingest import ORDERS
+from tests.testing.gate.examples import ORDERS
 from tests.testing.gate.running_gate import RunningGate
 
 from lakegate.v1 import ingest_pb2_grpc, query_events_pb2_grpc, tables_pb2_grpc

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import grpc
 import httpx
 import pytest
-from tests.e2e.test_query_events import SINGLE
+from tests.testing.gate.examples import SINGLE
 from tests.testing.gate.running_gate import RunningGate, running_gate
 
 from lakegate.auth.tokens import digest_of, id_of, new_secret

@@ -13,9 +13,9 @@ from pathlib import Path
 import grpc
 import psutil
 import pytest
-from tests.e2e.test_large_bodies import memory_falls_below
 from tests.testing.gate.grpc_senders import LINE_BYTES as GRPC_LINE_BYTES
 from tests.testing.gate.grpc_senders import TABLE, Send, body, rows, send_all, stream
+from tests.testing.gate.memory import memory_falls_below
 from tests.testing.gate.running_gate import NDJSON, RunningGate, running_gate
 
 from lakegate.rpc.flow.memory_guard import watermark

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from tests.engines.rest_catalog import running_rest_catalog
 from tests.testing.engines.fault_proxy import FAULTS, fault_proxy
+from tests.testing.engines.rest_catalog import running_rest_catalog
 from tests.testing.servers.cluster import running_cluster, shared_catalog
 from tests.testing.servers.traffic import Load, Told, assert_promise_kept, send_all
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from pyiceberg.catalog import Catalog
-from tests.engines.rest_catalog import running_rest_catalog
-from tests.engines.spark_session import Spark, running_spark
 from tests.testing.engines.beside_ingest import Dialect, assert_engine_works_beside_ingest
+from tests.testing.engines.rest_catalog import running_rest_catalog
+from tests.testing.engines.spark_session import Spark, running_spark
 from tests.testing.lines import ORDERS, LinesDecoder, batch
 from tests.testing.reading import load
 from tests.testing.servers.cluster import SHARED, running_cluster, shared_catalog

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 import pytest
-from tests.fuzz.conftest import inputs
+from tests.testing.fuzzing import inputs
 
 from lakegate.decode.arrow import ArrowDecoder
 from lakegate.decode.csv import CsvDecoder

@@ -37,7 +37,7 @@ class Sent:
     landed: dict[str, "Version"] = field(default_factory=dict)
 
     @property
-    def is_named(self) -> bool:
+    def is_keyed(self) -> bool:
         return self.key is not None or self.position is not None
 
     def __str__(self) -> str:
@@ -152,7 +152,7 @@ class Model:
             return
         if missing := set(sent.rows) - set(version.rows) - self._deleted:
             self.world.violation(f"{missing} are acknowledged, and not in the snapshot")
-        if sent.is_named:  # it may have joined its predecessor, which asked before
+        if sent.is_keyed:  # it may have joined its predecessor, which asked before
             asked_at -= LONGEST_PAUSE_SECONDS
         if self._dropped_at.get(version.uuid, asked_at) < asked_at:
             self.world.violation(f"{sent} was acknowledged for a table that was dropped before")

@@ -53,9 +53,9 @@ class Sender:
             answer = await self._send(sent)
             retried = isinstance(answer, LakegateError) and not is_in_doubt(answer)
             if isinstance(answer, Acknowledgement):
-                if not sent.is_named or not self.world.happens(0.2):
+                if not sent.is_keyed or not self.world.happens(0.2):
                     return
-            elif not retried and not sent.is_named:
+            elif not retried and not sent.is_keyed:
                 return  # it may be there: sent again, it might be there twice
             await self._pause(10.0)
 

@@ -75,12 +75,12 @@ class Server:
         done, _ = await asyncio.wait(ended, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         if not done:
             self._world.say(f"{self.name} gives up")
-            await self._task(self._give_up())
+            await self._task(self._abort())
             await asyncio.sleep(self._world.chance.choice([0.0, 0.01, 1.0]))
         self._die()
 
-    async def _give_up(self) -> None:
-        self.lake.give_up()
+    async def _abort(self) -> None:
+        self.lake.abort()
 
     async def end(self) -> None:
         """Stop the process and wait for it, however long that takes."""

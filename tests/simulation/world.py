@@ -26,8 +26,8 @@ from tests.simulation.loop import (
 
 from lakegate import clock
 from lakegate.database.engine import transaction
-from lakegate.lake.commit.group import Member
 from lakegate.lake.commit.group_commit import GroupCommit
+from lakegate.lake.commit.queued_batch import QueuedBatch
 
 LONGEST_PAUSE_SECONDS = 200.0
 
@@ -180,7 +180,7 @@ def the_only(world: World) -> Iterator[None]:
             stack.enter_context(mock.patch(name, replacement))
         stack.enter_context(mock.patch.object(ExecutorFactory, "get_or_create", _Inline))
         stack.enter_context(mock.patch.object(manifest._manifest_cache, "_cache", None))
-        for walked in (Member, GroupCommit):
+        for walked in (QueuedBatch, GroupCommit):
             stack.enter_context(mock.patch.object(walked, "__hash__", _Serials().of))
         stack.enter_context(computed_once())
         try:

@@ -22,9 +22,9 @@ class Rules:
     displaced_are_checked: bool = True
     displaced_are_all_kept: bool = True
     claims_are_renewed: bool = True
-    own_commit_is_looked_for: bool = True
+    own_commit_is_checked: bool = True
     commits_are_guarded: bool = True
-    looked_for_is_kept: bool = True
+    pending_commits_are_kept: bool = True
 
 
 @dataclass(frozen=True)
@@ -293,7 +293,7 @@ def _own(world: World, number: int, server: Server, rules: Rules) -> World:
 
 def _renew(world: World, number: int, server: Server, rules: Rules) -> World:
     assert server.base is not None
-    if rules.own_commit_is_looked_for and server.commit_id in server.base.visible:
+    if rules.own_commit_is_checked and server.commit_id in server.base.visible:
         return world.with_server(number, replace(server, at=At.COMMITTED, base=None))
     rows = dict(world.rows)
     kept = all(
@@ -328,7 +328,7 @@ def _retention_steps(world: World, rules: Rules, bounds: Bounds) -> Iterator[Wor
         yield replace(world, retention_base=world.base, retentions=world.retentions + 1)
     if world.retention_base is not None:
         named = {each for _, row in world.rows if not row.applied for each in row.attempts}
-        free = world.retention_base.visible - (named if rules.looked_for_is_kept else set())
+        free = world.retention_base.visible - (named if rules.pending_commits_are_kept else set())
         yield replace(world, retention_base=None, free=world.free | free)
     if world.free & world.visible:  # a commit of somebody else, with the removal in it
         yield replace(world, visible=world.visible - world.free, version=world.version + 1)

@@ -37,7 +37,7 @@ _ANSWER_SECONDS = 2.0
 class Lake(Tables, Streams, Protocol):
     """What the servicers together need of the lake, and the end of the server."""
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """Refuse at once every batch that is not answered, and those that come after.
 
         The code is `outcome_unknown` where the batch may be committed, else `unavailable`.
@@ -119,7 +119,7 @@ class Server:
             async with asyncio.timeout(self._settings.drain_seconds):
                 await self._calls.ended()
         except TimeoutError:
-            self._lake.give_up()
+            self._lake.abort()
         await self._server.stop(_ANSWER_SECONDS)
 
 

@@ -23,7 +23,7 @@ from lakegate.errors import LakegateError
 from lakegate.lake.catalog import sql
 from lakegate.lake.catalog.metadata_file import MetadataWriter
 from lakegate.lake.catalog.open import open_catalog
-from lakegate.lake.commit import group, group_commit, preparation, snapshot
+from lakegate.lake.commit import group_commit, preparation, prepared_group, snapshot
 from lakegate.lake.lake import Lake
 from lakegate.lake.ledger.ledger import Ledger
 from lakegate.lake.maintenance import compaction, rewrite, sweep
@@ -39,7 +39,7 @@ STEPS: dict[str, tuple[Any, str]] = {
     "manifest list": (snapshot, "new_snapshot"),
     "metadata": (MetadataWriter, "write"),
     "catalog": (sql.LeanSqlCatalog, "_swap"),
-    "answer": (group.PreparedGroup, "acknowledge"),
+    "answer": (prepared_group.PreparedGroup, "acknowledge"),
 }
 # What comes in addition for batches with a key.
 LEDGER_STEPS: dict[str, tuple[Any, str]] = {

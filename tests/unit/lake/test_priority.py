@@ -6,8 +6,8 @@ import pytest
 from tests.testing.lines import LinesDecoder, batch
 from tests.testing.waiting import until
 
-from lakegate.concurrency import priority as precedence_module
-from lakegate.concurrency.priority import Precedence
+from lakegate.concurrency import priority as priority_module
+from lakegate.concurrency.priority import Priority
 from lakegate.lake.lake import Lake
 from lakegate.model import TableName
 
@@ -15,13 +15,13 @@ QUIET = TableName("default", "quiet")
 
 
 @pytest.fixture
-def precedence() -> Precedence:
-    return Precedence()
+def priority() -> Priority:
+    return Priority()
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precedence_module, "LONGEST_WAIT_SECONDS", 60.0)
+    monkeypatch.setattr(priority_module, "LONGEST_WAIT_SECONDS", 60.0)
 
 
 def answer() -> asyncio.Future[object]:
@@ -30,19 +30,19 @@ def answer() -> asyncio.Future[object]:
 
 @pytest.mark.usefixtures("patient")
 async def test_who_gives_way_waits_for_nobody_where_nobody_goes_first(
-    precedence: Precedence,
+    priority: Priority,
 ) -> None:
-    await precedence.give_way()
+    await priority.yield_turn()
 
 
 @pytest.mark.usefixtures("patient")
 async def test_who_gives_way_waits_until_the_last_that_goes_first_is_answered(
-    precedence: Precedence,
+    priority: Priority,
 ) -> None:
     one, two = answer(), answer()
-    precedence.give(one)
-    precedence.give(two)
-    waiting = asyncio.create_task(precedence.give_way())
+    priority.prefer(one)
+    priority.prefer(two)
+    waiting = asyncio.create_task(priority.yield_turn())
     one.set_result(None)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -53,20 +53,20 @@ async def test_who_gives_way_waits_until_the_last_that_goes_first_is_answered(
 
 
 @pytest.mark.usefixtures("patient")
-async def test_a_sender_that_is_gone_holds_nobody_up(precedence: Precedence) -> None:
+async def test_a_sender_that_is_gone_holds_nobody_up(priority: Priority) -> None:
     gone = answer()
-    precedence.give(gone)
+    priority.prefer(gone)
     gone.cancel()
-    await precedence.give_way()
+    await priority.yield_turn()
 
 
 async def test_who_gives_way_does_not_wait_for_long(
-    precedence: Precedence, monkeypatch: pytest.MonkeyPatch
+    priority: Priority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(precedence_module, "LONGEST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(priority_module, "LONGEST_WAIT_SECONDS", 0.0)
     never = answer()
-    precedence.give(never)
-    await precedence.give_way()
+    priority.prefer(never)
+    await priority.yield_turn()
     assert not never.done()
 
 
@@ -75,13 +75,13 @@ async def test_a_shared_commit_begins_when_a_lone_batch_of_another_table_is_answ
     lake: Lake, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gives_way = asyncio.Event()
-    give_way = Precedence.give_way
+    yield_turn = Priority.yield_turn
 
-    async def noted(precedence: Precedence) -> None:
+    async def noted(priority: Priority) -> None:
         gives_way.set()
-        await give_way(precedence)
+        await yield_turn(priority)
 
-    monkeypatch.setattr(Precedence, "give_way", noted)
+    monkeypatch.setattr(Priority, "yield_turn", noted)
     events: list[str] = []
     busy = LinesDecoder()
 

@@ -15,6 +15,7 @@ from pyiceberg.utils.config import Config
 from sqlalchemy import URL, event
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
+from lakegate.concurrency.retry import CATALOG_OPEN
 from lakegate.database.postgres import CONNECT_ARGUMENTS
 from lakegate.database.sqlite import BUSY_SECONDS, prepare_connection
 from lakegate.errors import ErrorCode, LakegateError
@@ -24,7 +25,6 @@ from lakegate.lake.catalog.pyiceberg_private import bound_requests, pin_storage
 from lakegate.lake.catalog.sql import LeanSqlCatalog
 from lakegate.lake.failures import CATALOG_FAILURES, described
 
-OPEN_ATTEMPTS = 10
 # What ends the path of a URI.
 _ENDS_A_PATH = frozenset("?#")
 
@@ -111,10 +111,10 @@ def _opened_together(open_: Callable[[], C]) -> C:
 
     The one that comes second is told so in an error of its database's own choice.
     """
-    for _ in range(OPEN_ATTEMPTS - 1):
+    for _ in CATALOG_OPEN.attempts():
         with contextlib.suppress(OperationalError, ProgrammingError, IntegrityError):
             return open_()
-    return open_()
+    return open_()  # now its error is raised
 
 
 def _connected(connection: sqlite3.Connection, _record: object) -> None:

@@ -46,7 +46,7 @@ FENCE = "lakegate.fence"
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class Baseline:
     """Where a table stood before the first of some files was begun.
 
     `fence`: its fence. `snapshot_id`: its current snapshot.
@@ -56,7 +56,7 @@ class Begun:
     snapshot_id: int | None
 
     @classmethod
-    def on(cls, metadata: TableMetadata) -> "Begun":
+    def of(cls, metadata: TableMetadata) -> "Baseline":
         """Return where the table stands."""
         return cls(fence_of(metadata), metadata.current_snapshot_id)
 
@@ -72,10 +72,10 @@ def is_fence(snapshot: Snapshot | None) -> bool:
     return summary is not None and FENCE in summary.additional_properties
 
 
-def check_fence(base: TableMetadata, begun: Begun) -> None:
-    """Raise `FilesTooOldError` where files so begun may not be committed to `base`."""
+def check_fence(base: TableMetadata, baseline: Baseline) -> None:
+    """Raise `FilesTooOldError` unless files begun on `baseline` may be committed to `base`."""
     fence = fence_of(base)
-    if fence != begun.fence or (not fence and not _shows_no_fence(base, begun.snapshot_id)):
+    if fence != baseline.fence or (not fence and not _shows_no_fence(base, baseline.snapshot_id)):
         raise FilesTooOldError
 
 

@@ -36,7 +36,7 @@ from pyiceberg.table.update import (
 from lakegate import clock
 from lakegate.lake.catalog.numeric_properties import number
 from lakegate.lake.catalog.pyiceberg_private import latest_ms
-from lakegate.lake.commit.fence import Begun, check_fence
+from lakegate.lake.commit.fence import Baseline, check_fence
 from lakegate.lake.failures import CommitOutcomeUnknownError
 from lakegate.lake.files.manifests import merged
 from lakegate.lake.files.names import own_name
@@ -59,13 +59,13 @@ _TOTALS = (
 class Append:
     """Data files that become one snapshot, however many attempts that takes.
 
-    `begun`: where the table stood before the first file was begun.
+    `baseline`: where the table stood before the first file was begun.
     """
 
     snapshot_id: int
     commit_id: str
     files: Sequence[DataFile]
-    begun: Begun
+    baseline: Baseline
     manifests: Sequence[ManifestFile] = field(default=())
 
     def commit(self, state: TableState, expired: Sequence[int]) -> TableState:
@@ -86,7 +86,7 @@ class Append:
             self.snapshot_id,
             manifests,
             summary(state, Operation.APPEND, self.commit_id, added=self.files),
-            self.begun,
+            self.baseline,
         )
         removal = [RemoveSnapshotsUpdate(snapshot_ids=list(expired))] if expired else []
         return commit_snapshot(state, snapshot, manifests, removal, written)
@@ -107,7 +107,7 @@ class Append:
 
 
 def new_append(
-    state: TableState, files: Sequence[DataFile], commit_id: str, begun: Begun
+    state: TableState, files: Sequence[DataFile], commit_id: str, baseline: Baseline
 ) -> Append:
     """Write the manifest of `files` and give them a snapshot id."""
     snapshot_id = state.metadata.new_snapshot_id()
@@ -120,7 +120,7 @@ def new_append(
     spec_id = files[0].spec_id
     name = f"{commit_id}-m0.avro"
     manifest = write_entries(state, name, spec_id, snapshot_id, entries)
-    return Append(snapshot_id, commit_id, files, begun, (manifest,))
+    return Append(snapshot_id, commit_id, files, baseline, (manifest,))
 
 
 def write_entries(
@@ -165,15 +165,15 @@ def new_snapshot(
     snapshot_id: int,
     manifests: Sequence[ManifestFile],
     summary: Summary,
-    begun: Begun,
+    baseline: Baseline,
 ) -> Snapshot:
     """Write the manifest list and describe the snapshot.
 
-    `begun`: where the table stood before the first file of the snapshot was begun. Raises
+    `baseline`: where the table stood before the first file of the snapshot was begun. Raises
     `FilesTooOldError` where a fence may have come between that and `state`, the commit's base.
     """
     metadata = state.metadata
-    check_fence(metadata, begun)
+    check_fence(metadata, baseline)
     sequence_number = metadata.next_sequence_number()
     # The sequence number makes the name of each attempt another one.
     name = f"snap-{snapshot_id}-{sequence_number}-{summary[COMMIT_ID]}.avro"

@@ -16,8 +16,7 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table.sorting import SortDirection
 from pyiceberg.transforms import IdentityTransform
 
-from lakegate import clock
-from lakegate.concurrency.retry import backoff_seconds
+from lakegate.concurrency.retry import MAINTENANCE_COMMIT
 from lakegate.lake.failures import FilesTooOldError, TableChangedError
 from lakegate.lake.files.data_files import total_size, write_data_files
 from lakegate.lake.maintenance.managed import CommitLock, ManagedTable
@@ -27,9 +26,6 @@ from lakegate.lake.maintenance.rewrite import Rewrite, new_rewrite
 from lakegate.lake.table.state import TableState
 
 log = logging.getLogger(__name__)
-
-# After this many conflicts with other writers the files are left for a later compaction.
-ATTEMPTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +78,16 @@ class Compaction:
         state = table.state
         added = write_data_files(state, _sorted(rows, state, self.policy.sort_column))
         rewrite = new_rewrite(state, files, added)
-        for attempt in range(ATTEMPTS):
+        for _ in MAINTENANCE_COMMIT.attempts():
             try:
                 rewrite.prepare(table.reload(self.catalog).state)
                 with self.commit_lock():
                     rewrite.commit(table.reload(self.catalog).state)
+                return _compacted(rewrite)
             except CommitFailedException:
-                clock.sleep(backoff_seconds(attempt))
+                pass
             except (FilesTooOldError, TableChangedError):
                 break
-            else:
-                return _compacted(rewrite)
         log.info(
             "%s: %d files are not merged: conflicts with other writers",
             table.name,

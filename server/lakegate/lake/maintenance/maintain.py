@@ -17,7 +17,7 @@ from lakegate.lake.failures import (
     described,
 )
 from lakegate.lake.ledger.ledger import Ledger
-from lakegate.lake.ledger.pending_snapshots import LookedFor
+from lakegate.lake.ledger.pending_snapshots import PendingSnapshots
 from lakegate.lake.maintenance.compaction import Compaction, CompactionResult
 from lakegate.lake.maintenance.expiry import expire
 from lakegate.lake.maintenance.managed import CommitLock, UnmanagedTableError, load_managed
@@ -154,7 +154,7 @@ class Maintenance:
         if self._policy.ledger_url is None:
             return expire(table, retention, lambda _, past: list(past))
         with contextlib.closing(Ledger(self._policy.ledger_url)) as ledger:
-            return expire(table, retention, LookedFor(ledger, name).removable)
+            return expire(table, retention, PendingSnapshots(ledger, name).removable)
 
     def sweep(self, name: TableName, *, commit_lock: CommitLock = contextlib.nullcontext) -> None:
         """Delete orphan files in the table's exclusive location, unless `gc.enabled` is false."""

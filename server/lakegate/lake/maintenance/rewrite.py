@@ -18,7 +18,7 @@ from pyiceberg.manifest import (
 )
 from pyiceberg.table.snapshots import Operation
 
-from lakegate.lake.commit.fence import Begun
+from lakegate.lake.commit.fence import Baseline
 from lakegate.lake.commit.snapshot import (
     commit_snapshot,
     new_snapshot,
@@ -44,7 +44,7 @@ class RewrittenManifest:
 class Rewrite:
     """The replacement of data files by others, over all its attempts.
 
-    `begun`: the state of the table before the first of the new files was started.
+    `baseline`: the state of the table before the first of the new files was started.
     """
 
     commit_id: str
@@ -53,7 +53,7 @@ class Rewrite:
     removed: Sequence[DataFile]
     added: Sequence[DataFile]
     manifest: ManifestFile
-    begun: Begun
+    baseline: Baseline
     _rewritten: dict[str, RewrittenManifest] = field(default_factory=dict)
 
     def prepare(self, state: TableState) -> None:
@@ -84,7 +84,7 @@ class Rewrite:
         changes = summary(
             state, Operation.REPLACE, self.commit_id, added=self.added, removed=self.removed
         )
-        snapshot = new_snapshot(state, self.snapshot_id, manifests, changes, self.begun)
+        snapshot = new_snapshot(state, self.snapshot_id, manifests, changes, self.baseline)
         return commit_snapshot(state, snapshot, manifests)
 
     def _check_partitioning(self, state: TableState) -> None:
@@ -151,5 +151,5 @@ def new_rewrite(
         for file in added
     ]
     manifest = write_entries(state, f"{commit_id}-m0.avro", added[0].spec_id, snapshot_id, entries)
-    begun = Begun.on(state.metadata)
-    return Rewrite(commit_id, snapshot_id, sequence_number, removed, added, manifest, begun)
+    baseline = Baseline.of(state.metadata)
+    return Rewrite(commit_id, snapshot_id, sequence_number, removed, added, manifest, baseline)

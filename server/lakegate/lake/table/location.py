@@ -6,6 +6,7 @@ each new table a location of its own below the catalog's, and sets `write.data.p
 `write.metadata.path`, which all writers respect.
 """
 
+import contextlib
 import logging
 import re
 import uuid
@@ -17,8 +18,7 @@ from pyiceberg.table import TableProperties
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.update import SetPropertiesUpdate
 
-from lakegate import clock
-from lakegate.concurrency.retry import backoff_seconds
+from lakegate.concurrency.retry import TABLE_LOCATION
 from lakegate.lake.failures import CommitOutcomeUnknownError
 from lakegate.lake.table.change import change_table
 from lakegate.lake.table.state import TableState, reload
@@ -27,7 +27,6 @@ from lakegate.model import TableName
 log = logging.getLogger(__name__)
 
 LOCATION_PROPERTY = "lakegate.folder"
-ATTEMPTS = 10
 _UNIQUE = re.compile(r"-[0-9a-f]{8}$")
 
 
@@ -57,18 +56,17 @@ def exclusive_location(catalog: Catalog, metadata: TableMetadata) -> str | None:
 def with_exclusive_location(catalog: Catalog, state: TableState, name: TableName) -> TableState:
     """Set an exclusive location for a new table that has none.
 
-    After `ATTEMPTS` conflicts with other writers the table stays as it is, and is never swept.
+    If each attempt meets a conflict, the table stays without one, and is never swept.
     """
-    for attempt in range(ATTEMPTS):
+    for attempt in TABLE_LOCATION.attempts():
+        if attempt > 1:
+            state = reload(catalog, name, state.uuid)
         if exclusive_location(catalog, state.metadata) is not None:
             return state
-        try:
+        with contextlib.suppress(CommitFailedException, CommitOutcomeUnknownError):
             return change_table(state, (), (_location_update(state.metadata, name),))
-        except (CommitFailedException, CommitOutcomeUnknownError):
-            clock.sleep(backoff_seconds(attempt))
-            state = reload(catalog, name, state.uuid)
     log.warning("%s has no exclusive location: each attempt met a conflict", name)
-    return state
+    return reload(catalog, name, state.uuid)
 
 
 def _location_update(metadata: TableMetadata, name: TableName) -> SetPropertiesUpdate:

@@ -18,8 +18,7 @@ from pyiceberg.table.update import (
     TableUpdate,
 )
 
-from lakegate import clock
-from lakegate.concurrency.retry import GIVE_UP_SECONDS, backoff_seconds
+from lakegate.concurrency.retry import SCHEMA_CHANGE
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.catalog.open import ensure_namespace
 from lakegate.lake.failures import (
@@ -48,8 +47,6 @@ from lakegate.model import TableName
 
 _audit = logging.getLogger("lakegate.audit")
 
-# Other writers of a schema are people and migrations, so conflicts are few.
-WIDENING_ATTEMPTS = 20
 NEW_TABLE_PROPERTIES = {
     TableProperties.FORMAT_VERSION: FORMAT_VERSION,
     TableProperties.PARQUET_COMPRESSION: "zstd",
@@ -177,26 +174,38 @@ def _set_properties(state: TableState, properties: Mapping[str, str]) -> TableSt
 def _evolve(
     catalog: Catalog, state: TableState, name: TableName, columns: pa.Schema, longer: Sequence[str]
 ) -> TableState:
-    give_up_at = clock.monotonic() + GIVE_UP_SECONDS
     failure: Exception = CommitFailedException(f"The schema of {name} changed in every attempt.")
-    for attempt in range(WIDENING_ATTEMPTS):
-        for column in conflicting(columns, state.arrow_schema):
-            if column not in longer:
-                raise ColumnConflictError(f"Column {column} has another type now.")
-        missing = new_columns(columns, state.arrow_schema)
-        narrow = [column for column in longer if _is_narrower(state, columns.field(column))]
-        if not missing.names and not narrow:
-            return state
+    for attempt in SCHEMA_CHANGE.attempts():
+        if attempt > 1:
+            state = reload(catalog, name, state.uuid)
         try:
-            # The answer may have a later schema, which the next iteration checks.
-            state = _commit_schema(state, missing, narrow)
+            return _evolve_once(state, columns, longer)
         except (CommitFailedException, CommitOutcomeUnknownError) as error:
             failure = error
-            if clock.monotonic() > give_up_at:
-                break
-            clock.sleep(backoff_seconds(attempt))
-            state = reload(catalog, name, state.uuid)
     raise failure
+
+
+def _evolve_once(state: TableState, columns: pa.Schema, longer: Sequence[str]) -> TableState:
+    """Add the columns that are missing, if any. Raises `ColumnConflictError`."""
+    missing, narrow = _schema_change(state, columns, longer)
+    if not missing.names and not narrow:
+        return state
+    state = _commit_schema(state, missing, narrow)
+    missing, narrow = _schema_change(state, columns, longer)
+    if missing.names or narrow:  # the answer has a later schema
+        raise CommitFailedException("The schema was changed again by another writer.")
+    return state
+
+
+def _schema_change(
+    state: TableState, columns: pa.Schema, longer: Sequence[str]
+) -> tuple[pa.Schema, list[str]]:
+    """Return the missing columns, and those to widen. Raises `ColumnConflictError`."""
+    for column in conflicting(columns, state.arrow_schema):
+        if column not in longer:
+            raise ColumnConflictError(f"Column {column} has another type now.")
+    missing = new_columns(columns, state.arrow_schema)
+    return missing, [column for column in longer if _is_narrower(state, columns.field(column))]
 
 
 def _is_narrower(state: TableState, column: pa.Field) -> bool:

@@ -21,7 +21,7 @@ from tests.testing.rest_catalog import rest_catalog
 from lakegate.errors import LakegateError
 from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.catalog.sql import LeanSqlCatalog
-from lakegate.lake.commit.group import PreparedGroup
+from lakegate.lake.commit.prepared_group import PreparedGroup
 from lakegate.lake.lake import Lake
 from lakegate.lake.maintenance.maintain import Maintenance
 from lakegate.lake.maintenance.policy import GracePeriods, MaintenancePolicy

@@ -17,6 +17,7 @@ from tests.testing.passing_clock import HOUR, passing_clock
 from tests.testing.reading import duckdb_rows, labels, load
 
 from lakegate.concurrency import retry
+from lakegate.concurrency.retry import commit_policy
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.catalog.sql import LeanSqlCatalog
@@ -32,7 +33,7 @@ Commit = Callable[..., CommitTableResponse]
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "LONGEST_SECONDS", 0.02)
+    monkeypatch.setattr(retry, "LONGEST_BACKOFF_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -204,7 +205,7 @@ async def test_the_last_attempt_is_looked_for_once_more(
 ) -> None:
     await lake.append(batch(decoder, {"label": "a"}))
     committer = lake._committer(ORDERS)
-    monkeypatch.setattr(committer, "_policy", replace(committer._policy, attempts=1))
+    monkeypatch.setattr(committer, "_policy", replace(committer._policy, retry=commit_policy(1)))
 
     def commit_twice(commit: Commit) -> None:  # as a gateway may that repeats a request
         commit()
@@ -271,7 +272,7 @@ async def test_giving_up_reports_of_each_batch_whether_it_may_be_committed(
     await asyncio.to_thread(asked.wait, 60)
     waiting = asyncio.ensure_future(lake.append(batch(decoder, {"label": "waiting"})))
     await asyncio.sleep(0)
-    lake.give_up()
+    lake.abort()
     codes = [(await refusal(each)).code for each in (sent, waiting)]
     assert codes == [ErrorCode.OUTCOME_UNKNOWN, ErrorCode.UNAVAILABLE]
     assert (await refusal(lake.append(batch(decoder, {"label": "new"})))).code is (

@@ -14,13 +14,14 @@ from tests.testing.keyed import keyed
 from tests.testing.lines import ORDERS, LinesDecoder, batch, raw_batch
 from tests.testing.reading import labels, load
 
+from lakegate.concurrency.retry import commit_policy
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.catalog.sql import LeanSqlCatalog
 from lakegate.lake.commit import snapshot as snapshot_module
 from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.lake import Lake
-from lakegate.lake.ledger import sweep
+from lakegate.lake.ledger import expiry
 from lakegate.lake.ledger.entries import TableIdentity
 from lakegate.lake.ledger.ledger import Ledger
 from lakegate.lake.maintenance.maintain import Maintenance
@@ -204,7 +205,7 @@ async def test_what_another_server_has_is_waited_for(
     slow = asyncio.ensure_future(other_lake.append(keyed(decoder, "k", {"label": "a"})))
     await claimed.wait()
     waits = asyncio.ensure_future(lake.append(keyed(decoder, "k", {"label": "a"})))
-    while not lake._committer(ORDERS).once.waiting:  # noqa: ASYNC110 - nothing to wait for
+    while not lake._committer(ORDERS).exactly_once.lease_waits:  # noqa: ASYNC110 - nothing to wait for
         await asyncio.sleep(0)
     assert not (await lake.append(batch(decoder, {"label": "others go on"}))).replayed
     hold.set()
@@ -323,7 +324,7 @@ async def test_maintenance_does_not_expire_a_snapshot_that_a_retry_may_look_for(
 async def test_a_key_is_forgotten_when_its_time_is_over(
     settings: Settings, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "INTERVAL_SECONDS", 0.001)
+    monkeypatch.setattr(expiry, "INTERVAL_SECONDS", 0.001)
     brief = settings.model_copy(update={"ledger_ttl_hours": 1e-9, "ledger_lease_seconds": 0})
     async with _two_lakes(brief) as (lake, _):
         await lake.append(keyed(decoder, "k", {"label": "a"}))
@@ -505,7 +506,7 @@ def _break(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
 
 
 def _one_attempt(lake: Lake) -> Any:
-    return replace(lake._policy, attempts=1)
+    return replace(lake._policy, retry=commit_policy(1))
 
 
 def _snapshots(catalog: Catalog) -> Sequence[str]:

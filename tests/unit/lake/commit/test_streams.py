@@ -12,7 +12,8 @@ from tests.testing.reading import labels
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.lake import Lake
-from lakegate.lake.ledger.ledger import ContestedError, Ledger
+from lakegate.lake.ledger.claiming import ClaimConflictError
+from lakegate.lake.ledger.ledger import Ledger
 from lakegate.model import Acknowledgement, StreamPosition
 from lakegate.settings import Settings
 
@@ -121,7 +122,7 @@ async def test_a_group_that_must_begin_anew_does_not_refuse_the_one_behind_it(
     def contested(*args: object) -> None:
         if failures[0]:
             failures[0] -= 1
-            raise ContestedError
+            raise ClaimConflictError
         claim(*args)  # type: ignore[arg-type] # as they came
 
     monkeypatch.setattr(Ledger, "claim", contested)
@@ -193,7 +194,7 @@ async def test_an_offset_that_was_swept_is_replayed_without_its_counts(
     *_, last = await send(before, decoder, *range(5))
     await before.close()  # all is settled
     lake = Lake(open_catalog(settings.catalog, settings.home), no_lease)
-    assert lake._ledger.sweep(key_ttl_ms=-1000, stream_ttl_ms=60_000, limit=100) == 4
+    assert lake._ledger.delete_expired(key_ttl_ms=-1000, stream_ttl_ms=60_000, limit=100) == 4
     early, late, following = await send(lake, decoder, 2, 4, 5)
     await lake.close()
     assert early == Acknowledgement(last.snapshot_id, 0, 0, 0, replayed=True)

@@ -17,13 +17,14 @@ from lakegate.database.engine import now_ms, open_engine
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.ledger import schema
-from lakegate.lake.ledger.entries import Attempt, Committed, Entry, TableIdentity, stream_entry
-from lakegate.lake.ledger.ledger import Claim, ContestedError, Ledger
+from lakegate.lake.ledger.claiming import Claim, ClaimConflictError
+from lakegate.lake.ledger.entries import Claimant, CommitResult, Entry, TableIdentity, stream_entry
+from lakegate.lake.ledger.ledger import Ledger
 from lakegate.model import StreamPosition
 
 TABLE = TableIdentity("default", "0b9f8a52-5b0e-4f0a-9d4b-0d1f7c1f3c11")
 OTHER = TableIdentity("default", "7c3d0f34-1a8e-4f53-8d6e-93a8c5a7b0aa")
-DONE = Committed("42", extent_count=2, bytes_written=5183)
+DONE = CommitResult("42", extent_count=2, bytes_written=5183)
 LEASE_SECONDS = 60.0
 HOUR_MS = 3_600_000
 _databases = count()
@@ -86,7 +87,7 @@ def test_a_claim_is_pending_until_it_is_settled_and_then_has_its_acknowledgement
     ledger.claim(TABLE, "c", claims(key("k")))
     pending = ledger.look_up(TABLE, ["key/k"])["key/k"]
     assert pending.replay is None
-    assert pending.attempts == (Attempt("c", 3),)
+    assert pending.claimants == (Claimant("c", 3),)
     assert 0 < pending.lease_left_ms <= LEASE_SECONDS * 1000
     ledger.settle(TABLE, "c", DONE)
     applied = ledger.look_up(TABLE, ["key/k", "key/unknown"])
@@ -96,7 +97,7 @@ def test_a_claim_is_pending_until_it_is_settled_and_then_has_its_acknowledgement
 
 def test_an_entry_is_claimed_once_and_a_group_as_a_whole(ledger: Ledger) -> None:
     ledger.claim(TABLE, "c", claims(key("b")))
-    with pytest.raises(ContestedError):
+    with pytest.raises(ClaimConflictError):
         ledger.claim(TABLE, "d", claims(key("a"), key("b"), key("c")))
     assert list(ledger.look_up(TABLE, ["key/a", "key/b", "key/c"])) == ["key/b"]
     ledger.claim(OTHER, "d", claims(key("b")))
@@ -112,7 +113,7 @@ def test_of_many_claims_at_once_one_wins(ledger: Ledger, url: str) -> None:
         barrier.wait()
         try:
             servers[number].claim(TABLE, str(number), claims(*names[:: (-1) ** number]))
-        except ContestedError:
+        except ClaimConflictError:
             return False
         return True
 
@@ -132,12 +133,12 @@ def test_a_claim_can_be_displaced_only_after_its_lease_and_only_by_one(
     hasty.claim(TABLE, "first", claims(key("k")))
     rivals = [displacing(5), displacing(5)]
     ledger.claim(TABLE, "second", rivals[0])
-    with pytest.raises(ContestedError):
+    with pytest.raises(ClaimConflictError):
         ledger.claim(TABLE, "third", rivals[1])
-    with pytest.raises(ContestedError):
+    with pytest.raises(ClaimConflictError):
         ledger.claim(TABLE, "third", displacing(5))
     record = ledger.look_up(TABLE, ["key/k"])["key/k"]
-    assert record.attempts == (Attempt("first", 3), Attempt("second", 5))
+    assert record.claimants == (Claimant("first", 3), Claimant("second", 5))
 
 
 def test_every_attempt_is_kept_until_the_entry_is_settled(hasty: Ledger) -> None:
@@ -146,7 +147,7 @@ def test_every_attempt_is_kept_until_the_entry_is_settled(hasty: Ledger) -> None
         record = hasty.look_up(TABLE, ["key/k"])["key/k"]
         hasty.claim(TABLE, str(number), [Claim(key("k"), number, displaces=record)])
     record = hasty.look_up(TABLE, ["key/k"])["key/k"]
-    assert [attempt.commit_id for attempt in record.attempts] == ["0", "1", "2", "3"]
+    assert [attempt.commit_id for attempt in record.claimants] == ["0", "1", "2", "3"]
     assert hasty.pending_commits(TABLE) == {"0", "1", "2", "3"}
 
 
@@ -160,7 +161,7 @@ def test_a_displaced_claimant_learns_it_when_it_renews(ledger: Ledger, hasty: Le
 
 def test_an_abandoned_claim_may_be_displaced_at_once(ledger: Ledger) -> None:
     ledger.claim(TABLE, "c", claims(key("k")))
-    ledger.abandon(TABLE, "c")
+    ledger.end_leases(TABLE, "c")
     record = ledger.look_up(TABLE, ["key/k"])["key/k"]
     assert record.lease_left_ms <= 0
     ledger.claim(TABLE, "d", [Claim(key("k"), 3, displaces=record)])
@@ -183,8 +184,8 @@ def test_what_is_found_is_settled_as_the_attempt_that_came_through(
     record = ledger.look_up(TABLE, ["key/k"])["key/k"]
     ledger.claim(TABLE, "taker", [Claim(key("k"), 7, displaces=record)])
     record = ledger.look_up(TABLE, ["key/k"])["key/k"]
-    ledger.settle_found(TABLE, [(record, record.attempts[0], DONE)])
-    ledger.settle(TABLE, "taker", Committed("43", 1, 1))
+    ledger.settle_found(TABLE, [(record, record.claimants[0], DONE)])
+    ledger.settle(TABLE, "taker", CommitResult("43", 1, 1))
     replay = ledger.look_up(TABLE, ["key/k"])["key/k"].replay
     assert replay == DONE.acknowledgement(3, replayed=True)
 
@@ -218,7 +219,7 @@ def test_a_stream_goes_on_after_its_last_applied_batch(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("offsets", [[1], [0, 2], [0, 1, 3, 4]])
 def test_a_gap_is_not_claimed(ledger: Ledger, offsets: list[int]) -> None:
-    with pytest.raises(ContestedError):
+    with pytest.raises(ClaimConflictError):
         ledger.claim(TABLE, "c", claims(*map(place, offsets), key("k")))
     assert ledger.look_up(TABLE, ["key/k", "stream/0/s"]) == {}
 
@@ -229,9 +230,13 @@ def test_the_sweep_forgets_what_is_old_a_few_at_a_time(ledger: Ledger, url: str)
     ledger.claim(TABLE, "pending", claims(key("pending")))
     age(url, hours=23)
     ledger.claim(TABLE, "d", claims(key("young")))
-    assert ledger.sweep(24 * HOUR_MS, 720 * HOUR_MS, limit=4) == 0
+    assert ledger.delete_expired(24 * HOUR_MS, 720 * HOUR_MS, limit=4) == 0
     age(url, hours=2)
-    assert [ledger.sweep(24 * HOUR_MS, 720 * HOUR_MS, limit=4) for _ in range(3)] == [4, 2, 0]
+    assert [ledger.delete_expired(24 * HOUR_MS, 720 * HOUR_MS, limit=4) for _ in range(3)] == [
+        4,
+        2,
+        0,
+    ]
     assert list(ledger.look_up(TABLE, [f"key/{n}" for n in (*range(5), "pending", "young")])) == [
         "key/young"
     ]
@@ -244,11 +249,11 @@ def test_the_sweep_spares_the_last_batch_of_a_stream_until_the_stream_is_old(
     ledger.settle(TABLE, "c", DONE)
     ledger.claim(TABLE, "d", claims(place(5)))  # never applied
     age(url, hours=48)
-    ledger.sweep(24 * HOUR_MS, 720 * HOUR_MS, limit=100)
+    ledger.delete_expired(24 * HOUR_MS, 720 * HOUR_MS, limit=100)
     assert ledger.next_offsets(TABLE, ["s"]) == {"s": 5}
     assert ledger.look_up(TABLE, ["stream/3/s"]) == {}
     age(url, hours=720)
-    ledger.sweep(24 * HOUR_MS, 720 * HOUR_MS, limit=100)
+    ledger.delete_expired(24 * HOUR_MS, 720 * HOUR_MS, limit=100)
     assert ledger.next_offsets(TABLE, ["s"]) == {"s": 0}
 
 

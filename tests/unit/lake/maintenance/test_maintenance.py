@@ -11,6 +11,7 @@ from pyiceberg.table.snapshots import Operation
 from tests.testing.lines import COLUMNS, ORDERS, LinesDecoder, batch
 from tests.testing.reading import duckdb_rows, file_rows, labels, load
 
+from lakegate.concurrency.retry import RetryPolicy
 from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.lake.maintenance import compaction
@@ -146,7 +147,7 @@ async def test_rows_deleted_during_a_compaction_stay_deleted(
         return rows
 
     monkeypatch.setattr(compaction, "read_data_files", read_then_delete)
-    monkeypatch.setattr(compaction, "ATTEMPTS", 2)
+    monkeypatch.setattr(compaction, "MAINTENANCE_COMMIT", RetryPolicy(2))
     done = await maintain(catalog)
     assert labels(catalog) == ["a", "c"]
     assert done.summary.files_merged == 0

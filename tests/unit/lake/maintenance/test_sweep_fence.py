@@ -13,12 +13,13 @@ from tests.testing.passing_clock import HOUR, PassingClock
 from tests.testing.reading import duckdb_rows, labels, load
 from tests.testing.sweeping import AT_ONCE, OURS, append_each, leave, maintain, sweep
 
+from lakegate.concurrency.retry import RetryPolicy
 from lakegate.lake.catalog.sql import LeanSqlCatalog
 from lakegate.lake.commit import preparation
-from lakegate.lake.commit.group import PreparedGroup
+from lakegate.lake.commit.prepared_group import PreparedGroup
 from lakegate.lake.files.data_files import write_data_files
 from lakegate.lake.lake import Lake
-from lakegate.lake.maintenance import compaction
+from lakegate.lake.maintenance import compaction, fencing
 from lakegate.lake.maintenance.maintain import Maintenance, Summary
 from lakegate.settings import Settings
 
@@ -38,7 +39,7 @@ async def test_nothing_is_deleted_where_no_fence_can_be_put_up(
         monkeypatch.setattr(LeanSqlCatalog, "_swap", be_slower)
         swap(self, *args)  # type: ignore[arg-type] # passed on as they are
 
-    monkeypatch.setattr("lakegate.lake.maintenance.fencing.ATTEMPTS", 2)
+    monkeypatch.setattr(fencing, "MAINTENANCE_COMMIT", RetryPolicy(2))
     monkeypatch.setattr(LeanSqlCatalog, "_swap", be_slower)
     assert (await sweep(catalog)).orphans_deleted == 0
     assert orphan.exists()

@@ -15,7 +15,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as grpc_health
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
-from tests.contract.test_ingest_service import ARROW, NDJSON, Lake
+from tests.testing.counting_lake import CountingLake
+from tests.testing.stub_decoder import ARROW, NDJSON
 from tests.testing.waiting import until
 
 from lakegate.auth.keyring import Keyring
@@ -59,7 +60,7 @@ class Gate:
     channel: grpc.aio.Channel
     stub: Any
     budget: Budget
-    lake: Lake
+    lake: CountingLake
     memory: Memory
 
 
@@ -79,7 +80,7 @@ async def running(
         interceptors=(CallInterceptor(), auth, AdmissionInterceptor(admission)),
         options=[("grpc.max_receive_message_length", -1)],
     )
-    lake = Lake()
+    lake = CountingLake()
     servicer = IngestServicer(lake, Formats([NDJSON, ARROW]), admission, asyncio.Event())
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server)
     add_inflate_servicer(server, admission)

@@ -11,8 +11,8 @@ import grpc.aio
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 from grpc_status import rpc_status
-from tests.contract.test_ingest_service import ACKNOWLEDGED, ARROW, NDJSON
-from tests.contract.test_ingest_service import Lake as CountingLake
+from tests.testing.counting_lake import ACKNOWLEDGED, CountingLake
+from tests.testing.stub_decoder import ARROW, NDJSON
 from tests.testing.waiting import until
 
 from lakegate.auth.keyring import Keyring
@@ -42,7 +42,7 @@ class SlowLake(CountingLake):
         await super().append(batch)
         return await asyncio.shield(self.answer)
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         self.gave_up = True
         self.answer.set_exception(LakegateError(ErrorCode.OUTCOME_UNKNOWN, "who knows"))
         self.answer.exception()  # there may be nobody to take it
@@ -93,7 +93,7 @@ async def test_what_waits_for_the_lake_is_answered_by_it_and_never_cut() -> None
         assert [await refusal(call) for call in waiting] == ["UNKNOWN"] * 20
 
 
-async def test_what_ends_in_time_is_acknowledged_and_the_lake_does_not_give_up() -> None:
+async def test_what_ends_in_time_is_acknowledged_and_the_lake_does_not_abort() -> None:
     async with running(drain_seconds=LONG) as gate:
         waiting = ingest(gate)
         await until(lambda: len(gate.lake.batches) == 1)

@@ -7,8 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.engines.java import HERE, classpath, free_port, java, running, wait_until_ready
 from tests.testing.engines.beside_ingest import ConflictError, StatementError
+from tests.testing.engines.java import (
+    PROGRAMS,
+    classpath,
+    free_port,
+    java,
+    running,
+    wait_until_ready,
+)
 
 STATEMENT_SECONDS = 120
 # An attempt at a commit that another one was faster than, after all of Iceberg's own attempts.
@@ -65,7 +72,7 @@ def running_spark(folder: Path, rest_uri: str) -> Iterator[Spark]:
         java(17, below=24), "-Xmx2g",
         *(f"--add-opens={each}=ALL-UNNAMED" for each in OPENED),
         *(f"-D{name}={value}" for name, value in session.items()),
-        "-cp", classpath("spark"), str(HERE / "spark/Statements.java"), str(port),
+        "-cp", classpath("spark"), str(PROGRAMS / "spark/Statements.java"), str(port),
     )  # fmt: skip
     spark = Spark(f"http://127.0.0.1:{port}/")
     with running(command, log) as process:

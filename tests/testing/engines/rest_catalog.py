@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from tests.engines.java import classpath, free_port, java, running, wait_until_ready
+from tests.testing.engines.java import classpath, free_port, java, running, wait_until_ready
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-HERE = Path(__file__).parent
-BUILD = HERE.parents[1] / "build/engines"
+PROGRAMS = Path(__file__).parents[2] / "engines"  # a folder with a pom.xml each
+BUILD = PROGRAMS.parents[1] / "build/engines"
 START_SECONDS = 180
 STOP_SECONDS = 30
 
@@ -45,7 +45,7 @@ def _version(program: Path) -> int:
 @cache
 def artifacts(name: str) -> list[Path]:
     """Return the files that the `pom.xml` in the folder `name` names; download what is missing."""
-    pom, listed = HERE / name / "pom.xml", BUILD / name / "classpath"
+    pom, listed = PROGRAMS / name / "pom.xml", BUILD / name / "classpath"
     if not listed.exists() or listed.stat().st_mtime < pom.stat().st_mtime:
         goal = ("dependency:build-classpath", f"-Dmdep.outputFile={listed}")
         subprocess.run(["mvn", "--quiet", "--batch-mode", "--file", pom, *goal], check=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 from sqlalchemy import make_url
-from tests.engines.java import BUILD, artifacts, free_port, java, running, wait_until_ready
 from tests.testing.engines.beside_ingest import ConflictError, StatementError
+from tests.testing.engines.java import BUILD, artifacts, free_port, java, running, wait_until_ready
 from tests.testing.engines.relay import relay
 
 USER = {"X-Trino-User": "test", "X-Trino-Catalog": "lake", "X-Trino-Schema": "default"}
