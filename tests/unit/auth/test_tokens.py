@@ -58,7 +58,7 @@ def test_a_line_that_is_no_token_is_refused_by_its_number_without_its_secret(lin
 def test_a_secret_that_is_there_twice_means_one_thing() -> None:
     line = f"{SECRET} sales ingest"
     assert len(set(parse_tokens(f"{line}\n{line}", "the file"))) == 1
-    with pytest.raises(LakegateError, match="line 2 of the file: the secret is there before"):
+    with pytest.raises(LakegateError, match="line 2 of the file: the same secret"):
         list(parse_tokens(f"{line}\n{SECRET} shop ingest", "the file"))
 
 

@@ -8,7 +8,8 @@ from pyiceberg.table.metadata import TableMetadata
 
 from lakegate.lake.catalog.numeric_properties import number
 from lakegate.lake.table.retention import Retention
-from lakegate.settings import MIB, Settings
+from lakegate.settings import Settings
+from lakegate.settings.units import MIB
 
 DEFAULT_TARGET_BYTES = 128 * MIB
 

@@ -240,7 +240,7 @@ async def test_one_bad_table_does_not_stop_the_maintenance_of_the_others(
     result = CliRunner().invoke(main, ["maintain"])
     assert result.exit_code == 1
     assert "Tables maintained    1" in result.stdout
-    assert "2 tables could not be maintained" in result.stderr
+    assert "the maintenance of 2 tables failed" in result.stderr
     assert len(catalog.load_table("default.good").inspect.files()) == 1
     listed = CliRunner().invoke(main, ["tables"])
     assert listed.exit_code == 0
