@@ -13,7 +13,8 @@ from pyiceberg.io import OutputStream
 from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 from typing_extensions import override
 
-_BUFFER_BYTES = 256 * 1024
+# Below the size from which the allocator maps memory for each block.
+_BUFFER_BYTES = 64 * 1024
 # Of manifests and manifest lists. The metadata file that names them comes after them, into
 # the same folder, which is synced then.
 MANIFEST_SUFFIX = ".avro"
@@ -34,9 +35,13 @@ class DurableFileIO(PyArrowFileIO):
 class _DurableFile(PyArrowFile):
     @override
     def create(self, overwrite: bool = False) -> OutputStream:
-        path = Path(self._path)
-        _make_folder(path.parent)
-        return io.BufferedWriter(_SyncedFile(path, "w" if overwrite else "x"), _BUFFER_BYTES)
+        mode = "w" if overwrite else "x"
+        try:
+            file = _SyncedFile(self._path, mode)
+        except FileNotFoundError:
+            _make_folder(Path(self._path).parent)
+            file = _SyncedFile(self._path, mode)
+        return io.BufferedWriter(file, _BUFFER_BYTES)
 
 
 class _SyncedFile(io.FileIO):
@@ -50,9 +55,9 @@ class _SyncedFile(io.FileIO):
             os.fsync(self.fileno())
         finally:
             super().close()
-        path = Path(os.fsdecode(self.name))
-        if path.suffix != MANIFEST_SUFFIX:
-            _sync_folder(path.parent)
+        path = os.fsdecode(self.name)
+        if not path.endswith(MANIFEST_SUFFIX):
+            _sync_folder(os.path.dirname(path))  # noqa: PTH120 - a path object costs ten times that
 
 
 def _make_folder(folder: Path) -> None:
@@ -63,7 +68,7 @@ def _make_folder(folder: Path) -> None:
         _sync_folder(folder.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path | str) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -13,10 +13,12 @@ PyIceberg changes what is used here.
 """
 
 from functools import partial
+from typing import Any
 
 from pyiceberg.catalog import Catalog, MetastoreCatalog
 from pyiceberg.catalog.rest import RestCatalog, TableResponse
 from pyiceberg.io import FileIO
+from pyiceberg.io.pyarrow import _get_parquet_writer_kwargs
 from pyiceberg.table import Table, TableProperties, locations
 from pyiceberg.table.locations import LocationProvider, load_location_provider
 from pyiceberg.table.metadata import TableMetadata
@@ -70,6 +72,11 @@ def latest_ms(metadata: TableMetadata) -> int:
 def next_metadata_version(table: Table) -> int:
     """Return the number that the name of the table's next metadata file begins with."""
     return MetastoreCatalog._parse_metadata_version(table.metadata_location) + 1  # noqa: SLF001 - as said above
+
+
+def parquet_options(properties: Properties) -> dict[str, Any]:
+    """Return the arguments of PyArrow's Parquet writer that a table's properties ask for."""
+    return _get_parquet_writer_kwargs(properties)
 
 
 def pin_storage(catalog: Catalog) -> None:

@@ -5,13 +5,27 @@ from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownExcept
 from pyiceberg.table import CommitTableResponse, Table
 from pyiceberg.table.locations import load_location_provider
 from pyiceberg.table.update import TableRequirement, TableUpdate
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 from typing_extensions import override
 
 from lakegate.lake.catalog.metadata_file import MetadataWriter
 from lakegate.lake.catalog.pyiceberg_private import next_metadata_version, updated_metadata
+
+# Made once: building a statement costs more than executing it.
+_SWAP = (
+    update(IcebergTables)
+    .where(
+        IcebergTables.catalog_name == bindparam("catalog"),
+        IcebergTables.table_namespace == bindparam("namespace"),
+        IcebergTables.table_name == bindparam("table"),
+        IcebergTables.metadata_location == bindparam("before"),
+    )
+    .values(
+        metadata_location=bindparam("after"),
+        previous_metadata_location=bindparam("before"),
+    )
+)
 
 
 def compares_all_metadata(catalog: object) -> bool:
@@ -74,23 +88,19 @@ class LeanSqlCatalog(SqlCatalog):
     def _swap(self, table: Table, location: str) -> None:
         """Point the catalog to the metadata at `location`, if nobody was faster."""
         *namespace, name = table.name()
-        statement = (
-            update(IcebergTables)
-            .where(
-                IcebergTables.catalog_name == self.name,
-                IcebergTables.table_namespace == ".".join(namespace),
-                IcebergTables.table_name == name,
-                IcebergTables.metadata_location == table.metadata_location,
-            )
-            .values(metadata_location=location, previous_metadata_location=table.metadata_location)
-        )
-        with Session(self.engine) as session:
-            result = session.connection().execute(statement)
-            if result.rowcount < 1:
+        values = {
+            "catalog": self.name,
+            "namespace": ".".join(namespace),
+            "table": name,
+            "before": table.metadata_location,
+            "after": location,
+        }
+        with self.engine.connect() as connection:
+            if connection.execute(_SWAP, values).rowcount < 1:
                 raise CommitFailedException(
                     f"{'.'.join(table.name())} has been updated by another writer"
                 )
             try:
-                session.commit()
+                connection.commit()
             except DBAPIError as error:
                 raise CommitStateUnknownException(str(error)) from error

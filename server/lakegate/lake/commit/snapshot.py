@@ -8,17 +8,13 @@ attempts; what depends on the parent (manifest list, totals) is made anew.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import cast
 
-from pyiceberg.avro.codecs import AvroCompressionCodec
 from pyiceberg.manifest import (
     UNASSIGNED_SEQ,
     DataFile,
     ManifestEntry,
     ManifestEntryStatus,
     ManifestFile,
-    write_manifest,
-    write_manifest_list,
 )
 from pyiceberg.table import TableProperties
 from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
@@ -38,6 +34,7 @@ from lakegate.lake.catalog.numeric_properties import number
 from lakegate.lake.catalog.pyiceberg_private import latest_ms
 from lakegate.lake.commit.fence import Baseline, check_fence
 from lakegate.lake.failures import CommitOutcomeUnknownError
+from lakegate.lake.files.manifest_files import write_manifest, write_manifest_list
 from lakegate.lake.files.manifests import merged
 from lakegate.lake.files.names import own_name
 from lakegate.lake.ledger.entries import COMMIT_ID
@@ -127,18 +124,10 @@ def write_entries(
     state: TableState, name: str, spec_id: int, snapshot_id: int, entries: Sequence[ManifestEntry]
 ) -> ManifestFile:
     """Write a manifest of `entries`, all of one partition spec."""
-    metadata = state.metadata
-    with write_manifest(
-        metadata.format_version,
-        metadata.specs()[spec_id],
-        metadata.schema(),
-        state.io.new_output(state.locations.new_metadata_location(own_name(name))),
-        snapshot_id,
-        _avro_compression(state),
-    ) as writer:
-        for entry in entries:
-            writer.add_entry(entry)
-    return writer.to_manifest_file()
+    location = state.locations.new_metadata_location(own_name(name))
+    return write_manifest(
+        state.io.new_output(location), state.metadata, spec_id, snapshot_id, entries
+    )
 
 
 def numbered(state: TableState, manifests: Sequence[ManifestFile]) -> tuple[ManifestFile, ...]:
@@ -178,15 +167,7 @@ def new_snapshot(
     # The sequence number makes the name of each attempt another one.
     name = f"snap-{snapshot_id}-{sequence_number}-{summary[COMMIT_ID]}.avro"
     location = state.locations.new_metadata_location(own_name(name))
-    with write_manifest_list(
-        metadata.format_version,
-        state.io.new_output(location),
-        snapshot_id,
-        metadata.current_snapshot_id,
-        sequence_number,
-        _avro_compression(state),
-    ) as writer:
-        writer.add_manifests(list(manifests))
+    write_manifest_list(state.io.new_output(location), metadata, snapshot_id, manifests)
     return Snapshot(
         snapshot_id=snapshot_id,
         parent_snapshot_id=metadata.current_snapshot_id,
@@ -235,7 +216,7 @@ def commit_snapshot(
         updates,
         SnapshotManifests(snapshot.snapshot_id, manifests, {**state.entries, **written}),
     )
-    if after.metadata.snapshot_by_id(snapshot.snapshot_id) is None:
+    if not after.has_snapshot(snapshot.snapshot_id):
         raise CommitOutcomeUnknownError  # an answer, but not to this commit
     return after
 
@@ -277,10 +258,3 @@ def _totals(changes: Mapping[str, str], before: Mapping[str, str | None] | None)
 def _partition_summary_limit(properties: Mapping[str, str]) -> int:
     default = TableProperties.WRITE_PARTITION_SUMMARY_LIMIT_DEFAULT
     return number(properties, TableProperties.WRITE_PARTITION_SUMMARY_LIMIT, default)
-
-
-def _avro_compression(state: TableState) -> AvroCompressionCodec:
-    codec = state.metadata.properties.get(
-        TableProperties.WRITE_AVRO_COMPRESSION, TableProperties.WRITE_AVRO_COMPRESSION_DEFAULT
-    )
-    return cast(AvroCompressionCodec, codec)  # PyIceberg knows Iceberg's names of codecs too

@@ -8,6 +8,7 @@ time, regardless of the number of snapshots after it.
 import heapq
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from pyiceberg.table import TableProperties
 from pyiceberg.table.metadata import TableMetadata
@@ -47,6 +48,8 @@ class Retention:
             return []
         min_count, age_ms = _retention_of_main(metadata)
         max_count = self.count if age_ms is None else None
+        if not self._may_expire(metadata, age_ms, now_ms):
+            return []
         default = TableProperties.MAX_SNAPSHOT_AGE_MS_DEFAULT
         oldest_ms = now_ms - (default if age_ms is None else age_ms)
         referenced = set(_referenced(metadata))
@@ -64,6 +67,13 @@ class Retention:
                 )
             )
         ]
+
+    def _may_expire(self, metadata: TableMetadata, age_ms: int | None, now_ms: int) -> bool:
+        """Whether any snapshot is old enough. For most commits none is."""
+        if age_ms is None:
+            age_ms = min(self.min_age_ms, self.others_age_ms)
+        oldest_ms = min(map(attrgetter("timestamp_ms"), metadata.snapshots), default=now_ms)
+        return bool(oldest_ms <= now_ms - age_ms)
 
     def _is_old_enough(self, snapshot: Snapshot, own: Collection[int], now_ms: int) -> bool:
         age_ms = now_ms - snapshot.timestamp_ms

@@ -74,10 +74,17 @@ class TableState:
 
     @cached_property
     def current_snapshot(self) -> Snapshot | None:
-        """The current snapshot of `main`. The search starts with the newest snapshot."""
-        current = self.metadata.current_snapshot_id
+        """The current snapshot of `main`."""
+        return self._snapshot(self.metadata.current_snapshot_id)
+
+    def has_snapshot(self, snapshot_id: int) -> bool:
+        """Whether the metadata has the snapshot."""
+        return self._snapshot(snapshot_id) is not None
+
+    def _snapshot(self, snapshot_id: int | None) -> Snapshot | None:
+        """Return a snapshot. The search starts with the newest one."""
         snapshots = reversed(self.metadata.snapshots)
-        return next((each for each in snapshots if each.snapshot_id == current), None)
+        return next((each for each in snapshots if each.snapshot_id == snapshot_id), None)
 
     @property
     def _current(self) -> SnapshotManifests | None:
@@ -144,7 +151,14 @@ class TableState:
         )
         columns = len(response.metadata.schema().fields)
         known = known.bounded(columns) if known is not None else self.known
-        return TableState(table, known, self.loaded_at)
+        after = TableState(table, known, self.loaded_at)
+        before, metadata = self.metadata, after.metadata
+        if metadata.properties == before.properties:
+            if metadata.location == before.location:
+                after.__dict__["locations"] = self.locations
+            if metadata.schema() == before.schema():
+                after.__dict__["arrow_schema"] = self.arrow_schema
+        return after
 
 
 def load_state(catalog: Catalog, name: TableName) -> TableState:
