@@ -88,7 +88,7 @@ def ensure_namespace(catalog: Catalog, database: str) -> None:
 def _open_embedded(name: str, home: Path, *, fsync: bool) -> Catalog:
     if _ENDS_A_PATH.intersection(str(home)):
         raise LakegateError(
-            ErrorCode.INVALID_ARGUMENT, f"The path of the home {home} must not contain ? or #."
+            ErrorCode.INVALID_ARGUMENT, f"The home {home} must not have ? or # in its path."
         )
     warehouse = home / "warehouse"
     make_private(home)

@@ -22,8 +22,8 @@ def write_data_files(
 ) -> list[DataFile]:
     """Write `rows` to the table's storage, one file for each partition.
 
-    Every column of `rows` is a column of the table. `placement`: the partitions of the rows, if they
-    are known. Raises `OSError` if storage fails.
+    Every column of `rows` is a column of the table. `placement`: the partitions of the rows, if
+    they are known. Raises `OSError` if storage fails.
     """
     schema, spec = state.metadata.schema(), state.metadata.spec()
     plain = _as_file_columns(rows, state.metadata)
