@@ -1,4 +1,4 @@
-"""The sweep: what nothing references any more is deleted, and nothing else."""
+"""The sweep deletes the files that nothing references, and no others."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ from lakegate.lake.table.retention import Retention
 from lakegate.settings import Settings
 
 
-async def test_a_file_goes_when_it_was_unreferenced_for_the_grace_period_however_old_it_is(
+async def test_a_file_is_deleted_after_a_grace_period_without_references_regardless_of_its_age(
     lake: Lake, catalog: Catalog, time: PassingClock
 ) -> None:
     await append_each(lake, "a")
@@ -43,13 +43,13 @@ async def test_a_file_goes_when_it_was_unreferenced_for_the_grace_period_however
     assert labels(catalog) == duckdb_rows(catalog) == ["a"]
 
 
-async def test_a_file_that_a_merge_replaced_stays_for_those_who_had_planned_to_read_it(
+async def test_a_file_that_a_merge_replaced_is_kept_for_readers_that_have_planned_with_it(
     lake: Lake, catalog: Catalog, time: PassingClock
 ) -> None:
     await append_each(lake, "a", "b", "c")
     planned = [task.file.file_path for task in load(catalog).scan().plan_files()]
     policy = MaintenancePolicy(Retention(count=1, min_age_ms=0, others_age_ms=-1))
-    time.pass_(DAY)  # the files are old already when the merge replaces them
+    time.pass_(DAY)  # the files are old when the merge replaces them
     await maintain(catalog, policy)
     await maintain(catalog, policy)
     assert len(load(catalog).snapshots()) == 1
@@ -76,7 +76,7 @@ async def test_another_engine_may_commit_its_file_within_three_days(
     assert labels(catalog) == duckdb_rows(catalog) == ["a", "a"]
 
 
-async def test_a_file_of_another_engine_that_never_commits_goes_after_three_days(
+async def test_a_file_of_another_engine_that_never_commits_is_deleted_after_three_days(
     lake: Lake, catalog: Catalog, time: PassingClock
 ) -> None:
     await append_each(lake, "a")
@@ -87,7 +87,7 @@ async def test_a_file_of_another_engine_that_never_commits_goes_after_three_days
     assert not theirs.exists()
 
 
-async def test_what_other_tools_keep_beside_the_data_stays(
+async def test_hidden_files_of_other_tools_are_kept(
     lake: Lake, catalog: Catalog, time: PassingClock
 ) -> None:
     await append_each(lake, "a")
@@ -116,7 +116,7 @@ async def test_the_sweep_deletes_nothing_that_any_snapshot_needs(
     assert labels(catalog) == duckdb_rows(catalog) == list("abcdefghijklmnop")
 
 
-async def test_a_file_that_is_referenced_again_begins_its_time_anew(
+async def test_a_new_reference_restarts_the_grace_period_of_a_file(
     lake: Lake, catalog: Catalog, time: PassingClock
 ) -> None:
     await append_each(lake, "a")
@@ -138,7 +138,7 @@ async def test_a_file_that_is_referenced_again_begins_its_time_anew(
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1 not Parquet PAR1", None])
-async def test_marks_that_are_lost_or_damaged_begin_anew(
+async def test_lost_or_damaged_marks_are_started_again(
     damage: bytes | None, lake: Lake, catalog: Catalog, time: PassingClock
 ) -> None:
     await append_each(lake, "a")
@@ -157,7 +157,7 @@ async def test_marks_that_are_lost_or_damaged_begin_anew(
     assert not orphan.exists()
 
 
-async def test_a_clock_that_was_ahead_keeps_no_file_for_ever(
+async def test_a_clock_that_was_ahead_does_not_keep_a_file_for_ever(
     lake: Lake, catalog: Catalog, time: PassingClock
 ) -> None:
     await append_each(lake, "a")
@@ -171,7 +171,7 @@ async def test_a_clock_that_was_ahead_keeps_no_file_for_ever(
     assert not orphan.exists()
 
 
-async def test_an_idle_table_comes_to_rest(
+async def test_maintenance_of_an_idle_table_ends(
     lake: Lake, catalog: Catalog, time: PassingClock
 ) -> None:
     await append_each(lake, *"abcdefghijkl")

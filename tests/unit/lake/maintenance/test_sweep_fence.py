@@ -1,4 +1,4 @@
-"""A sweep and a commit at the same time: what a fence permits to delete, no commit references."""
+"""Sweeps during commits: no commit references a file that was deleted after a fence."""
 
 import asyncio
 from typing import Any
@@ -24,7 +24,7 @@ from lakegate.lake.maintenance.maintain import Maintenance, Summary
 from lakegate.settings import Settings
 
 
-async def test_nothing_is_deleted_where_no_fence_can_be_put_up(
+async def test_nothing_is_deleted_if_no_fence_can_be_committed(
     lake: Lake, catalog: Catalog, time: PassingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await append_each(lake, "a")
@@ -33,14 +33,14 @@ async def test_nothing_is_deleted_where_no_fence_can_be_put_up(
     time.pass_(HOUR + 60)
     swap = LeanSqlCatalog._swap
 
-    def be_slower(self: LeanSqlCatalog, *args: object) -> None:
+    def meet_a_conflict(self: LeanSqlCatalog, *args: object) -> None:
         monkeypatch.setattr(LeanSqlCatalog, "_swap", swap)
         load(catalog).append(pa.table({"label": ["b"]}))
-        monkeypatch.setattr(LeanSqlCatalog, "_swap", be_slower)
+        monkeypatch.setattr(LeanSqlCatalog, "_swap", meet_a_conflict)
         swap(self, *args)  # type: ignore[arg-type] # passed on as they are
 
     monkeypatch.setattr(fencing, "MAINTENANCE_COMMIT", RetryPolicy(2))
-    monkeypatch.setattr(LeanSqlCatalog, "_swap", be_slower)
+    monkeypatch.setattr(LeanSqlCatalog, "_swap", meet_a_conflict)
     assert (await sweep(catalog)).orphans_deleted == 0
     assert orphan.exists()
     monkeypatch.undo()
@@ -69,7 +69,7 @@ async def test_a_commit_whose_files_were_swept_before_the_catalog_had_it_writes_
 async def test_a_group_that_was_written_before_a_sweep_and_commits_after_it_is_written_again(
     lake: Lake, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The base of the commit is read after the sweep: no guard of the catalog can help."""
+    """The base of the commit is read after the sweep, so the catalog detects no conflict."""
     await append_each(lake, "a")
     committer = lake._committer(ORDERS)
     commit = committer._commit
@@ -87,14 +87,14 @@ async def test_a_group_that_was_written_before_a_sweep_and_commits_after_it_is_w
     assert labels(catalog) == duckdb_rows(catalog) == ["a", "b"]
 
 
-@pytest.mark.parametrize("taken_away", ["before the next fence", "after the first fence"])
-async def test_a_fence_holds_though_somebody_takes_its_property_away(
-    taken_away: str, lake: Lake, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("removed", ["before the next fence", "after the first fence"])
+async def test_a_fence_holds_although_its_property_was_removed(
+    removed: str, lake: Lake, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await append_each(lake, "a")
     committer = lake._committer(ORDERS)
     commit = committer._commit
-    if taken_away == "before the next fence":
+    if removed == "before the next fence":
         leave(catalog, OURS)
         await sweep(catalog, AT_ONCE)
         committer.table.forget()
@@ -102,10 +102,10 @@ async def test_a_fence_holds_though_somebody_takes_its_property_away(
 
     async def sweep_first(prepared: PreparedGroup) -> None:
         monkeypatch.setattr(committer, "_commit", commit)
-        if taken_away == "before the next fence":
+        if removed == "before the next fence":
             load(catalog).transaction().remove_properties("lakegate.fence").commit_transaction()
         swept.append(await sweep(catalog, AT_ONCE))
-        if taken_away == "after the first fence":
+        if removed == "after the first fence":
             load(catalog).transaction().remove_properties("lakegate.fence").commit_transaction()
         committer.table.forget()
         await commit(prepared)
@@ -130,12 +130,12 @@ async def test_a_group_is_as_old_as_the_first_of_its_files(
         return files
 
     monkeypatch.setattr(preparation, "write_data_files", write_then_sweep)
-    # A decoder each: the files of the second are written for a state after the sweep.
+    # Two decoders: the files of the second are written for a state after the sweep.
     await asyncio.gather(append_each(lake, "b"), append_each(lake, "c"))
     assert labels(catalog) == duckdb_rows(catalog) == ["a", "b", "c"]
 
 
-async def test_a_merge_whose_file_was_swept_is_left_for_another_day(
+async def test_a_merge_whose_file_was_swept_is_left_for_a_later_run(
     lake: Lake, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await append_each(lake, "a", "b")
@@ -153,7 +153,7 @@ async def test_a_merge_whose_file_was_swept_is_left_for_another_day(
     assert labels(catalog) == duckdb_rows(catalog) == ["a", "b"]
 
 
-async def test_pyiceberg_goes_on_where_a_fence_was_put_up(
+async def test_pyiceberg_commits_after_a_fence(
     lake: Lake, settings: Settings, catalog: Catalog, time: PassingClock
 ) -> None:
     await append_each(lake, "a")
