@@ -43,12 +43,12 @@ def change_table(
     state: TableState,
     requirements: tuple[TableRequirement, ...],
     updates: tuple[TableUpdate, ...],
-    known: SnapshotManifests | None = None,
+    manifests: SnapshotManifests | None = None,
 ) -> TableState:
     """Apply `updates` to the table of `state` if the `requirements` hold. Blocks.
 
-    `known`: the manifests of the snapshot that the updates add. Raises `CommitFailedException`
-    for a conflict, `TableMissingError`, `CommitOutcomeUnknownError` if the commit may have
+    `manifests`: those of the snapshot that the updates add. Raises `CommitFailedException` for a
+    conflict, `TableMissingError`, `CommitOutcomeUnknownError` if the commit may have
     succeeded, and any other error of the catalog if it has not.
     """
     catalog = state.table.catalog
@@ -62,7 +62,7 @@ def change_table(
         if _is_refusal(error, catalog):
             raise
         raise CommitOutcomeUnknownError from error
-    return state.after(response, known)
+    return state.after(response, manifests)
 
 
 def _is_refusal(error: Exception, catalog: object) -> bool:

@@ -32,7 +32,7 @@ _WITH_WIDTH = frozenset({"bucket", "truncate"})
 # Iceberg's widths are positive numbers of 32 bits.
 MAX_WIDTH = 2**31 - 1
 MAX_TERMS = 16
-# Names of partition fields as Spark makes them.
+# The suffixes of partition fields in Spark.
 _SUFFIXES = {"truncate": "trunc"}
 
 

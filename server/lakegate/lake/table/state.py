@@ -45,10 +45,10 @@ class SnapshotManifests:
         remaining = MAX_CACHED_VALUES // max(columns, 1)
         kept = {}
         for manifest in self.manifests:
-            known = self.entries.get(manifest.manifest_path, ())
-            if 0 < len(known) <= remaining:
-                kept[manifest.manifest_path] = known
-                remaining -= len(known)
+            entries = self.entries.get(manifest.manifest_path, ())
+            if 0 < len(entries) <= remaining:
+                kept[manifest.manifest_path] = entries
+                remaining -= len(entries)
         return SnapshotManifests(self.snapshot_id, self.manifests, kept)
 
 
@@ -56,15 +56,15 @@ class SnapshotManifests:
 class TableState:
     """A table at one version of its metadata.
 
-    `known`: the manifests of a snapshot that this process has read or written. They count only
-    while that snapshot is the current one: a catalog may answer a commit with metadata that
-    has a later snapshot, of somebody else.
+    `cached_manifests`: the manifests of a snapshot that this process has read or written. They
+    are used only if that snapshot is the current one: a catalog may answer a commit with metadata
+    that has a later snapshot of another writer.
     """
 
     table: Table
-    known: SnapshotManifests | None = None
-    # When this was read from the catalog, on the monotonic clock: credentials
-    # that the catalog hands out with a table expire.
+    cached_manifests: SnapshotManifests | None = None
+    # When the table was read from the catalog, on the monotonic clock: the credentials that a
+    # catalog returns with a table expire.
     loaded_at: float = field(default_factory=clock.monotonic)
 
     @property
@@ -96,10 +96,15 @@ class TableState:
         snapshot = self.current_snapshot
         if snapshot is None:
             return None
-        if self.known is None or self.known.snapshot_id != snapshot.snapshot_id:
+        if (
+            self.cached_manifests is None
+            or self.cached_manifests.snapshot_id != snapshot.snapshot_id
+        ):
             read = SnapshotManifests(snapshot.snapshot_id, tuple(snapshot.manifests(self.io)))
-            object.__setattr__(self, "known", read)  # a cached value, so the state is the same
-        return self.known
+            object.__setattr__(
+                self, "cached_manifests", read
+            )  # a cached value, so the state is the same
+        return self.cached_manifests
 
     @property
     def manifests(self) -> tuple[ManifestFile, ...]:
@@ -138,9 +143,9 @@ class TableState:
         return str(current) if current is not None else ""
 
     def after(
-        self, response: CommitTableResponse, known: SnapshotManifests | None = None
+        self, response: CommitTableResponse, manifests: SnapshotManifests | None = None
     ) -> "TableState":
-        """Return the state after a commit; `known`: the manifests that it wrote."""
+        """Return the state after a commit; `manifests`: those of the snapshot that it added."""
         table = Table(
             self.table.name(),
             response.metadata,
@@ -150,8 +155,8 @@ class TableState:
             self.table.config,
         )
         columns = len(response.metadata.schema().fields)
-        known = known.bounded(columns) if known is not None else self.known
-        after = TableState(table, known, self.loaded_at)
+        cached = self.cached_manifests if manifests is None else manifests.bounded(columns)
+        after = TableState(table, cached, self.loaded_at)
         before, metadata = self.metadata, after.metadata
         if metadata.properties == before.properties:
             if metadata.location == before.location:
