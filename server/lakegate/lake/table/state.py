@@ -96,15 +96,12 @@ class TableState:
         snapshot = self.current_snapshot
         if snapshot is None:
             return None
-        if (
-            self.cached_manifests is None
-            or self.cached_manifests.snapshot_id != snapshot.snapshot_id
-        ):
-            read = SnapshotManifests(snapshot.snapshot_id, tuple(snapshot.manifests(self.io)))
-            object.__setattr__(
-                self, "cached_manifests", read
-            )  # a cached value, so the state is the same
-        return self.cached_manifests
+        cached = self.cached_manifests
+        if cached is None or cached.snapshot_id != snapshot.snapshot_id:
+            cached = SnapshotManifests(snapshot.snapshot_id, tuple(snapshot.manifests(self.io)))
+            # The state stays the same: this is only a cache.
+            object.__setattr__(self, "cached_manifests", cached)
+        return cached
 
     @property
     def manifests(self) -> tuple[ManifestFile, ...]:
