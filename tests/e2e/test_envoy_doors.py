@@ -171,7 +171,7 @@ async def test_a_grpc_answer_carries_the_request_id(gate: EchoGate) -> None:
 
 @pytest.mark.parametrize(
     "sent",
-    [b"a" * 129, b"caf\xc3\xa9", b"x] made table t [y", b'a"b', b"a b", b"a\tb"],
+    [b"a" * 129, b"caf\xc3\xa9", b"x] created table t [y", b'a"b', b"a b", b"a\tb"],
     ids=["long", "not ASCII", "forged log line", "quote", "space", "tab"],
 )
 async def test_a_request_id_that_is_no_plain_word_is_replaced(gate: EchoGate, sent: bytes) -> None:

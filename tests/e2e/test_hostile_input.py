@@ -367,10 +367,10 @@ async def test_a_header_cannot_smuggle_another_in(gate: RunningGate) -> None:
     smuggled = b"X-Request-ID: a\rX-Table: smuggled\r\nContent-Length: 2\r\n"
     status, _ = await raw(gate, post(smuggled), b"{}")
     assert status == 400
-    forged = {"X-Request-ID": "x] made table t [y", "X-Auto-Create": "maybe"}
+    forged = {"X-Request-ID": "x] created table t [y", "X-Auto-Create": "maybe"}
     answer = gate.ingest("headers", "{}", forged)
     assert uuid.UUID(answer.json()["error"]["request_id"])
-    assert "made table t" not in (gate.home / "log").read_text()
+    assert "created table t" not in (gate.home / "log").read_text()
 
 
 async def test_two_lengths_are_refused(gate: RunningGate) -> None:

@@ -14,7 +14,7 @@ from tests.testing.reading import duckdb_rows, load
 from tests.testing.servers.writer import STEPS, Fault, Work, acknowledged, refused, start
 
 from lakegate.lake.maintenance.maintain import Maintenance
-from lakegate.lake.maintenance.policy import Graces, MaintenancePolicy
+from lakegate.lake.maintenance.policy import GracePeriods, MaintenancePolicy
 from lakegate.lake.table.retention import Retention
 from lakegate.settings import Settings
 
@@ -74,7 +74,7 @@ def test_a_writer_killed_at_a_step_of_its_commit_loses_and_doubles_nothing(
     assert len(acknowledged(next_one)) == 3
     assert read(catalog) == rows + Counter(acknowledged(next_one))
 
-    Maintenance(catalog, MaintenancePolicy(Retention(), graces=Graces(0, 0))).run()
+    Maintenance(catalog, MaintenancePolicy(Retention(), grace_periods=GracePeriods(0, 0))).run()
     assert files(settings.warehouse) == referenced(catalog)
     assert read(catalog) == rows + Counter(acknowledged(next_one))
 

@@ -18,7 +18,7 @@ from tests.testing.servers.writer import Fault, Work, acknowledged, refused, sta
 from tests.testing.waiting import until
 
 from lakegate.lake.maintenance.maintain import Maintenance
-from lakegate.lake.maintenance.policy import Graces, MaintenancePolicy
+from lakegate.lake.maintenance.policy import GracePeriods, MaintenancePolicy
 from lakegate.lake.table.retention import Retention
 from lakegate.settings import Settings
 
@@ -67,7 +67,9 @@ def is_stopped(pid: int) -> bool:
 
 
 def sweep(catalog: Catalog) -> int:
-    maintenance = Maintenance(catalog, MaintenancePolicy(Retention(), graces=Graces(0, 0)))
+    maintenance = Maintenance(
+        catalog, MaintenancePolicy(Retention(), grace_periods=GracePeriods(0, 0))
+    )
     return maintenance.run().orphans_deleted
 
 

@@ -109,8 +109,8 @@ COMMIT_OTHER_ERRORS = RetryPolicy(most_attempts=3)
 DECODING = RetryPolicy(most_attempts=20, backoff=False)
 # New columns, and wider types.
 SCHEMA_CHANGE = RetryPolicy(most_attempts=20, deadline_seconds=_DEADLINE_SECONDS)
-# The properties that give a new table a folder of its own.
-TABLE_FOLDER = RetryPolicy(most_attempts=10)
+# The properties that give a new table a location of its own.
+TABLE_LOCATION = RetryPolicy(most_attempts=10)
 # Compactions and fences: ingest may commit first each time.
 MAINTENANCE_COMMIT = RetryPolicy(most_attempts=10)
 # Another process may be creating the catalog's tables.

@@ -55,7 +55,7 @@ MAINTENANCE_STEPS: dict[str, tuple[Any, str]] = {
     "rewritten manifests": (rewrite.Rewrite, "prepare"),
     "replacement's manifest list": (rewrite, "new_snapshot"),
     "replacement's commit": (rewrite, "commit_snapshot"),
-    "fence": (sweep, "put_fence"),
+    "fence": (sweep, "commit_fence"),
     "orphans": (sweep, "delete_files"),
     "marks": (sweep, "write_marks"),
 }

@@ -24,7 +24,7 @@ from lakegate.lake.commit.replay import check_same_body
 from lakegate.lake.failures import CATALOG_FAILURES, LedgerUnavailableError, as_lakegate_error
 from lakegate.lake.ledger.entries import Entry
 from lakegate.lake.ledger.ledger import Ledger
-from lakegate.lake.table.warm import WarmTable
+from lakegate.lake.table.cached_table import CachedTable
 from lakegate.model import Acknowledgement, StreamPosition
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class ExactlyOnce:
     """The keyed batches of one table in this process."""
 
     def __init__(
-        self, table: WarmTable, ledger: Ledger, enqueue: Callable[[QueuedBatch], None]
+        self, table: CachedTable, ledger: Ledger, enqueue: Callable[[QueuedBatch], None]
     ) -> None:
         """Use `ledger`; `enqueue` queues a batch again after it has waited for a lease."""
         self.in_flight = InFlightBatches()

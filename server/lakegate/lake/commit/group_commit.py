@@ -32,8 +32,8 @@ from lakegate.lake.failures import (
     draining,
     outcome_unknown,
 )
+from lakegate.lake.table.cached_table import CachedTable
 from lakegate.lake.table.state import TableState, load_state
-from lakegate.lake.table.warm import WarmTable
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class GroupCommit:
 
     def __init__(
         self,
-        table: WarmTable,
+        table: CachedTable,
         prepared: PreparedGroup,
         policy: CommitPolicy,
         exactly_once: ExactlyOnce,

@@ -14,7 +14,7 @@ from lakegate.lake.ledger.entries import (
     stream_entry,
 )
 from lakegate.lake.ledger.ledger import Ledger
-from lakegate.lake.table.warm import WarmTable
+from lakegate.lake.table.cached_table import CachedTable
 from lakegate.model import StreamPosition
 
 
@@ -33,7 +33,7 @@ class Lookup:
 class BatchLookup:
     """Looks up the batches of one table."""
 
-    def __init__(self, table: WarmTable, ledger: Ledger, in_flight: InFlightBatches) -> None:
+    def __init__(self, table: CachedTable, ledger: Ledger, in_flight: InFlightBatches) -> None:
         """Read `ledger`; `in_flight` are the batches of this process."""
         self._table = table
         self._ledger = ledger

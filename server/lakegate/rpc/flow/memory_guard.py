@@ -14,7 +14,8 @@ from enum import IntEnum, auto
 
 from lakegate.concurrency.budget import overloaded
 from lakegate.concurrency.memory import memory_limit, resident_memory, return_free_memory
-from lakegate.settings import MIB, Settings
+from lakegate.settings import Settings
+from lakegate.settings.units import MIB
 
 # How often the memory is looked at, at most: a fast network brings tens of MiB meanwhile.
 LOOK_SECONDS = 0.025

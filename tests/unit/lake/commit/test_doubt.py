@@ -17,7 +17,7 @@ from tests.testing.reading import labels, load
 from lakegate.errors import ErrorCode
 from lakegate.lake.commit import group_commit
 from lakegate.lake.lake import Lake
-from lakegate.lake.table import warm
+from lakegate.lake.table import cached_table
 
 pytestmark = pytest.mark.usefixtures("short_backoffs")
 
@@ -47,7 +47,7 @@ async def test_a_commit_that_came_through_is_never_reported_as_failed(
 
     def commit_then_fail_for_good(commit: Commit) -> None:
         commit()
-        for module in (warm, group_commit):
+        for module in (cached_table, group_commit):
             monkeypatch.setattr(module, "load_state", storage_fails)
         raise CommitStateUnknownException("the connection broke")
 
