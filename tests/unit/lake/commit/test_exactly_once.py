@@ -333,31 +333,6 @@ async def test_a_key_is_forgotten_when_its_time_is_over(
         assert labels(catalog) == ["a", "b"]
 
 
-async def test_without_the_ledger_keyed_batches_are_refused_and_the_others_go_on(
-    settings: Settings, catalog: Catalog, decoder: LinesDecoder
-) -> None:
-    gone = settings.model_copy(
-        update={
-            "ledger_url": "postgresql+psycopg://nobody@127.0.0.1:1/none",
-            "snapshots_kept": 1,
-            "snapshots_kept_seconds": 0,
-        }
-    )
-    lake = Lake(open_catalog(settings.catalog, settings.home), gone)
-    refused, accepted = await asyncio.gather(
-        refusal(lake.append(keyed(decoder, "k", {"label": "a"}))),
-        lake.append(batch(decoder, {"label": "b"})),
-    )
-    await lake.append(batch(decoder, {"label": "c"}))
-    await lake.append(batch(decoder, {"label": "d"}))
-    offset = await refusal(lake.next_offset(ORDERS, "s"))
-    await lake.close()
-    assert refused.code is offset.code is ErrorCode.UNAVAILABLE
-    assert refused.message.startswith("The ledger cannot be reached")
-    assert accepted.rows_ingested == 1
-    assert labels(catalog) == ["b", "c", "d"]
-
-
 async def test_a_ledger_that_goes_away_before_the_claim_costs_only_those_with_a_key(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
