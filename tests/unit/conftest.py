@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import grpc.aio
@@ -22,14 +23,31 @@ OPENERS: tuple[tuple[Any, str], ...] = (
 )
 
 
-def _refuse(*_: object, **__: object) -> NoReturn:
-    pytest.fail("a unit test opens a socket: its place is tests/integration")
+@contextmanager
+def no_sockets() -> Iterator[None]:
+    """Refuse sockets, and fail also where the code under test bears the refusal."""
+    opened: list[object] = []
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        opened.append(refuse)
+        raise ConnectionRefusedError("a unit test opens no socket")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in OPENERS:
+            patch.setattr(owner, name, refuse)
+        yield
+    if opened:
+        pytest.fail("a unit test opens a socket: its place is tests/integration")
+
+
+# Around the fixtures too, of any scope.
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    with no_sockets():
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol() -> Iterator[None]:
-    """Refuse sockets while a test of this folder runs, its fixtures of any scope included."""
-    with pytest.MonkeyPatch.context() as patch:
-        for owner, name in OPENERS:
-            patch.setattr(owner, name, _refuse)
+def pytest_runtest_call() -> Iterator[None]:
+    with no_sockets():
         return (yield)
