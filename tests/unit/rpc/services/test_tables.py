@@ -52,8 +52,7 @@ def lake() -> Lake:
 
 @pytest.fixture
 def servicer(lake: Lake) -> TableServicer:
-    admission = Admission.of(Settings())
-    return TableServicer(cast(Tables, lake), None, MAX_COLUMNS, admission)
+    return TableServicer(cast(Tables, lake), None, MAX_COLUMNS, Admission.of(Settings()))
 
 
 @pytest.fixture
