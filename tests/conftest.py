@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine takes long for any example.
+settings.register_profile("lakegate", deadline=None)
+settings.load_profile("lakegate")
 
 HERE = Path(__file__).parent
 SUITES = frozenset(

@@ -8,40 +8,13 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitStateUnknownException
 from tests.testing.commits import AroundCommit, Commit, refusal
 from tests.testing.keyed import keyed
-from tests.testing.lines import ORDERS, LinesDecoder, batch
+from tests.testing.lines import LinesDecoder, batch
 from tests.testing.reading import labels
 
 from lakegate.errors import ErrorCode
-from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.lake import Lake
 from lakegate.lake.ledger.ledger import Ledger
-from lakegate.settings import Settings
-
-
-async def test_without_the_ledger_keyed_batches_are_refused_and_unkeyed_ones_are_committed(
-    settings: Settings, catalog: Catalog, decoder: LinesDecoder
-) -> None:
-    gone = settings.model_copy(
-        update={
-            "ledger_url": "postgresql+psycopg://nobody@127.0.0.1:1/none",
-            "snapshots_kept": 1,
-            "snapshots_kept_seconds": 0,
-        }
-    )
-    lake = Lake(open_catalog(settings.catalog, settings.home), gone)
-    refused, accepted = await asyncio.gather(
-        refusal(lake.append(keyed(decoder, "k", {"label": "a"}))),
-        lake.append(batch(decoder, {"label": "b"})),
-    )
-    await lake.append(batch(decoder, {"label": "c"}))
-    await lake.append(batch(decoder, {"label": "d"}))
-    offset = await refusal(lake.next_offset(ORDERS, "s"))
-    await lake.close()
-    assert refused.code is offset.code is ErrorCode.UNAVAILABLE
-    assert refused.message.startswith("The ledger cannot be reached")
-    assert accepted.rows_ingested == 1
-    assert labels(catalog) == ["b", "c", "d"]
 
 
 async def test_a_ledger_that_fails_at_the_claim_refuses_only_keyed_batches(
