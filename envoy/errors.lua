@@ -26,7 +26,7 @@ local MEMORY = "lakegate"
 function envoy_on_request(handle)
   local headers = handle:headers()
   local native = is_native(headers:get("content-type") or "")
-  local size = drop_what_grpc_cannot_carry(headers, native)
+  local size = drop_headers_unfit_for_grpc(headers, native)
   if native then
     return
   end
@@ -44,10 +44,10 @@ function is_native(content_type)
   return content_type == "application/grpc" or content_type:find("^application/grpc%+") ~= nil
 end
 
--- gRPC fails the whole call for a header name that HTTP allows but gRPC does not, decodes
--- names in -bin as base64, and reserves names in grpc- (gRPC over HTTP/2, "Custom-Metadata").
--- Returns the size of the other headers.
-function drop_what_grpc_cannot_carry(headers, native)
+-- Removes the headers that gRPC cannot forward, and returns the size of the others. gRPC fails
+-- the call for a name that HTTP allows but gRPC does not, decodes the values of names in -bin
+-- as base64, and reserves names in grpc- (gRPC over HTTP/2, "Custom-Metadata").
+function drop_headers_unfit_for_grpc(headers, native)
   local illegal, size = {}, 0
   for name, value in pairs(headers) do
     local reserved = not native and (name:sub(-4) == "-bin" or name:sub(1, 5) == "grpc-")

@@ -7,7 +7,6 @@ import pytest
 import pytest_asyncio
 from tests.testing.gate.echo_gate import EchoGate, running_echo_gate
 from tests.testing.gate.raw_http import read_answer
-from tests.testing.gate.refusals import refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -19,12 +18,6 @@ LIMIT = 64 * 1024 * 1024
 async def gate() -> AsyncIterator[EchoGate]:
     async with running_echo_gate() as running:
         yield running
-
-
-@pytest.mark.parametrize("path", ["/v1/ingest", QUERIES])
-async def test_an_unknown_content_encoding_is_refused(gate: EchoGate, path: str) -> None:
-    status, code, _ = await refused(gate, "POST", path, b"x", {"Content-Encoding": "br"})
-    assert (status, code) == (415, "unsupported_media_type")
 
 
 async def test_the_limit_itself_is_taken(gate: EchoGate) -> None:

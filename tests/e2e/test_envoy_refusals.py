@@ -92,7 +92,7 @@ async def test_grpcs_own_refusals_are_told_in_our_words(gate: EchoGate) -> None:
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
     error = answer.json()["error"]
     assert error["code"] == "overloaded"
-    assert error["message"] == "the server has too much to do: try again"
+    assert error["message"] == "the server is overloaded: try again"
 
 
 @pytest.mark.parametrize(

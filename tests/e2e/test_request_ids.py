@@ -18,41 +18,49 @@ from lakegate.v1.ingest_pb2 import IngestRequest
 
 # The status, the request line and its headers, the body. None of these reach the server.
 REFUSED_BY_ENVOY = {
-    "unknown path": (404, "GET /nowhere?token=secret-word HTTP/1.1\r\nHost: a\r\n", b""),
-    "wrong method": (405, "PUT /v1/ingest HTTP/1.1\r\nHost: a\r\n", b""),
-    "large headers": (431, f"GET /health HTTP/1.1\r\nHost: a\r\nX-L: {'l' * 17000}\r\n", b""),
-    "headers beyond 64 KiB": (
+    "unknown path": (404, "GET /nowhere?token=secret-word HTTP/1.1\r\nHost: localhost\r\n", b""),
+    "wrong method": (405, "PUT /v1/ingest HTTP/1.1\r\nHost: localhost\r\n", b""),
+    "large headers": (
         431,
-        f"GET /health HTTP/1.1\r\nHost: a\r\nX-L: {'l' * 80000}\r\n",
+        f"GET /health HTTP/1.1\r\nHost: localhost\r\nX-L: {'l' * 17000}\r\n",
         b"",
     ),
-    "escaped slash": (400, "GET /a%2fb HTTP/1.1\r\nHost: a\r\n", b""),
+    "headers beyond 64 KiB": (
+        431,
+        f"GET /health HTTP/1.1\r\nHost: localhost\r\nX-L: {'l' * 80000}\r\n",
+        b"",
+    ),
+    "escaped slash": (400, "GET /a%2fb HTTP/1.1\r\nHost: localhost\r\n", b""),
     "no host": (400, "GET /health HTTP/1.1\r\n", b""),
     "upgrade": (
         400,
-        "GET /health HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n",
+        "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n",
         b"",
     ),
-    "transfer encoding": (400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n", b""),
+    "transfer encoding": (
+        400,
+        "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n",
+        b"",
+    ),
     "no HTTP": (400, "hello\r\n", b""),
 }
 BY_THE_SERVER = {
     "too long": (
         413,
-        "POST /v1/ingest HTTP/1.1\r\nX-Table: t\r\nHost: a\r\nContent-Length: 99999999\r\n",
+        "POST /v1/ingest HTTP/1.1\r\nX-Table: t\r\nHost: localhost\r\nContent-Length: 99999999\r\n",
         b"",
     ),
     "format": (
         415,
         (
-            "POST /v1/ingest HTTP/1.1\r\nX-Table: t\r\nHost: a\r\nContent-Type: text/xml\r\n"
-            "Content-Length: 1\r\n"
+            "POST /v1/ingest HTTP/1.1\r\nHost: localhost\r\nX-Table: t\r\n"
+            "Content-Type: text/xml\r\nContent-Length: 1\r\n"
         ),
         b"x",
     ),
     "no token": (
         401,
-        "POST /ingest/push/queries HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n",
+        "POST /ingest/push/queries HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n",
         b"x",
     ),
 }
@@ -144,15 +152,17 @@ async def test_what_is_served_costs_no_line(gate: RunningGate) -> None:
 
 async def test_a_refused_grpc_call_has_a_line_too(gate: RunningGate) -> None:
     with grpc.insecure_channel(gate.http_addr) as channel, pytest.raises(grpc.RpcError) as refused:
-        channel.unary_unary("/lakegate.v1.InflateService/InflateTable", request_serializer=bytes)(
+        channel.unary_unary("/lakegate.v1%2FIngest", request_serializer=bytes)(
             b"", metadata=(("x-request-id", "grpc-refused"),)
         )
-    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert refused.value.code() is not grpc.StatusCode.OK
     await until(lambda: bool(access_lines(gate, "grpc-refused")))
 
 
 async def test_every_request_has_a_line_at_the_setting(tmp_path: Path) -> None:
-    with running_gate(tmp_path / "home", {"LAKEGATE_ACCESS_LOG": "all"}) as all_logged:
+    with running_gate(
+        tmp_path / "home", {"LAKEGATE_ACCESS_LOG": "all", "LAKEGATE_LOG_LEVEL": "INFO"}
+    ) as all_logged:
         served = all_logged.ingest("logged", "{}", {"X-Request-ID": "served"})
         with grpc.insecure_channel(all_logged.http_addr) as channel:
             channel.unary_unary(

@@ -8,10 +8,12 @@ import pytest
 from tests.testing.gate.raw_http import Answer, send
 from tests.testing.gate.running_gate import RunningGate, running_gate
 
+from lakegate.auth.tokens import new_secret
+
 INGEST, QUERIES = "/v1/ingest", "/ingest/push/queries"
 TABLE = "/v1/admin/databases/default/tables/guarded"
 TOO_LARGE = 64 * 1024 * 1024 + 1
-UNKNOWN = f"lakegate_{'x' * 43}"
+TOKEN, UNKNOWN = new_secret(), new_secret()
 
 # Each is refused for its body where the token is right: the status, the headers, the body.
 BODIES = {
@@ -38,7 +40,8 @@ CASES = [
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGate]:
     home = tmp_path_factory.mktemp("tokens_first") / "home"
-    with running_gate(home, {"LAKEGATE_REQUIRE_TOKEN": "true"}) as running:
+    settings = {"LAKEGATE_TOKENS": f"{TOKEN} default ingest,provision,read"}
+    with running_gate(home, settings) as running:
         yield running
 
 
@@ -63,7 +66,7 @@ def test_a_token_is_asked_for_before_a_body_is_judged(
 def test_with_the_right_token_the_same_body_is_judged(
     gate: RunningGate, path: str, name: str
 ) -> None:
-    answer = post(gate, path, name, gate.token)
+    answer = post(gate, path, name, TOKEN)
     assert answer.status == BODIES[name][0], answer
     assert answer.code != "unauthenticated"
 
@@ -73,6 +76,6 @@ def test_a_contradiction_is_named_to_known_callers_only(gate: RunningGate) -> No
     head = (
         b"POST /v1/ingest HTTP/1.1\r\nHost: a\r\nX-Table: a\r\nX-Table: b\r\nContent-Length: 2\r\n"
     )
-    token = f"Authorization: Bearer {gate.token}\r\n".encode()
+    token = f"Authorization: Bearer {TOKEN}\r\n".encode()
     assert send(gate.http_addr, head + b"\r\n", body).status == 401
     assert send(gate.http_addr, head + token + b"\r\n", body).status == 400

@@ -68,7 +68,7 @@ async def test_a_transfer_encoding_that_is_not_spoken_is_the_callers_fault(
             400,
             "upgrade",
         ),
-        ("GET /health HTTP/1.1\r\n\r\n", 400, "no host"),
+        ("GET /health HTTP/1.1\r\n\r\n", 400, "no Host"),
         ("GET /health HTTP/1.1\r\nHost: a\r\nX: a\x01b\r\n\r\n", 400, "character"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from http import HTTPStatus
 from typing import Any
 
 from lakegate.edge.refusals import CEL_FILTER
@@ -51,9 +52,10 @@ def access_log(*, is_complete: bool) -> list[dict[str, Any]]:
 def log_access(line: str) -> None:
     """Write a line of Envoy's access log to the log, as a line of its request."""
     try:
-        request_id = json.loads(line)["request_id"]
-    except ValueError:  # no line of the access log, or one that is cut
-        request_id = None
-    token = REQUEST_ID.set(request_id or "-")
-    _log.warning("%s", line)
+        entry = json.loads(line)
+    except ValueError:  # a line that is cut
+        entry = {}
+    is_served = entry.get("status") == HTTPStatus.OK and entry.get("grpc_status") in {None, "OK"}
+    token = REQUEST_ID.set(entry.get("request_id") or "-")
+    _log.log(logging.INFO if is_served else logging.WARNING, "%s", line)
     REQUEST_ID.reset(token)

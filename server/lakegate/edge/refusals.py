@@ -1,4 +1,4 @@
-"""What callers get where no error of the server reaches them: Envoy's own, and gRPC's own."""
+"""The errors that do not come from the server: those of Envoy, and those of gRPC itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,16 +57,16 @@ def _detail(name: str) -> str:
 # message of `invalid_argument`.
 _UNREADABLE: Mapping[str, tuple[int, str]] = {
     "http1.invalid_transfer_encoding": (400, "Transfer-Encoding must be chunked"),
-    "upgrade_failed": (400, "only HTTP is spoken here: there is nothing to upgrade to"),
+    "upgrade_failed": (400, "only HTTP is supported: there is no protocol to upgrade to"),
     "path_normalization_failed": (
         400,
         "the path has an escaped slash, a backslash or a fragment",
     ),
-    "missing_host_header": (400, "the request names no host"),
+    "missing_host_header": (400, "the request has no Host header"),
     "http1.headers_too_large": (431, "the headers are too large"),
-    "http1.invalid_characters": (400, "a header has a character that none may have"),
+    "http1.invalid_characters": (400, "a header has a character that is not allowed"),
 }
-# By the status that Envoy chose. The first that applies counts.
+# By the status that Envoy chose. The first match applies.
 _BY_STATUS = (
     ("== 404", Refusal(ErrorCode.NOT_FOUND, "there is nothing at %REQ(:PATH):100%")),
     (
@@ -78,8 +78,8 @@ _BY_STATUS = (
     (">= 500", Refusal(ErrorCode.UNAVAILABLE, _UNREACHABLE)),
 )
 
-# gRPC's statuses that come without an error of the server: gRPC refused the call itself, in
-# words that are not for callers. All others are BARE_FAILURE.
+# The statuses of calls that gRPC itself refused, with messages that are not for callers. All
+# others are BARE_FAILURE.
 BARE_STATUSES: Mapping[grpc.StatusCode, Refusal] = {
     # A server that shuts down cancels its calls.
     grpc.StatusCode.CANCELLED: Refusal(ErrorCode.UNAVAILABLE, _UNREACHABLE),
@@ -93,26 +93,24 @@ BARE_STATUSES: Mapping[grpc.StatusCode, Refusal] = {
         ErrorCode.PERMISSION_DENIED, "the server does not allow it"
     ),
     grpc.StatusCode.RESOURCE_EXHAUSTED: Refusal(
-        ErrorCode.OVERLOADED, "the server has too much to do: try again"
+        ErrorCode.OVERLOADED, "the server is overloaded: try again"
     ),
     grpc.StatusCode.UNIMPLEMENTED: Refusal(ErrorCode.NOT_FOUND, "there is nothing here"),
     grpc.StatusCode.UNAVAILABLE: Refusal(ErrorCode.UNAVAILABLE, _UNREACHABLE),
-    grpc.StatusCode.UNAUTHENTICATED: Refusal(
-        ErrorCode.UNAUTHENTICATED, "the server does not know the caller"
-    ),
+    grpc.StatusCode.UNAUTHENTICATED: Refusal(ErrorCode.UNAUTHENTICATED, "the token is not valid"),
 }
 BARE_FAILURE = Refusal(ErrorCode.INGEST_FAILED, "the server failed; its log has the cause")
 BARE_TOO_LARGE = Refusal(ErrorCode.BODY_TOO_LARGE, _TOO_LARGE)
 BARE_DOUBT = Refusal(ErrorCode.OUTCOME_UNKNOWN, OUTCOME_UNKNOWN_MESSAGE)
 _OVERLOADED = Refusal(
-    ErrorCode.OVERLOADED, "the server has too much to do, and nothing was written: try again"
+    ErrorCode.OVERLOADED, "the server is overloaded, and nothing was written: try again"
 )
 
 
 def local_reply_config() -> dict[str, Any]:
-    """Return Envoy's `local_reply_config`: its own replies, with our bodies.
+    """Return Envoy's `local_reply_config`: the statuses and bodies of its own replies.
 
-    A message in it is a format string of Envoy. The first mapper that applies counts.
+    A message in it is a format string of Envoy. The first mapper whose filter matches applies.
     """
     return {
         "mappers": [

@@ -17,6 +17,7 @@ from lakegate.errors import ErrorCode
 from lakegate.openapi.descriptors import Descriptors, short_name
 from lakegate.openapi.schemas import error_schema, field_schema, message_schema, value_schema
 from lakegate.rpc.request.headers import BOOLEANS
+from lakegate.rpc.request.inflate import ENCODINGS, IDENTITY
 from lakegate.wire import MAX_REQUEST_ID_CHARACTERS, REQUEST_ID_CHARACTER
 
 _HTTP_BODY = ".google.api.HttpBody"
@@ -33,7 +34,7 @@ _Headers: TypeAlias = Mapping[str, tuple[str, dict[str, Any]]]
 _ENCODING_HEADER: _Headers = {
     "Content-Encoding": (
         "How the body is compressed.",
-        {"type": "string", "enum": ["gzip", "zstd", "identity"], "default": "identity"},
+        {"type": "string", "enum": [*ENCODINGS], "default": IDENTITY},
     ),
 }
 # The headers of all requests with rows.

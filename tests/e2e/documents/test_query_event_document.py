@@ -1,4 +1,7 @@
-"""The document of Ryft's Ingest API: each sentence and field, with a payload and its answer."""
+"""The document of Ryft's Ingest API: each sentence and field, with a payload and its answer.
+
+"443 (HTTPS)" is in tests/e2e/test_tls.py.
+"""
 
 import json
 from collections.abc import Mapping
@@ -109,7 +112,10 @@ SENTENCES = [
         *(in_context(queryType=word) for word in QUERY_TYPES.split()),
     ),
     *refused(
-        "context.queryType … one of", in_context(queryType="select"), in_context(queryType="")
+        "context.queryType … one of",
+        in_context(queryType="select"),
+        in_context(queryType=""),
+        in_context(queryType="2"),
     ),
     *refused("query string, required: yes", without("query"), having(query=5)),
     *refused("queryId … required: yes", without("queryId"), having(queryId=5)),
@@ -119,7 +125,12 @@ SENTENCES = [
         "Terminal query state: FINISHED, SUCCEEDED, or FAILED",
         *(having(queryState=word) for word in ("FINISHED", "SUCCEEDED", "FAILED")),
     ),
-    *refused("Terminal query state", having(queryState="RUNNING"), having(queryState="finished")),
+    *refused(
+        "Terminal query state",
+        having(queryState="RUNNING"),
+        having(queryState="finished"),
+        having(queryState=1),
+    ),
     *refused("timestamp … required: yes", without("timestamp"), having(timestamp=5)),
     *accepted(
         "ISO 8601 timestamp of query execution",
@@ -132,7 +143,7 @@ SENTENCES = [
     *refused("duration_ms number", having(duration_ms="soon"), having(duration_ms=True)),
     *refused("Execution time in milliseconds (none is negative)", having(duration_ms=-1)),
     *accepted("tags string[] … required: no", having(tags=["a", "b"]), having(tags=[])),
-    *refused("tags string[]", having(tags=["a", 1])),
+    *refused("tags string[]", having(tags=["a", 1]), having(tags="a")),
     *accepted("failureInfo … Only needed for failed queries", having(queryState="FAILED")),
     *accepted(
         "Can be a single object or an array.",

@@ -1,4 +1,4 @@
-"""Whether a body is whole: its end has to be known, not only to be where the messages end.
+"""Checks that a body is whole: that its end was proven, not only that the messages ended.
 
 After a cancellation gRPC's iterator of messages simply ends, as it does after the last one.
 So a body counts as whole only with a proof, of which there are two:
@@ -91,7 +91,7 @@ class _Mark(_HalfClose):
         self._mark = mark
 
     def body_of(self, data: bytes) -> bytes:
-        """Return all that can be no part of the mark; it may come in pieces."""
+        """Return the bytes that cannot be part of the mark, which may come in pieces."""
         data = self.kept + data if self.kept else data
         for size in range(min(len(self._mark), len(data)), 0, -1):
             if self._mark.startswith(data[-size:]):
