@@ -12,7 +12,6 @@ import grpc.aio
 
 from lakegate.contract import HELD_BODIES, INTERNAL_SERVICE
 from lakegate.rpc.flow.admission import Admission
-from lakegate.rpc.interceptors.auth import CALLER
 from lakegate.rpc.request.headers import Context, headers_of
 from lakegate.rpc.request.inflate import inflater
 
@@ -22,7 +21,7 @@ def add_inflate_servicer(server: grpc.aio.Server, admission: Admission) -> None:
 
     async def behaviour(data: bytes, context: Context) -> bytes:
         encoding = headers_of(context).get("content-encoding", "")
-        async with admission.reserving(CALLER.get().owner(), admission.unknown):
+        async with admission.reserving((INTERNAL_SERVICE,), admission.unknown):
             return await asyncio.to_thread(inflate_whole, data, encoding, admission)
 
     async def admit(data: bytes, context: Context) -> bytes:
