@@ -56,7 +56,7 @@ def attacks(seconds: float) -> None:
             tempfile.TemporaryDirectory() as home,
             running_gate(Path(home) / "home", settings) as gate,
         ):
-            target = Target(gate.http_addr, gate.grpc_addr, attacker, "attacked")
+            target = Target(gate.http_addr, attacker, "attacked")
             ask_steadily = steady_sender(gate.http_addr, sender)
             ask_steadily(1)  # makes the table
             turns = [attacked_turn(ask_steadily, name, target, seconds) for _ in range(TURNS)]
@@ -94,7 +94,7 @@ def attacked_turn(
 ) -> tuple[float, float]:
     """Return the median of the idle gate, then that beside the attack, in milliseconds."""
     idle = ask_steadily(seconds)
-    arguments = [target.http_addr, target.grpc_addr, target.token, str(1 + 1.5 * seconds)]
+    arguments = [target.http_addr, target.token, str(1 + 1.5 * seconds)]
     with beside("attack", name, *arguments):
         ask_steadily(1)  # until it attacks
         return idle, ask_steadily(seconds)
@@ -142,8 +142,8 @@ if __name__ == "__main__":
         case ["flood", address, connections, rows, seconds]:
             load = Load(int(connections), int(rows))
             uvloop.run(run(address, load, float(seconds), "flooded"))
-        case ["attack", name, http_addr, grpc_addr, token, seconds]:
-            target = Target(http_addr, grpc_addr, token, "attacked")
+        case ["attack", name, http_addr, token, seconds]:
+            target = Target(http_addr, token, "attacked")
             uvloop.run(attack(name, target, float(seconds)))
         case arguments:
             main(arguments)

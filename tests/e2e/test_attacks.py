@@ -45,7 +45,7 @@ def gate(tmp_path: Path) -> Iterator[RunningGate]:
 
 @pytest.mark.parametrize("attack", DEFENDED)
 async def test_nobody_else_notices(gate: RunningGate, attack: str) -> None:
-    target = Target(gate.http_addr, gate.grpc_addr, ATTACKER, "attacked")
+    target = Target(gate.http_addr, ATTACKER, "attacked")
     server = psutil.Process(gate.process.pid)
     [envoy] = [each for each in server.children(recursive=True) if "envoy" in each.name()]
     async with (

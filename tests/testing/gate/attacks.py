@@ -29,7 +29,6 @@ class Target:
     """A gate, and the token and database that attackers have."""
 
     http_addr: str
-    grpc_addr: str
     token: str
     database: str
 
@@ -68,22 +67,21 @@ async def _unfinished_body(target: Target, sent: bytes) -> None:
 
 async def compressed_health_checks(target: Target) -> None:
     """Send 60 MiB to a health check, compressed to 60 kB."""
-    await _call_compressed(target.http_addr, "grpc.health.v1.Health/Check", target.headers)
-    await _call_compressed(target.grpc_addr, "grpc.health.v1.Health/Check", target.headers)
+    await _call_compressed(target, "grpc.health.v1.Health/Check")
 
 
 async def compressed_messages(target: Target) -> None:
     """Send 60 MiB as a batch, compressed to 60 kB."""
-    await _call_compressed(target.http_addr, "lakegate.v1.IngestService/Ingest", target.headers)
+    await _call_compressed(target, "lakegate.v1.IngestService/Ingest")
 
 
-async def _call_compressed(address: str, method: str, headers: Mapping[str, str]) -> None:
+async def _call_compressed(target: Target, method: str) -> None:
     grpc_headers = {"content-type": "application/grpc", "te": "trailers", "grpc-encoding": "gzip"}
     async with httpx.AsyncClient(http1=False, http2=True, timeout=_SECONDS) as client:
         await client.post(
-            f"http://{address}/{method}",
+            f"http://{target.http_addr}/{method}",
             content=_compressed_message(),
-            headers={**headers, **grpc_headers},
+            headers={**target.headers, **grpc_headers},
         )
 
 
