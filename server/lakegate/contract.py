@@ -12,13 +12,6 @@ from lakegate.auth.tokens import Permission
 from lakegate.v1 import health_pb2, ingest_pb2, permission_pb2, query_events_pb2, tables_pb2
 from lakegate.v1.acknowledgement_pb2 import Acknowledgement
 
-INTERNAL_SERVICE = "lakegate.v1.InflateService"
-# The bodies that Envoy may hold for the transcoder, by their methods. The internal service has
-# two calls for each: `Admit…` checks the caller first, `Inflate…` inflates a compressed body.
-HELD_BODIES = {
-    "QueryEventService/PushQueries": "QueryEvents",
-    "TableService/EnsureTable": "Table",
-}
 _HTTP_BODY = "google.api.HttpBody"
 _FILES = tuple(
     module.DESCRIPTOR for module in (health_pb2, ingest_pb2, query_events_pb2, tables_pb2)
@@ -69,16 +62,6 @@ def descriptor_set() -> FileDescriptorSet:
     return descriptors
 
 
-def enum_values() -> dict[str, tuple[str, ...]]:
-    """Return the names of the values of each nested enumeration, without the unspecified one."""
-    return {
-        enum.full_name: tuple(value.name for value in enum.values if value.number)
-        for file in _FILES
-        for message in file.message_types_by_name.values()
-        for enum in message.enum_types
-    }
-
-
 def _methods() -> Iterator[Method]:
     for file in _FILES:
         for service in file.services_by_name.values():
@@ -89,7 +72,7 @@ def _methods() -> Iterator[Method]:
                     route=_route(method),
                     permission=permission_of(method.GetOptions()),
                     returns_stream=method.server_streaming,
-                    takes_body=method.input_type.full_name == _HTTP_BODY,
+                    takes_body=_takes_body(method.input_type),
                     commits_rows=_acknowledges(method.output_type),
                 )
 
@@ -99,6 +82,14 @@ def _acknowledges(answer: Descriptor) -> bool:
     acknowledgement = Acknowledgement.DESCRIPTOR
     return answer is acknowledgement or any(
         field.message_type is acknowledgement for field in answer.fields
+    )
+
+
+def _takes_body(request: Descriptor) -> bool:
+    """Whether a message is a piece of an HTTP body, or has one."""
+    return request.full_name == _HTTP_BODY or any(
+        field.message_type and field.message_type.full_name == _HTTP_BODY
+        for field in request.fields
     )
 
 

@@ -12,6 +12,7 @@ from lakegate.auth.keyring import Keyring, ReadTokens, reader
 from lakegate.auth.store import TokenStore
 from lakegate.auth.tokens import Permission, Token, digest_of
 from lakegate.decode.query_events.decoder import QueryEventDecoder
+from lakegate.decode.query_events.json_decoder import JsonQueryEventDecoder
 from lakegate.decode.registry import row_decoders
 from lakegate.edge.process import running_envoy
 from lakegate.errors import ErrorCode, LakegateError
@@ -23,6 +24,7 @@ from lakegate.rpc.flow.rates import Rates
 from lakegate.rpc.interceptors.auth import AuthInterceptor
 from lakegate.rpc.request.formats import Formats
 from lakegate.rpc.server import Server
+from lakegate.rpc.services.query_events import QueryEventDecoders
 from lakegate.settings import Settings
 
 _log = logging.getLogger("lakegate")
@@ -79,7 +81,10 @@ async def _running_server(settings: Settings) -> AsyncIterator[tuple[Server, str
     token_store = TokenStore(settings.ledger_database)
     try:
         auth, token = await _auth(settings, token_store)
-        server = Server(settings, lake, formats, QueryEventDecoder(), auth)
+        query_events = QueryEventDecoders(
+            json=JsonQueryEventDecoder(), messages=QueryEventDecoder()
+        )
+        server = Server(settings, lake, formats, query_events, auth)
         await server.start()
         try:
             yield server, token

@@ -4,7 +4,9 @@ What quotes it (the words of a refusal, the words of an exception) is logged at
 DEBUG only.
 """
 
+import json
 import logging
+import re
 import traceback
 from contextvars import ContextVar
 from types import TracebackType
@@ -12,6 +14,8 @@ from types import TracebackType
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="-")
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
+# An id that cannot pass for more of the line; any other is quoted.
+_PLAIN_ID = re.compile(r"[A-Za-z0-9._:/+=-]+")
 # A line of the log is one line: nobody writes a second one into a name or a key.
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
 
@@ -65,7 +69,8 @@ def _without_words(error: BaseException) -> list[str]:
 
 
 def _stamp_request_id(record: logging.LogRecord) -> bool:
-    record.request_id = REQUEST_ID.get()
+    request_id = REQUEST_ID.get()
+    record.request_id = request_id if _PLAIN_ID.fullmatch(request_id) else json.dumps(request_id)
     return True
 
 

@@ -25,9 +25,16 @@ from google.protobuf.descriptor_pb2 import (
 from lakegate.contract import permission_of
 from lakegate.decode.registry import FORMATS
 from lakegate.errors import ErrorCode
+from lakegate.rpc.request.headers import BOOLEANS
+from lakegate.wire import MAX_REQUEST_ID_CHARACTERS, REQUEST_ID_CHARACTER
 
 _PACKAGE = "lakegate.v1"
 _HTTP_BODY = ".google.api.HttpBody"
+# What the bodies of methods that take bytes have to be: a message as JSON, or one of its fields.
+_JSON_BODIES = {
+    "PushQueriesBody": (f".{_PACKAGE}.PushQueriesRequest", "queries"),
+    "EnsureTableBody": (f".{_PACKAGE}.EnsureTableRequest", None),
+}
 _SCALARS: Mapping[int, dict[str, Any]] = {
     FieldDescriptorProto.TYPE_STRING: {"type": "string"},
     FieldDescriptorProto.TYPE_BOOL: {"type": "boolean"},
@@ -38,10 +45,16 @@ _SCALARS: Mapping[int, dict[str, Any]] = {
     FieldDescriptorProto.TYPE_INT64: {"type": "string", "pattern": "^-?[0-9]+$"},
 }
 _NAME = "^[a-z_][a-z0-9_]{0,62}$"
-_BOOLEAN = {"type": "string", "enum": ["true", "false"], "default": "true"}
+_BOOLEAN = {"type": "string", "enum": [*BOOLEANS], "default": "true"}
 _NAMES = {"database", "table"}
 # What a header says, and its schema, by its name.
 _Headers: TypeAlias = Mapping[str, tuple[str, dict[str, Any]]]
+_ENCODING_HEADER: _Headers = {
+    "Content-Encoding": (
+        "How the body is compressed.",
+        {"type": "string", "enum": ["gzip", "zstd", "identity"], "default": "identity"},
+    ),
+}
 # The options of any body that brings rows.
 _BODY_HEADERS: _Headers = {
     "Idempotency-Key": (
@@ -52,12 +65,12 @@ _BODY_HEADERS: _Headers = {
         "The same, whatever the body of a retry. Not beside another Idempotency-Key.",
         {"type": "string", "maxLength": 255, "pattern": "^[!-~]*$"},
     ),
-    "Content-Encoding": (
-        "How the body is compressed.",
-        {"type": "string", "enum": ["gzip", "zstd", "identity"], "default": "identity"},
-    ),
+    **_ENCODING_HEADER,
 }
-_REQUEST_ID = {"type": "string", "pattern": "^[A-Za-z0-9._:/+=-]{1,128}$"}
+_REQUEST_ID = {
+    "type": "string",
+    "pattern": f"^{REQUEST_ID_CHARACTER}{{1,{MAX_REQUEST_ID_CHARACTERS}}}$",
+}
 _EVERY_HEADER: _Headers = {
     "X-Request-ID": (
         "In the answer, and on the log lines of the request; one is made where there is none.",
@@ -71,7 +84,7 @@ _ANSWER_HEADERS: Mapping[int, _Headers] = {
     429: {"Retry-After": ("When to come again, in seconds.", {"type": "integer", "minimum": 1})},
 }
 # What Envoy refuses by itself, in the code `invalid_argument`.
-_ENVOYS_OWN = {426: "HTTP/1.0 is not spoken.", 431: "The headers are too large."}
+_ENVOYS_OWN = {431: "The headers are too large."}
 # The options of IngestBody: its comment has them, but no field.
 _INGEST_HEADERS: _Headers = {
     "X-Table": ("The table. Required.", {"type": "string", "pattern": _NAME}),
@@ -159,7 +172,8 @@ def _operation(
     contract: _Contract, method: MethodDescriptorProto, comment: str, path: str
 ) -> dict[str, Any]:
     rule = method.options.Extensions[annotations_pb2.http]
-    operation: dict[str, Any] = {"operationId": method.name, "description": comment}
+    name = method.name.removesuffix("Body") if method.name in _JSON_BODIES else method.name
+    operation: dict[str, Any] = {"operationId": name, "description": comment}
     parameters, body = _parameters_and_body(contract, method, path)
     operation["parameters"] = parameters + _header_parameters(_EVERY_HEADER)
     if rule.body:
@@ -181,16 +195,17 @@ def _parameters_and_body(
     contract: _Contract, method: MethodDescriptorProto, path: str
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     rule = method.options.Extensions[annotations_pb2.http]
-    if method.input_type == _HTTP_BODY:
+    message, part = _JSON_BODIES.get(method.name, (method.input_type, None))
+    if message == _HTTP_BODY:
         headers = _header_parameters({**_INGEST_HEADERS, **_BODY_HEADERS})
         rows = {"schema": {"type": "string"}}
         return headers, {format_.media_types[0]: rows for format_ in FORMATS}
     in_path = set(re.findall(r"{(\w+)}", path))
-    fields = contract.fields(method.input_type)
-    if rule.body and rule.body != "*":
-        field, _ = fields[rule.body]
+    fields = contract.fields(message)
+    if part:
+        field, _ = fields[part]
         return _header_parameters(_BODY_HEADERS), {
-            "application/json": {"schema": _field(contract, method.input_type, field)}
+            "application/json": {"schema": _field(contract, message, field)}
         }
     parameters = [
         _parameter(
@@ -202,7 +217,9 @@ def _parameters_and_body(
         for name, (field, comment) in fields.items()
         if name in in_path or not rule.body
     ]
-    body = _schema(contract, method.input_type, without=in_path)
+    if method.name in _JSON_BODIES:
+        parameters += _header_parameters(_ENCODING_HEADER)
+    body = _schema(contract, message, without=in_path)
     return parameters, {"application/json": {"schema": body}}
 
 
@@ -314,8 +331,8 @@ def _error() -> dict[str, Any]:
         "code": {"type": "string", "enum": codes},
         "message": text,
         "request_id": {
-            "type": ["string", "null"],
-            "description": "In the log too. Null for what could not be read as a request.",
+            "type": "string",
+            "description": "In the header X-Request-ID and in the log too.",
         },
     }
     error = {"type": "object", "properties": properties, "required": list(properties)}

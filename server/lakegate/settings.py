@@ -76,9 +76,6 @@ class Settings(BaseSettings):
     grpc_addr: Address = Field(
         default="127.0.0.1:50051", description="Where the server behind Envoy listens, host:port."
     )
-    envoy_admin_addr: Address = Field(
-        default="127.0.0.1:9901", description="Where Envoy's admin interface listens, host:port."
-    )
     catalog: str = Field(
         default="lakegate",
         description=(
@@ -166,6 +163,14 @@ class Settings(BaseSettings):
         description=(
             "A body that arrives at less than this for 30 seconds is refused with 408; "
             "0 is any rate."
+        ),
+    )
+    idle_timeout_seconds: float = Field(
+        default=75.0,
+        gt=0,
+        description=(
+            "How long a connection may have no request, in seconds. Make it longer than that of a "
+            "load balancer in front."
         ),
     )
     envoy_memory_bytes: int = Field(
@@ -287,6 +292,12 @@ class Settings(BaseSettings):
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)
     ] = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    access_log: Literal["refused", "all"] = Field(
+        default="refused",
+        description=(
+            "What Envoy's access log has: the requests that it `refused` itself, or `all`."
+        ),
+    )
 
     @property
     def listens_beyond_loopback(self) -> str | None:
@@ -314,8 +325,6 @@ class Settings(BaseSettings):
             if any(given) and not all(given):
                 names = ", ".join(f"LAKEGATE_{name.upper()}" for name in together)
                 raise ValueError(f"these go together: {names}")
-        if not _is_loopback(self.envoy_admin_addr):
-            raise ValueError("LAKEGATE_ENVOY_ADMIN_ADDR must be on loopback: it stops Envoy")
         return self
 
     @property

@@ -17,10 +17,10 @@ from tests.testing.gate.memory import memory_falls_below, observed, peak_memory
 from tests.testing.gate.running_gate import NDJSON, RunningGate, running_gate
 
 from lakegate.rpc.flow.memory_guard import watermark
-from lakegate.rpc.services.ingest import EXPECTED_SIZE_KEY
 from lakegate.settings import Settings
 from lakegate.v1.ingest_pb2 import IngestRequest
 from lakegate.v1.ingest_pb2_grpc import IngestServiceStub
+from lakegate.wire import EXPECTED_SIZE_KEY
 
 MIB = 1024 * 1024
 SENDERS = 256

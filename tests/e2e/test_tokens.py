@@ -93,7 +93,6 @@ def test_without_a_token_only_this_machine_is_let_in(home: Path, address: dict[s
     free = {
         "LAKEGATE_HTTP_ADDR": "127.0.0.1:0",
         "LAKEGATE_GRPC_ADDR": "127.0.0.1:0",
-        "LAKEGATE_ENVOY_ADMIN_ADDR": "127.0.0.1:0",
     }
     ended = lakegate(home, "up", settings=free | address)
     assert ended.returncode == 1

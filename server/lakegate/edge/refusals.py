@@ -7,9 +7,18 @@ from typing import Any
 import grpc
 
 from lakegate.errors import OUTCOME_UNKNOWN_MESSAGE, ErrorCode
+from lakegate.wire import NOT_SENT_KEY, REQUEST_ID_KEY
 
-_CEL = "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
+CEL_FILTER = "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
 _BODY = "%LOCAL_REPLY_BODY%"
+# On every reply: a new request id, and in its place that of the request, where it was read.
+_REQUEST_ID = [
+    {
+        "header": {"key": REQUEST_ID_KEY, "value": value},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }
+    for value in ("%UNIQUE_ID%", f"%REQ({REQUEST_ID_KEY})%")
+]
 _TOO_LARGE = "the body is too large: split it into smaller batches"
 _LATE = "the request did not come in time"
 _UNREACHABLE = "the server cannot be reached or has gone away: try again"
@@ -54,9 +63,7 @@ _UNREADABLE: Mapping[str, tuple[int, str]] = {
         "the path has an escaped slash, a backslash or a fragment",
     ),
     "missing_host_header": (400, "the request names no host"),
-    "low_version": (426, "HTTP/1.0 is not spoken here: use HTTP/1.1 or HTTP/2"),
     "http1.headers_too_large": (431, "the headers are too large"),
-    "http1.unexpected_underscore": (400, "the name of a header has an underscore"),
     "http1.invalid_characters": (400, "a header has a character that none may have"),
 }
 # By the status that Envoy chose. The first that applies counts.
@@ -120,7 +127,7 @@ def local_reply_config() -> dict[str, Any]:
                 _text(BARE_DOUBT.message),
                 status=BARE_DOUBT.code.value.http_status,
             ),
-            _mapper(_GRPC, _text(_BODY), header=("lakegate-not-sent", "true")),
+            _mapper(_GRPC, _text(_BODY), header=(NOT_SENT_KEY, "true")),
             # The refusals of errors.lua are complete.
             _mapper(_detail("lua_response"), _text(_BODY), content_type="application/json"),
             # The transcoder's errors keep their status.
@@ -137,8 +144,8 @@ def local_reply_config() -> dict[str, Any]:
                 for detail, (status, message) in _UNREADABLE.items()
             ),
             *(_refused(f"response.code {status}", refusal) for status, refusal in _BY_STATUS),
+            _mapper("true", _error(Refusal(ErrorCode.INVALID_ARGUMENT, _BODY))),
         ],
-        "body_format": _error(Refusal(ErrorCode.INVALID_ARGUMENT, _BODY)),
     }
 
 
@@ -156,22 +163,23 @@ def _mapper(
     header: tuple[str, str] | None = None,
     content_type: str | None = None,
 ) -> dict[str, Any]:
-    expression = {"@type": _CEL, "expression": when}
+    expression = {"@type": CEL_FILTER, "expression": when}
     mapper: dict[str, Any] = {
         "filter": {"extension_filter": {"name": "cel", "typed_config": expression}},
         "body_format_override": body | ({"content_type": content_type} if content_type else {}),
+        "headers_to_add": [*_REQUEST_ID],
     }
     if status:
         mapper["status_code"] = status
     if header:
         key, value = header
-        mapper["headers_to_add"] = [{"header": {"key": key, "value": value}}]
+        mapper["headers_to_add"].append({"header": {"key": key, "value": value}})
     return mapper
 
 
 def _error(refusal: Refusal) -> dict[str, Any]:
     name = refusal.code.value.name
-    error = {"code": name, "message": refusal.message, "request_id": "%REQ(X-REQUEST-ID)%"}
+    error = {"code": name, "message": refusal.message, "request_id": f"%RESP({REQUEST_ID_KEY})%"}
     return {"json_format": {"error": error}}
 
 

@@ -12,7 +12,6 @@ from grpc_reflection.v1alpha import reflection
 
 from lakegate.contract import SERVICES
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.model import Decoder
 from lakegate.rpc.flow.admission import MESSAGE_OVERHEAD_BYTES, Admission
 from lakegate.rpc.interceptors.admission import AdmissionInterceptor
 from lakegate.rpc.interceptors.auth import AuthInterceptor
@@ -21,9 +20,12 @@ from lakegate.rpc.interceptors.drain import DrainInterceptor
 from lakegate.rpc.interceptors.public import PublicInterceptor
 from lakegate.rpc.request.formats import Formats
 from lakegate.rpc.services.health import HealthServicer
-from lakegate.rpc.services.inflate import add_inflate_servicer
 from lakegate.rpc.services.ingest import IngestServicer, Streams
-from lakegate.rpc.services.query_events import QueryEventServicer, add_query_event_servicer
+from lakegate.rpc.services.query_events import (
+    QueryEventDecoders,
+    QueryEventServicer,
+    add_query_event_servicer,
+)
 from lakegate.rpc.services.tables import Tables, TableServicer, add_table_servicer
 from lakegate.rpc.tls import mutual_tls
 from lakegate.settings import Settings
@@ -54,7 +56,7 @@ class Server:
         settings: Settings,
         lake: Lake,
         formats: Formats,
-        query_events: Decoder,
+        query_events: QueryEventDecoders,
         auth: AuthInterceptor,
     ) -> None:
         """Build the server and register every service; must run on the event loop."""
@@ -81,11 +83,10 @@ class Server:
         add_query_event_servicer(
             QueryEventServicer(lake, query_events, admission, self._draining), self._server
         )
-        add_inflate_servicer(self._server, admission)
-        add_table_servicer(
-            TableServicer(lake, formats.default.default_schema, settings.max_table_columns),
-            self._server,
+        tables = TableServicer(
+            lake, formats.default.default_schema, settings.max_table_columns, admission
         )
+        add_table_servicer(tables, self._server)
         health_pb2_grpc.add_HealthServiceServicer_to_server(
             HealthServicer(self._draining), self._server
         )

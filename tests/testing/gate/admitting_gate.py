@@ -30,7 +30,6 @@ from lakegate.rpc.interceptors.auth import AuthInterceptor
 from lakegate.rpc.interceptors.calls import CallInterceptor
 from lakegate.rpc.interceptors.public import PublicInterceptor
 from lakegate.rpc.request.formats import Formats
-from lakegate.rpc.services.inflate import add_inflate_servicer
 from lakegate.rpc.services.ingest import IngestServicer
 from lakegate.v1 import ingest_pb2_grpc
 from lakegate.v1.ingest_pb2 import IngestRequest
@@ -98,7 +97,6 @@ async def running(
     lake = CountingLake()
     servicer = IngestServicer(lake, Formats([NDJSON, ARROW]), admission, asyncio.Event())
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server)
-    add_inflate_servicer(server, admission)
     health = grpc_health.HealthServicer()
     await health.set("up", health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)

@@ -120,7 +120,6 @@ def running_gate(home: Path, settings: Mapping[str, str] | None = None) -> Itera
         "LAKEGATE_HOME": str(home),
         "LAKEGATE_HTTP_ADDR": "127.0.0.1:0",
         "LAKEGATE_GRPC_ADDR": "127.0.0.1:0",
-        "LAKEGATE_ENVOY_ADMIN_ADDR": "127.0.0.1:0",
         "LAKEGATE_LOG_LEVEL": "WARNING",
         **(settings or {}),
     }

@@ -74,13 +74,13 @@ class Admission:
         """Reserve more. Raises `LakegateError` (overloaded)."""
         await reservation.grow(size, self.patience_seconds)
 
-    def check_size(self, size: int) -> None:
-        """Refuse a body of more than the largest size."""
-        if size > self.max_body_bytes:
+    def check_size(self, size: int, largest: int | None = None) -> None:
+        """Refuse a body that is larger than `largest` bytes, or than any may be."""
+        largest = largest or self.max_body_bytes
+        if size > largest:
             raise LakegateError(
                 ErrorCode.BODY_TOO_LARGE,
-                f"the body is larger than {self.max_body_bytes} bytes: "
-                "split it into smaller batches",
+                f"the body is larger than {largest} bytes: split it into smaller batches",
             )
 
     @asynccontextmanager

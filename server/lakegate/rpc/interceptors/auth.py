@@ -5,7 +5,7 @@ names its database.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -14,12 +14,13 @@ from typing import Any
 from lakegate.auth.keyring import Keyring
 from lakegate.auth.tokens import Permission, Token, digest_of, id_of
 from lakegate.concurrency.shares import Owner
-from lakegate.contract import HELD_BODIES, METHODS, Method
+from lakegate.contract import METHODS, Method
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.model import DEFAULT_DATABASE
 from lakegate.rpc.flow.rates import Rates
 from lakegate.rpc.interceptors.wrapping import Handler, WrappingInterceptor, wrapped
 from lakegate.rpc.request.headers import Context, headers_of
+from lakegate.rpc.request.origin import check_origin
 
 _BEARER = "bearer "
 
@@ -32,24 +33,26 @@ class Addressed(Enum):
     IN_HEADER = auto()  # X-Database
     IN_MESSAGE = auto()  # the field `database` of the request
     IN_EACH_MESSAGE = auto()  # of a stream: its servicer calls `Caller.check_again`
+    IN_CHUNKS = auto()  # of a body: its servicer calls `Caller.check`
     BY_TOKEN = auto()  # the token's own, so there must be a token
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a method requires of its caller. `counted`: whether rates count it as a request."""
+    """What a method requires of its caller."""
 
     permission: Permission
     addressed: Addressed
-    counted: bool = True
 
 
 # Where that is not in the message.
 _ADDRESSED = {
     "IngestService/IngestBody": Addressed.IN_HEADER,
     "IngestService/IngestStream": Addressed.IN_EACH_MESSAGE,
+    "QueryEventService/PushQueriesBody": Addressed.BY_TOKEN,
     "QueryEventService/PushQueries": Addressed.BY_TOKEN,
     "QueryEventService/StreamQueries": Addressed.BY_TOKEN,
+    "TableService/EnsureTableBody": Addressed.IN_CHUNKS,
 }
 
 
@@ -59,24 +62,7 @@ def _rule(method: Method) -> Rule | None:
     return Rule(method.permission, _ADDRESSED.get(method.name, Addressed.IN_MESSAGE))
 
 
-def _internal_rules() -> Iterator[tuple[str, Rule]]:
-    """Yield the rules of what Envoy calls for the caller, before the method, which counts."""
-    for method in METHODS:
-        body, rule = HELD_BODIES.get(method.name), _rule(method)
-        if body and rule:
-            by_token = rule.addressed is Addressed.BY_TOKEN
-            addressed = Addressed.BY_TOKEN if by_token else Addressed.IN_EACH_MESSAGE
-            for call in ("Admit", "Inflate"):
-                yield (
-                    f"InflateService/{call}{body}",
-                    Rule(rule.permission, addressed, counted=False),
-                )
-
-
-RULES: Mapping[str, Rule | None] = {
-    **{method.name: _rule(method) for method in METHODS},
-    **dict(_internal_rules()),
-}
+RULES: Mapping[str, Rule | None] = {method.name: _rule(method) for method in METHODS}
 
 
 class Caller:
@@ -133,10 +119,7 @@ class Caller:
 
     def begin(self) -> None:
         """Count a request. Raises `LakegateError` (overloaded)."""
-        if self._rule.counted:
-            self._rates.begin(self._id)
-        else:
-            self._rates.check(self._id)
+        self._rates.begin(self._id)
 
     def owner(self, database: str | None = None, table: str = "") -> Owner:
         """Return the owner of the memory that the caller's bodies take."""
@@ -144,8 +127,7 @@ class Caller:
 
     def sent(self, size: int) -> None:
         """Count the bytes of a request."""
-        if self._rule.counted:
-            self._rates.sent(self._id, size)
+        self._rates.sent(self._id, size)
 
     @property
     def _id(self) -> str:
@@ -214,6 +196,7 @@ class AuthInterceptor(WrappingInterceptor):
         secrets = secrets_of(context)
         if not secrets:
             if rule.addressed is not Addressed.BY_TOKEN and await self._is_open():
+                check_origin(headers_of(context))
                 return None
             _audit.warning("refused a call without a token at %s", method)
             raise LakegateError(

@@ -16,10 +16,9 @@ from lakegate.log import REQUEST_ID
 from lakegate.rpc.interceptors.wrapping import Handler, WrappingInterceptor, wrapped
 from lakegate.rpc.request.headers import Context
 from lakegate.rpc.status import error_metadata, grpc_status_code, shortened_message
+from lakegate.wire import MAX_REQUEST_ID_CHARACTERS, REQUEST_ID_CHARACTER, REQUEST_ID_KEY
 
-REQUEST_ID_KEY = "x-request-id"
-# Envoy's bootstrap has it too: nothing that could pass for more than a word of a log line.
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_REQUEST_ID = re.compile(f"{REQUEST_ID_CHARACTER}{{1,{MAX_REQUEST_ID_CHARACTERS}}}")
 
 _log = logging.getLogger("lakegate.rpc")
 
@@ -90,7 +89,7 @@ def _call(method: str, context: Context) -> Iterator[str]:
 
 
 def _request_id(context: Context) -> str:
-    """Return the caller's request id, or a new one where it is missing or no plain word."""
+    """Return the caller's request id, or a new one where it is missing or malformed."""
     for key, value in context.invocation_metadata() or ():
         if key == REQUEST_ID_KEY and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             return value

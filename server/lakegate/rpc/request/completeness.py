@@ -20,9 +20,7 @@ from google.api.httpbody_pb2 import HttpBody
 
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.request.headers import Context, headers_of
-
-# Set by Envoy, which drops the caller's own: `mark WORD`, `mark` for no body, or nothing.
-END_KEY = "lakegate-body-end"
+from lakegate.wire import BODY_END_KEY
 
 
 async def whole_body(
@@ -110,7 +108,7 @@ class _Mark(_HalfClose):
 
 
 def _end_of(context: Context) -> _End:
-    kind, _, value = headers_of(context).get(END_KEY, "").partition(" ")
+    kind, _, value = headers_of(context).get(BODY_END_KEY, "").partition(" ")
     if kind == "mark" and not value:
         return _NoBody()
     if kind == "mark":

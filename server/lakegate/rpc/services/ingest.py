@@ -1,8 +1,7 @@
 """IngestService: rows for any table, as a REST body, as one message, as a stream."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable
 from typing import Protocol
 
 from google.api.httpbody_pb2 import HttpBody
@@ -12,7 +11,6 @@ from lakegate.errors import ErrorCode, LakegateError
 from lakegate.model import DEFAULT_DATABASE, Batch, Body, StreamPosition, TableName
 from lakegate.rpc.flow.admission import Admission
 from lakegate.rpc.interceptors.auth import CALLER
-from lakegate.rpc.request.completeness import whole_body
 from lakegate.rpc.request.formats import Formats
 from lakegate.rpc.request.headers import (
     Context,
@@ -23,8 +21,8 @@ from lakegate.rpc.request.headers import (
     stream_id,
     table_name,
 )
-from lakegate.rpc.request.inflate import Inflater, inflater
 from lakegate.rpc.services.append import Append, append
+from lakegate.rpc.services.bodies import BodyReader
 from lakegate.rpc.services.streams import answer_in_order, result_of
 from lakegate.v1 import ingest_pb2_grpc
 from lakegate.v1.acknowledgement_pb2 import Acknowledgement
@@ -34,13 +32,6 @@ from lakegate.v1.ingest_pb2 import (
     IngestRequest,
     IngestStreamResponse,
 )
-
-# Envoy sends bodies in chunks of up to this size.
-CHUNK_BYTES = 1024 * 1024
-# Where Envoy puts the Content-Length of a REST body, which the chunks do not have; 0 where it is
-# not known. A gRPC caller has no such thing: its chunks may be of any size.
-EXPECTED_SIZE_KEY = "lakegate-expected-bytes"
-_DIGITS = 12
 
 
 class Streams(Append, Protocol):
@@ -61,6 +52,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self._lake = lake
         self._formats = formats
         self._admission = admission
+        self._bodies = BodyReader(admission)
         self._draining = draining
 
     async def IngestBody(
@@ -73,18 +65,9 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         key, key_binds_body = idempotency(headers)
         auto_create = boolean(headers, "X-Auto-Create", default=True)
         schema_evolve = boolean(headers, "X-Schema-Evolve", default=True)
-        caller = CALLER.get()
-        plan = self._reading_plan(headers)
-        owner = caller.owner(table.database, table.table)
-        async with self._admission.reserving(owner, plan.needed(0), plan.announced) as reservation:
-            async with self._admission.reading():
-                content_type, data = await self._read(
-                    self._admission.pace.checked(whole_body(chunks, context)),
-                    inflater(headers.get("content-encoding", "")),
-                    reservation,
-                    plan,
-                )
-            reservation.shrink(len(data))
+        owner = CALLER.get().owner(table.database, table.table)
+        async with self._bodies.reserved(owner, context) as reading:
+            content_type, data = await reading.read(chunks, self._formats.of_media_type)
             batch = Batch(
                 table=table,
                 body=Body(data, schema_evolve),
@@ -137,62 +120,6 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         next_offset = await self._lake.next_offset(table, stream)
         return GetStreamResponse(stream_id=stream, next_offset=next_offset)
 
-    def _reading_plan(self, headers: Mapping[str, str]) -> "_ReadingPlan":
-        """Plan how much memory to reserve for a body, from what is known of it.
-
-        A sender who announces less than it sends only waits more often.
-        """
-        announced = headers.get(EXPECTED_SIZE_KEY)
-        if announced is None:
-            return _ReadingPlan(0, self._admission.unknown)
-        size = int(announced[:_DIGITS]) if announced.isdecimal() else 0
-        return _ReadingPlan(min(size, self._admission.max_body_bytes), CHUNK_BYTES)
-
-    async def _read(
-        self,
-        chunks: AsyncIterator[tuple[str, bytes]],
-        inflating: Inflater | None,
-        reservation: Reservation,
-        plan: "_ReadingPlan",
-    ) -> tuple[str, bytes]:
-        """Collect a body; refuse it as soon as it is known to be too large or malformed.
-
-        Memory is reserved for each chunk before it is read: HTTP/2 holds the sender back.
-        """
-        caller = CALLER.get()
-        content_type = ""
-        parts: list[bytes] = []
-        size = 0
-        async for media_type, data in chunks:
-            if not parts:
-                content_type = media_type
-                self._formats.of_media_type(content_type)
-            caller.sent(len(data))
-            part = data
-            del data
-            if inflating:
-                part = await self._inflate(inflating, part, reservation, size)
-            size += len(part)
-            self._admission.check_size(size)
-            parts.append(part)
-            if inflating:
-                reservation.shrink(plan.needed(size))
-            await self._admission.grow(reservation, plan.needed(size))
-        if inflating:
-            inflating.finish()
-        return content_type, b"".join(parts)
-
-    async def _inflate(
-        self, inflating: Inflater, part: bytes, reservation: Reservation, size: int
-    ) -> bytes:
-        """Inflate a part of a body of which `size` bytes are there; rates count the larger size."""
-        # It may inflate to anything, so much is reserved for that moment.
-        await self._admission.grow(reservation, size + len(part) + self._admission.unknown)
-        limit = self._admission.max_body_bytes - size
-        inflated = await asyncio.to_thread(inflating.inflate, part, limit)
-        CALLER.get().sent(max(0, len(inflated) - len(part)))
-        return inflated
-
     def _batch(self, request: IngestRequest) -> Batch:
         rows = request.WhichOneof("rows")
         decoder = self._formats.of_field(rows)
@@ -206,20 +133,6 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             idempotency_key=idempotency_key(request.idempotency_key),
             position=_position(request),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _ReadingPlan:
-    """How much memory a body needs: `announced` bytes, in chunks of `chunk` bytes."""
-
-    announced: int
-    chunk: int
-
-    def needed(self, size: int) -> int:
-        """Return the bytes needed for the first `size` bytes and for what is read next."""
-        if size < self.announced:
-            return min(self.announced, size + self.chunk)
-        return size if size and size == self.announced else size + self.chunk
 
 
 def _position(request: IngestRequest) -> StreamPosition | None:

@@ -2,26 +2,32 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote
 
 import grpc
 import grpc.aio
 import pyarrow as pa
+from google.api.httpbody_pb2 import HttpBody
+from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from lakegate.columns.registry import name_of
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.table.definition import TableDefinition, check_column_count
 from lakegate.lake.table.description import TableDescription
-from lakegate.model import TableName
+from lakegate.model import DEFAULT_DATABASE, TableName
+from lakegate.rpc.flow.admission import Admission
+from lakegate.rpc.interceptors.auth import CALLER
 from lakegate.rpc.request.headers import Context, headers_of, identifier
 from lakegate.rpc.services.append import Append
+from lakegate.rpc.services.bodies import BodyReader
 from lakegate.rpc.services.columns import arrow_schema
 from lakegate.v1 import tables_pb2, tables_pb2_grpc
 from lakegate.v1.tables_pb2 import (
     Column,
+    EnsureTableBodyRequest,
     EnsureTableRequest,
     GetTableRequest,
     ListTablesRequest,
@@ -31,12 +37,14 @@ from lakegate.v1.tables_pb2 import (
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
-# The largest message of this service. Parsing one takes milliseconds on the event loop.
+# The largest message of this service, and the largest definition of a table in JSON.
 MAX_MESSAGE_BYTES = 1024 * 1024
-# The path of a REST request, set by Envoy. The transcoder merges path, query and body into one
+# The path of a REST request, set by Envoy. The transcoder merges path and query into one
 # message, in which the path may have been overwritten.
 _PATH_KEY = "x-envoy-original-path"
-_PATH = re.compile(r"/v1/admin/databases/(?P<database>[^/?]+)/tables(?:/(?P<table>[^/?]+))?(\?.*)?")
+_PATH = re.compile(
+    r"/v1/admin/databases/(?P<database>[^/?]+)/tables(?:/(?P<table>[^/?]+))?/?(\?.*)?"
+)
 
 
 class Tables(Append, Protocol):
@@ -62,7 +70,9 @@ class Tables(Append, Protocol):
 class TableServicer(tables_pb2_grpc.TableServiceServicer):
     """Serves the tables of the lake."""
 
-    def __init__(self, lake: Tables, default_schema: pa.Schema, max_columns: int) -> None:
+    def __init__(
+        self, lake: Tables, default_schema: pa.Schema, max_columns: int, admission: Admission
+    ) -> None:
         """Serve `lake`. A table that is made without columns has those of `default_schema`.
 
         `max_columns`: how many columns a request may have.
@@ -70,6 +80,7 @@ class TableServicer(tables_pb2_grpc.TableServiceServicer):
         self._lake = lake
         self._default_schema = default_schema
         self._max_columns = max_columns
+        self._bodies = BodyReader(admission)
 
     async def EnsureTable(self, request: EnsureTableRequest, context: Context) -> Table:
         """Create the table, or widen the existing one."""
@@ -78,6 +89,20 @@ class TableServicer(tables_pb2_grpc.TableServiceServicer):
         definition = await asyncio.to_thread(_definition, request)
         description = await self._lake.ensure_table(name, self._default_schema, definition)
         return await asyncio.to_thread(_table, description)
+
+    async def EnsureTableBody(
+        self, chunks: AsyncIterator[EnsureTableBodyRequest], context: Context
+    ) -> Table:
+        """Take the body of a REST request, the JSON of an `EnsureTableRequest`."""
+        body = _Definition(chunks)
+        async with self._bodies.reserved(
+            CALLER.get().owner(), context, MAX_MESSAGE_BYTES
+        ) as reading:
+            _, data = await reading.read(body.chunks())
+            request = await asyncio.to_thread(_parsed, data)
+        _complete(request, "database", body.database)
+        _complete(request, "table", body.table)
+        return await self.EnsureTable(request, context)
 
     async def GetTable(self, request: GetTableRequest, context: Context) -> Table:
         """Describe the table."""
@@ -104,6 +129,9 @@ def add_table_servicer(servicer: TableServicer, server: grpc.aio.Server) -> None
     handlers: dict[str, Any] = {
         "EnsureTable": grpc.unary_unary_rpc_method_handler(
             servicer.EnsureTable, _bounded(EnsureTableRequest.FromString), Table.SerializeToString
+        ),
+        "EnsureTableBody": grpc.stream_unary_rpc_method_handler(
+            servicer.EnsureTableBody, EnsureTableBodyRequest.FromString, Table.SerializeToString
         ),
         "GetTable": grpc.unary_unary_rpc_method_handler(
             servicer.GetTable, _bounded(GetTableRequest.FromString), Table.SerializeToString
@@ -134,6 +162,49 @@ def _bounded(parse: Callable[[bytes], _M]) -> Callable[[bytes], _M]:
         return parse(message)
 
     return parse_bounded
+
+
+class _Definition:
+    """The definition of a table in chunks; `database` and `table` are known after the first."""
+
+    def __init__(self, requests: AsyncIterator[EnsureTableBodyRequest]) -> None:
+        self.database = ""
+        self.table = ""
+        self._requests = requests
+
+    async def chunks(self) -> AsyncIterator[HttpBody]:
+        """Yield the chunks of the body."""
+        async for request in self._requests:
+            if not self.database:
+                self.database = request.database or DEFAULT_DATABASE
+                self.table = request.table
+                CALLER.get().check(self.database)
+            yield request.definition
+
+
+def _complete(request: EnsureTableRequest, part: str, name: str) -> None:
+    """Set a name of a request, which may have the same one already."""
+    if getattr(request, part) not in {"", name}:
+        raise LakegateError(
+            ErrorCode.INVALID_ARGUMENT,
+            f"{part} is {getattr(request, part)[:100]!r}, but not in the path",
+        )
+    setattr(request, part, name)
+
+
+def _parsed(body: bytes) -> EnsureTableRequest:
+    """Parse the JSON of a definition. Blocks. Raises `LakegateError`."""
+    try:
+        return json_format.Parse(body or b"{}", EnsureTableRequest())
+    except json_format.ParseError as error:
+        reason = str(error).partition("\n")[0]
+        raise LakegateError(
+            ErrorCode.BAD_REQUEST_BODY, f"the body is not the definition of a table: {reason}"
+        ) from None
+    except (UnicodeDecodeError, RecursionError):
+        raise LakegateError(
+            ErrorCode.BAD_REQUEST_BODY, "the body is not UTF-8, or nests too deep"
+        ) from None
 
 
 def _name(context: Context, database: str, table: str) -> TableName:

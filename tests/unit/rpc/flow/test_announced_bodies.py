@@ -21,7 +21,7 @@ from tests.testing.waiting import until
 
 from lakegate.concurrency.budget import Budget
 from lakegate.rpc.flow.pace import Pace
-from lakegate.rpc.services.ingest import EXPECTED_SIZE_KEY
+from lakegate.wire import EXPECTED_SIZE_KEY
 
 BUDGET = 64 * MIB
 BODY = 8 * MIB

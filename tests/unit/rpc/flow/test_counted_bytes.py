@@ -31,8 +31,8 @@ async def chunks_of(chunks: Iterable[bytes]) -> AsyncIterator[HttpBody]:
 
 
 async def refused(gate: Gate, chunks: Iterable[bytes], *headers: tuple[str, str]) -> str:
-    metadata = (*sent_by("t"), ("x-table", "orders"), *headers)
-    error = await refusal(gate.stub.IngestBody(chunks_of(chunks), metadata=metadata))
+    metadata = {"x-table": "orders"} | dict(sent_by("t")) | dict(headers)
+    error = await refusal(gate.stub.IngestBody(chunks_of(chunks), metadata=tuple(metadata.items())))
     return error.code().name
 
 

@@ -10,7 +10,7 @@ from google.api.httpbody_pb2 import HttpBody
 from tests.testing.gate.admitting_gate import MIB, refusal, running, sent_by, token
 
 from lakegate.concurrency.budget import Budget
-from lakegate.rpc.services.ingest import EXPECTED_SIZE_KEY
+from lakegate.wire import EXPECTED_SIZE_KEY
 
 TOKENS = [token("known")]
 CALLERS = {"no token": (), "an unknown token": sent_by("unknown")}

@@ -22,6 +22,7 @@ from lakegate.rpc.flow.rates import Rates
 from lakegate.rpc.interceptors.auth import AuthInterceptor
 from lakegate.rpc.request.formats import Formats
 from lakegate.rpc.server import Lake, Server
+from lakegate.rpc.services.query_events import QueryEventDecoders
 from lakegate.settings import Settings
 from lakegate.v1.ingest_pb2 import IngestRequest
 from lakegate.v1.ingest_pb2_grpc import IngestServiceStub
@@ -60,7 +61,8 @@ async def running(drain_seconds: float) -> AsyncIterator[Running]:
     settings = Settings(grpc_addr="127.0.0.1:0", drain_seconds=drain_seconds)
     lake = SlowLake()
     auth = AuthInterceptor(Keyring(lambda: ((), False), 3600), Rates(0, 0), open_to_anybody=True)
-    server = Server(settings, cast(Lake, lake), Formats([NDJSON, ARROW]), NDJSON, auth)
+    decoders = QueryEventDecoders(json=NDJSON, messages=NDJSON)
+    server = Server(settings, cast(Lake, lake), Formats([NDJSON, ARROW]), decoders, auth)
     await server.start()
     try:
         async with grpc.aio.insecure_channel(server.address) as channel:

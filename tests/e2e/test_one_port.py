@@ -92,56 +92,15 @@ async def test_a_large_body_arrives_whole(gate: EchoGate) -> None:
     assert answer.json()["snapshot_id"] == hashlib.sha256(body).hexdigest()
 
 
+@pytest.mark.parametrize("path", ["/v1/ingest", "/ingest/push/queries"])
 @pytest.mark.parametrize("encoding", COMPRESS)
-async def test_compressed_rows_reach_the_server_as_they_were_sent(
-    gate: EchoGate, encoding: str
+async def test_a_compressed_body_reaches_the_server_as_it_was_sent(
+    gate: EchoGate, encoding: str, path: str
 ) -> None:
-    body = COMPRESS[encoding](b'{"a":1}\n' * 1000)
-    answer = await gate.rest.post(
-        "/v1/ingest", content=body, headers={"Content-Encoding": encoding}
-    )
+    body = COMPRESS[encoding](os.urandom(4 * MIB).hex().encode())
+    answer = await gate.rest.post(path, content=body, headers={"Content-Encoding": encoding})
     assert answer.json()["snapshot_id"] == hashlib.sha256(body).hexdigest()
     assert gate.echo.metadata[-1]["content-encoding"] == encoding
-
-
-@pytest.mark.parametrize("body", [b'{"query":"x"}', b'[{"query":"x"}]'], ids=["object", "array"])
-async def test_one_query_event_may_stand_alone_or_in_an_array(gate: EchoGate, body: bytes) -> None:
-    answer = await gate.rest.post("/ingest/push/queries", content=body)
-    assert answer.json()["rows_ingested"] == 1
-    assert gate.echo.queries[-1].queries[0].query == "x"
-
-
-async def test_fields_of_query_events_that_are_not_known_are_ignored(gate: EchoGate) -> None:
-    body = b'{"query":"x","later":{"a":[1]},"context":{"more":true}}'
-    answer = await gate.rest.post("/ingest/push/queries", content=body)
-    assert answer.json()["rows_ingested"] == 1
-
-
-@pytest.mark.parametrize("encoding", COMPRESS)
-async def test_query_events_that_compress_a_thousandfold_arrive_whole(
-    gate: EchoGate, encoding: str
-) -> None:
-    query = "x" * (32 * MIB)
-    body = COMPRESS[encoding](f'[{{"query":"{query}"}}]'.encode())
-    answer = await gate.rest.post(
-        "/ingest/push/queries", content=body, headers={"Content-Encoding": encoding}
-    )
-    assert answer.status_code == 200, answer.text
-    assert gate.echo.queries[-1].queries[0].query == query
-
-
-@pytest.mark.parametrize("encoding", COMPRESS)
-async def test_query_events_larger_than_a_buffer_arrive_compressed(
-    gate: EchoGate, encoding: str
-) -> None:
-    query = os.urandom(4 * MIB).hex()
-    body = COMPRESS[encoding](f'{{"query":"{query}"}}'.encode())
-    assert len(body) > 4 * MIB
-    answer = await gate.rest.post(
-        "/ingest/push/queries", content=body, headers={"Content-Encoding": encoding}
-    )
-    assert answer.status_code == 200, answer.text
-    assert gate.echo.queries[-1].queries[0].query == query
 
 
 async def test_a_request_id_is_kept_to_the_letter(gate: EchoGate) -> None:
@@ -171,10 +130,10 @@ async def test_a_grpc_answer_carries_the_request_id(gate: EchoGate) -> None:
 
 @pytest.mark.parametrize(
     "sent",
-    [b"a" * 129, b"caf\xc3\xa9", b"x] made table t [y", b'a"b', b"a b", b"a\tb"],
-    ids=["long", "not ASCII", "forged log line", "quote", "space", "tab"],
+    [b"a" * 256, b"caf\xc3\xa9", b"a\tb"],
+    ids=["long", "not ASCII", "tab"],
 )
-async def test_a_request_id_that_is_no_plain_word_is_replaced(gate: EchoGate, sent: bytes) -> None:
+async def test_a_request_id_that_is_not_printable_is_replaced(gate: EchoGate, sent: bytes) -> None:
     answer = await gate.rest.get("/health", headers=[(b"x-request-id", sent)])
     assert answer.status_code == 200
     assert uuid.UUID(answer.headers["x-request-id"])
@@ -182,8 +141,8 @@ async def test_a_request_id_that_is_no_plain_word_is_replaced(gate: EchoGate, se
     assert not [name for name in gate.echo.metadata[-1] if name == "lakegate-request-id"]
 
 
-async def test_a_request_id_may_be_long(gate: EchoGate) -> None:
-    request_id = "Aa0._:/+=-" + "z" * 118
+@pytest.mark.parametrize("request_id", ["z" * 255, "a@b", "req|1", 'a "b" c', "100%"])
+async def test_a_request_id_is_anything_printable(gate: EchoGate, request_id: str) -> None:
     answer = await gate.rest.get("/health", headers={"X-Request-ID": request_id})
     assert answer.headers["x-request-id"] == request_id
 
