@@ -38,12 +38,9 @@ async def test_nobody_else_notices(gate: RunningGate, attack: str) -> None:
     target = Target(gate.http_addr, ATTACKER, "attacked")
     server = psutil.Process(gate.process.pid)
     [envoy] = [each for each in server.children(recursive=True) if "envoy" in each.name()]
-    async with (
-        observed(server) as memory,
-        observed(envoy) as envoy_memory,
-        under(ATTACKS[attack], target),
-    ):
-        outcome = await send_steadily(gate.http_addr, SENDER, "sales", REQUESTS)
+    with under(attack, target):
+        async with observed(server) as memory, observed(envoy) as envoy_memory:
+            outcome = await send_steadily(gate.http_addr, SENDER, "sales", REQUESTS)
     assert outcome.statuses == {200: REQUESTS}
     assert memory.size < watermark(Settings(memory_budget_bytes=BUDGET))
     assert envoy_memory.size < ENVOY
