@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.api import annotations_pb2
+from google.api.http_pb2 import HttpRule
 from google.protobuf.descriptor import Descriptor, FileDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodOptions
 
@@ -29,10 +30,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """An RPC. `name` is `Service/Method`; `grpc_path` the path of a native call.
+    """An RPC. `name`: `Service/Method`. `grpc_path`: the path of a gRPC call.
 
-    One that `takes_body` is sent the pieces of one HTTP body; one that `commits_rows` is sent
-    batches and returns their acknowledgements. Without a `permission`, anybody may call it.
+    `takes_body`: the requests are the chunks of one HTTP body. `commits_rows`: the requests are
+    batches, and the responses their acknowledgements. `permission`: None if anybody may call it.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Method:
 
 
 def descriptor_set() -> FileDescriptorSet:
-    """Return the descriptors of the contract, each file after those it imports."""
+    """Return the descriptors of the contract, each file after its imports."""
     files: dict[str, FileDescriptor] = {}
 
     def add(file: FileDescriptor) -> None:
@@ -78,7 +79,7 @@ def _methods() -> Iterator[Method]:
 
 
 def _acknowledges(answer: Descriptor) -> bool:
-    """Whether a message is an acknowledgement, or can have one."""
+    """Whether a message is an acknowledgement, or has a field of that type."""
     acknowledgement = Acknowledgement.DESCRIPTOR
     return answer is acknowledgement or any(
         field.message_type is acknowledgement for field in answer.fields
@@ -94,13 +95,19 @@ def _takes_body(request: Descriptor) -> bool:
 
 
 def _route(method: MethodDescriptor) -> Route | None:
-    rule = method.GetOptions().Extensions[annotations_pb2.http]
+    rule = http_rule(method.GetOptions())
     verb = rule.WhichOneof("pattern")
     return Route(verb.upper(), getattr(rule, verb)) if verb else None
 
 
+def http_rule(options: MethodOptions) -> HttpRule:
+    """Return the HTTP annotation of a method; it is empty for a method without a route."""
+    rule: HttpRule = options.Extensions[annotations_pb2.http]
+    return rule
+
+
 def permission_of(options: MethodOptions) -> Permission | None:
-    """Return the permission that a method needs. Raise `KeyError` for one that declares none."""
+    """Return the permission that a method needs. Raises `KeyError` if it declares none."""
     extension: Any = permission_pb2.permission  # the stub has the type of its descriptor
     value = options.Extensions[extension]
     name = permission_pb2.Permission.Name(value).removeprefix("PERMISSION_")

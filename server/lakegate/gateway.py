@@ -1,4 +1,4 @@
-"""The composition root: builds the rooms, joins them, and ends them in order."""
+"""The composition root: builds the parts of a server, connects them, and stops them in order."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ _log = logging.getLogger("lakegate")
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Where a running gate is reached, `host:port` each; its development token, if it has one."""
+    """The addresses of a running gate, `host:port`, and its development token, if it has one."""
 
     http_addr: str
     grpc_addr: str
@@ -41,12 +41,12 @@ class Gate:
 
     @property
     def url(self) -> str:
-        """Where REST is."""
+        """The base URL of REST."""
         return f"{'https' if self.tls else 'http'}://{self.http_addr}"
 
 
 async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
-    """Run the server alone until SIGINT or SIGTERM; call `ready` with its address."""
+    """Run the server without Envoy until SIGINT or SIGTERM; call `ready` with its address."""
     stop = _stop_signal()
     async with _running_server(settings) as (server, _):
         ready(server.address)
@@ -54,15 +54,15 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
 
 
 async def up(settings: Settings, ready: Callable[[Gate], None]) -> None:
-    """Run the server and Envoy as one thing until a signal comes or Envoy dies.
+    """Run the server and Envoy until a signal arrives or Envoy dies.
 
-    Raises `LakegateError` (`unavailable`) where Envoy cannot be started or dies.
+    Raises `LakegateError` (`unavailable`) if Envoy cannot be started or dies.
     """
     stop = _stop_signal()
     async with AsyncExitStack() as stack:
         server, token = await stack.enter_async_context(_running_server(settings))
         envoy = await stack.enter_async_context(running_envoy(settings, server.address))
-        # Before Envoy ends: callers are to get the answers of a draining server.
+        # Before Envoy stops, so that callers get the answers of the draining server.
         stack.push_async_callback(server.stop)
         tls = settings.tls_cert is not None
         ready(Gate(envoy.http_addr, server.address, token, tls))
@@ -108,7 +108,7 @@ async def _auth(settings: Settings, store: TokenStore) -> tuple[AuthInterceptor,
         raise LakegateError(
             ErrorCode.INVALID_ARGUMENT,
             f"{reachable} can be reached by others, and there is no token to keep them out: "
-            "make one with `lakegate token create`, or give some in LAKEGATE_TOKENS_FILE or "
+            "make one with `lakegate token create`, or set LAKEGATE_TOKENS_FILE or "
             "LAKEGATE_TOKENS",
         )
     may_be_open = not (reachable or settings.require_token or settings.tokens_file)
@@ -126,7 +126,7 @@ async def _auth(settings: Settings, store: TokenStore) -> tuple[AuthInterceptor,
 
 
 async def _has_tokens(read: ReadTokens) -> bool | None:
-    """Return whether a token was ever given out; None while the tokens cannot be read."""
+    """Return whether calls need a token; None if the tokens cannot be read."""
     try:
         _, has_tokens = await asyncio.to_thread(read)
     except LakegateError as error:
@@ -148,7 +148,7 @@ def _formats(settings: Settings) -> Formats:
 
 
 def _stop_signal() -> asyncio.Event:
-    """Return the event that the first SIGINT or SIGTERM sets; the second one kills."""
+    """Return the event that the first SIGINT or SIGTERM sets. A second one kills the process."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 

@@ -99,5 +99,5 @@ def test_every_table_made_is_in_the_log_once(gate: RunningGate) -> None:
     for _ in range(2):
         gate.ingest("by_rows", "{}")
     audit = [line for line in log_of(gate).splitlines() if "lakegate.audit" in line]
-    made = [line.partition("made table ")[2] for line in audit if "made table" in line]
+    made = [line.partition("created table ")[2] for line in audit if "created table" in line]
     assert sorted(made) == ["default.by_hand", "default.by_rows"]

@@ -1,4 +1,4 @@
-"""The simulation finds what it is for: a server with a fault breaks a promise before long."""
+"""The simulation finds faults: a server with a planted one soon violates an invariant."""
 
 from collections.abc import Iterator
 from pathlib import Path

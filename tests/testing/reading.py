@@ -1,4 +1,4 @@
-"""What other engines see of a table."""
+"""Tables as other engines read them."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def duckdb_rows(catalog: Catalog, columns: str = "label", name: TableName = ORDE
     """Read with DuckDB's own Iceberg reader, sorted."""
     location = load(catalog, name).metadata_location
     with open_reader() as reader:
-        rows = reader.sql(f"SELECT {columns} FROM iceberg_scan('{location}')").fetchall()  # noqa: S608 - a test's own words
+        rows = reader.sql(f"SELECT {columns} FROM iceberg_scan('{location}')").fetchall()  # noqa: S608 - columns that a test names
     return sorted((row if len(row) > 1 else row[0] for row in rows), key=str)
 
 

@@ -1,6 +1,6 @@
-"""Retry policies: how many attempts a retry loop makes, how long it waits between them.
+"""Retry policies: how many attempts a retry loop makes, and how long it waits between them.
 
-Policies that no setting changes have a name here; `settings.commit_attempts` sets that of commits.
+Each loop has a named policy here; `commit_attempts` of the settings is part of that of commits.
 """
 
 import asyncio
@@ -99,19 +99,19 @@ _DEADLINE_SECONDS = 60.0
 
 
 def commit_policy(most_attempts: int) -> RetryPolicy:
-    """Return the policy for the commit of a group: other writers may be faster each time."""
+    """Return the policy for the commit of a group: other writers may commit first."""
     return RetryPolicy(most_attempts, _DEADLINE_SECONDS)
 
 
-# The commit of a group after an error that is neither a conflict nor the catalog's: rarely cured.
+# The same after an error that is neither a conflict nor of the catalog: retries rarely help.
 COMMIT_OTHER_ERRORS = RetryPolicy(most_attempts=3)
 # A group is decoded again if another writer has changed the schema since.
 DECODING = RetryPolicy(most_attempts=20, backoff=False)
 # New columns, and wider types.
 SCHEMA_CHANGE = RetryPolicy(most_attempts=20, deadline_seconds=_DEADLINE_SECONDS)
-# The properties that give a new table a folder of its own.
-TABLE_FOLDER = RetryPolicy(most_attempts=10)
-# Compactions and fences: ingest may be faster each time.
+# The properties that give a new table a location of its own.
+TABLE_LOCATION = RetryPolicy(most_attempts=10)
+# Compactions and fences: ingest may commit first each time.
 MAINTENANCE_COMMIT = RetryPolicy(most_attempts=10)
 # Another process may be creating the catalog's tables.
 CATALOG_OPEN = RetryPolicy(most_attempts=10, backoff=False)

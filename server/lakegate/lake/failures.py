@@ -64,7 +64,7 @@ CATALOG_FAILURES = (
     ServiceUnavailableError,
     TooManyRequestsError,
 )
-# Another attempt may succeed: another writer was faster, or the catalog did not answer.
+# Another attempt may succeed: another writer committed first, or the catalog did not answer.
 RETRYABLE = (CommitFailedException, *CATALOG_FAILURES)
 # A partition in a path, `column=value`, its value quoted as in a URL.
 _PARTITION = re.compile(r"(?<=/)([^/=\s]+)=[^/\s'\"]*")

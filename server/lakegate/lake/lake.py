@@ -18,11 +18,11 @@ from lakegate.lake.ledger.expiry import LedgerExpiry, TimeToLive
 from lakegate.lake.ledger.ledger import Ledger
 from lakegate.lake.maintenance.background import BackgroundMaintenance
 from lakegate.lake.maintenance.policy import MaintenancePolicy
+from lakegate.lake.table.cached_table import CachedTable
 from lakegate.lake.table.creation_limit import TableLimit
 from lakegate.lake.table.definition import TableDefinition
 from lakegate.lake.table.description import TableDescription, describe, load_description
 from lakegate.lake.table.tables import ensure_table
-from lakegate.lake.table.warm import WarmTable
 from lakegate.model import Acknowledgement, Batch, TableName
 from lakegate.settings import Settings
 
@@ -176,7 +176,7 @@ class Lake:
         committer = self._committers.get(name)
         if committer is None:
             self._drop_idle()
-            table = WarmTable(self._catalog, name, self._workers, self._table_limit)
+            table = CachedTable(self._catalog, name, self._workers, self._table_limit)
             committer = self._committers[name] = TableCommitter(table, self._policy, self._ledger)
         self._committers.move_to_end(name)
         return committer

@@ -1,4 +1,4 @@
-"""Tokens: hashed, parsed from what operators bring along, kept in the ledger's database."""
+"""Tokens: hashes, the format of token files, the store."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from lakegate.errors import ErrorCode, LakegateError
 SECRET = "s3cret-" * 5
 
 
-def test_secrets_have_the_form_that_scanners_know() -> None:
+def test_secrets_have_a_form_that_scanners_can_find() -> None:
     secrets = {new_secret() for _ in range(100)}
     assert len(secrets) == 100
     assert all(re.fullmatch(r"lakegate_[0-9A-Za-z]{43}", secret) for secret in secrets)
@@ -48,17 +48,17 @@ def test_tokens_are_read_line_by_line() -> None:
         f"{SECRET}\x00 sales ingest",
     ],
 )
-def test_a_line_that_is_no_token_is_refused_by_its_number_without_its_secret(line: str) -> None:
+def test_an_invalid_line_is_refused_with_its_number_and_without_its_secret(line: str) -> None:
     with pytest.raises(LakegateError, match="line 2 of the file: ") as refusal:
         list(parse_tokens(f"\n{line}", "the file"))
     assert refusal.value.code is ErrorCode.INVALID_ARGUMENT
     assert SECRET not in refusal.value.message
 
 
-def test_a_secret_that_is_there_twice_means_one_thing() -> None:
+def test_a_secret_cannot_be_given_with_two_meanings() -> None:
     line = f"{SECRET} sales ingest"
     assert len(set(parse_tokens(f"{line}\n{line}", "the file"))) == 1
-    with pytest.raises(LakegateError, match="line 2 of the file: the secret is there before"):
+    with pytest.raises(LakegateError, match="line 2 of the file: the same secret"):
         list(parse_tokens(f"{line}\n{SECRET} shop ingest", "the file"))
 
 

@@ -101,3 +101,14 @@ def test_more_objects_than_memory_is_estimated_for_are_refused() -> None:
     [outcome] = group.outcomes
     assert isinstance(outcome, LakegateError)
     assert outcome.code is ErrorCode.BODY_TOO_LARGE
+
+
+def test_of_many_faults_the_first_are_listed() -> None:
+    group = JSON.decode([Body(b"[" + b"{}," * 100_000 + b"{}]"), Body(b"{}")], pa.schema([]))
+    for outcome in group.outcomes:
+        assert isinstance(outcome, LakegateError)
+        assert outcome.message == "queries[0].context is required"
+        assert [each.field for each in outcome.violations[:2]] == [
+            "queries[0].context",
+            "queries[0].query",
+        ]

@@ -64,6 +64,8 @@ def events_of(body: bytes) -> pa.StructArray:
         raise _malformed(error) from None
     if array is not text and len(objects) != 1:
         raise LakegateError(ErrorCode.BAD_REQUEST_BODY, "the body has more than one JSON value")
+    if b"failureInfo" not in text:
+        return _read(objects, range(len(objects)), _type_of(_EVENT))
     one = [i for i, event in enumerate(shallow) if bytes(event.failure_info)[:1] == b"{"]
     many = sorted(set(range(len(objects))) - set(one))
     parts = [

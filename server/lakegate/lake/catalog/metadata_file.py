@@ -1,7 +1,7 @@
-"""Metadata files, written at the cost of what is new in them.
+"""Writes metadata files; the cost of one is that of its new parts.
 
 Most of a table's metadata is its snapshots, and a snapshot never changes (Iceberg table spec,
-"Snapshots"): each is serialized once, and its JSON is kept for the next metadata file.
+"Snapshots"): each is serialized once, and its JSON is cached for the next metadata file.
 """
 
 import threading
@@ -17,7 +17,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot, SnapshotLogEntry
 from pyiceberg.utils.config import Config
 
-# Tables whose JSON is kept: each has some 700 bytes for a snapshot.
+# The number of tables whose JSON is cached. A snapshot takes about 700 bytes.
 KEPT_TABLES = 64
 
 Item = TypeVar("Item")
@@ -25,17 +25,17 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class _Array:
-    """Items of a JSON array, none of which ever changes, and the JSON of each."""
+    """The immutable items of a JSON array, and the JSON of each."""
 
     items: Sequence[object] = ()
     json: Sequence[str] = ()
 
     def following(self, items: Sequence[Item], dump: Callable[[Item], str]) -> "_Array":
-        """Return the array of `items`; `dump` those that are not in this one."""
+        """Return the array of `items`. `dump` serializes those that are not in this one."""
         first = items[0] if items else None
         start = next((at for at, each in enumerate(self.items) if each is first), 0)
         kept = len(self.items) - start
-        # Lists compare identical items without looking into them.
+        # Lists compare identical items by identity.
         if items[:kept] == self.items[start:]:
             return _Array(items, [*self.json[start:], *map(dump, items[kept:])])
         known = dict(zip(map(id, self.items), self.json, strict=True))
@@ -55,8 +55,8 @@ class MetadataWriter:
     """Writes the metadata files of any number of tables, from any thread."""
 
     def __init__(self) -> None:
-        """Begin with nothing kept."""
-        # As PyIceberg: with the legacy setting, a missing current snapshot is written as -1.
+        """Start with an empty cache."""
+        # As in PyIceberg: with the legacy setting, a missing current snapshot is written as -1.
         self._exclude_none = not Config().get_bool("legacy-current-snapshot-id")
         self._tables: OrderedDict[uuid.UUID, _Written] = OrderedDict()
         self._lock = threading.Lock()
@@ -111,7 +111,7 @@ def _log_entry_json(entry: SnapshotLogEntry) -> str:
 def _with_items(json: str, name: str, array: _Array) -> str:
     """Fill the empty array `name` of a JSON object.
 
-    Quotes within strings are escaped in JSON, so no string can look like the array.
+    Quotes in strings are escaped in JSON, so no string can match the array.
     """
     before, found, after = json.partition(f'"{name}":[]')
     if not found:

@@ -8,8 +8,8 @@ from lakegate.lake.failures import LedgerUnavailableError
 from lakegate.lake.ledger.claiming import Claim, ClaimConflictError
 from lakegate.lake.ledger.entries import CommitResult, TableIdentity, commits_of
 from lakegate.lake.ledger.ledger import Ledger
+from lakegate.lake.table.cached_table import CachedTable
 from lakegate.lake.table.state import TableState
-from lakegate.lake.table.warm import WarmTable
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class Claims:
 
     def __init__(
         self,
-        table: WarmTable,
+        table: CachedTable,
         ledger: Ledger,
         commit_id: str,
         rows: Sequence[tuple[QueuedBatch, int]],

@@ -21,15 +21,15 @@ from lakegate.lake.files.names import delete_files
 from lakegate.lake.ledger.entries import Entry
 from lakegate.lake.ledger.ledger import Ledger
 from lakegate.lake.ledger.pending_snapshots import PendingSnapshots
-from lakegate.lake.table.retention import least_interval_seconds
-from lakegate.lake.table.warm import WarmTable
+from lakegate.lake.table.cached_table import CachedTable
+from lakegate.lake.table.retention import min_interval_seconds
 from lakegate.model import Acknowledgement, Batch
 
 
 class TableCommitter:
     """Commits the batches of one table, group by group."""
 
-    def __init__(self, table: WarmTable, policy: CommitPolicy, ledger: Ledger) -> None:
+    def __init__(self, table: CachedTable, policy: CommitPolicy, ledger: Ledger) -> None:
         """Commit to `table`; keyed batches are claimed in `ledger`."""
         self.table = table
         self.exactly_once = ExactlyOnce(table, ledger, self._enqueue)
@@ -125,8 +125,8 @@ class TableCommitter:
 
     def _interval(self) -> float:
         """Return the shortest time between two shared commits, in seconds."""
-        state = self.table.warm_state
-        least = least_interval_seconds(state.metadata) if state is not None else 0.0
+        state = self.table.cached_state
+        least = min_interval_seconds(state.metadata) if state is not None else 0.0
         return max(self._policy.interval_seconds, least)
 
     def _take_group(self) -> list[QueuedBatch]:
@@ -161,8 +161,8 @@ class TableCommitter:
 
     def _delete_old_metadata(self) -> None:
         """Delete old metadata files during the next commits."""
-        state = self.table.warm_state
-        if state is not None and (due := self.table.old_metadata.due()):
+        state = self.table.cached_state
+        if state is not None and (due := self.table.removed_metadata.due()):
             deletion = asyncio.create_task(self.table.workers.run(delete_files, state.io, due))
             self._deletions.add(deletion)
             deletion.add_done_callback(self._deletions.discard)

@@ -24,7 +24,7 @@ from lakegate.lake.commit.replay import check_same_body
 from lakegate.lake.failures import CATALOG_FAILURES, LedgerUnavailableError, as_lakegate_error
 from lakegate.lake.ledger.entries import Entry
 from lakegate.lake.ledger.ledger import Ledger
-from lakegate.lake.table.warm import WarmTable
+from lakegate.lake.table.cached_table import CachedTable
 from lakegate.model import Acknowledgement, StreamPosition
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class ExactlyOnce:
     """The keyed batches of one table in this process."""
 
     def __init__(
-        self, table: WarmTable, ledger: Ledger, enqueue: Callable[[QueuedBatch], None]
+        self, table: CachedTable, ledger: Ledger, enqueue: Callable[[QueuedBatch], None]
     ) -> None:
         """Use `ledger`; `enqueue` queues a batch again after it has waited for a lease."""
         self.in_flight = InFlightBatches()
@@ -47,29 +47,26 @@ class ExactlyOnce:
 
     async def admit(self, group: Sequence[QueuedBatch]) -> Sequence[QueuedBatch]:
         """Return the batches that may be prepared; answer the others, or delay them."""
-        by_offset = sorted(
-            (queued.in_flight.offset, number, queued, queued.in_flight)
-            for number, queued in enumerate(group)
-            if queued.in_flight is not None
-        )
-        if not by_offset:
+        pairs = [(queued, queued.in_flight) for queued in group if queued.in_flight is not None]
+        if not pairs:
             return group
-        for *_, in_flight in by_offset:
+        pairs.sort(key=lambda pair: pair[1].offset)  # each batch of a stream after its predecessor
+        for _, in_flight in pairs:
             predecessor = self.in_flight.predecessor(in_flight.entry)
             in_flight.predecessor = predecessor or in_flight.predecessor
         try:
-            lookup = await self._lookup.look_up([in_flight.entry for *_, in_flight in by_offset])
+            lookup = await self._lookup.look_up([in_flight.entry for _, in_flight in pairs])
         except Exception as error:
             if not isinstance(error, (LedgerUnavailableError, *CATALOG_FAILURES)):
                 log.exception("%s: the lookup of keyed batches failed", self._table.name)
             refuse(keyed(group), as_lakegate_error(error, self._table.name))
             return unkeyed(group)
         not_admitted = {
-            number
-            for _, number, queued, in_flight in by_offset
-            if not self._admits(queued, in_flight, lookup)
+            queued
+            for queued, in_flight in pairs
+            if not self._admit_or_answer(queued, in_flight, lookup)
         }
-        return [queued for number, queued in enumerate(group) if number not in not_admitted]
+        return [queued for queued in group if queued not in not_admitted]
 
     def claims(self, commit_id: str, rows: Sequence[tuple[QueuedBatch, int]]) -> Claims:
         """Return the claims of a commit of these batches and their numbers of rows."""
@@ -79,7 +76,9 @@ class ExactlyOnce:
         """Return the next offset of a stream."""
         return await self._lookup.next_offset(stream_id)
 
-    def _admits(self, queued: QueuedBatch, in_flight: InFlightBatch, lookup: Lookup) -> bool:
+    def _admit_or_answer(
+        self, queued: QueuedBatch, in_flight: InFlightBatch, lookup: Lookup
+    ) -> bool:
         """Return whether the batch is admitted; otherwise answer it, or delay it."""
         record = lookup.records.get(in_flight.entry.name)
         if record is not None and record.replay is not None:
@@ -90,9 +89,9 @@ class ExactlyOnce:
             return False
         in_flight.displaces = record
         position = in_flight.entry.position
-        return position is None or self._in_order(queued, in_flight, position, lookup)
+        return position is None or self._admit_in_order(queued, in_flight, position, lookup)
 
-    def _in_order(
+    def _admit_in_order(
         self,
         queued: QueuedBatch,
         in_flight: InFlightBatch,
@@ -101,7 +100,7 @@ class ExactlyOnce:
     ) -> bool:
         """Return whether the batches before this one of its stream are applied or in flight.
 
-        The claim checks that they were applied. If they were not, this batch is admitted anew.
+        The claim checks that they were applied. If they were not, this batch is admitted again.
         """
         applied = lookup.next_offsets[position.stream_id]
         if position.offset <= applied:

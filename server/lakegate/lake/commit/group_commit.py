@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Sequence
 
 from pyiceberg.exceptions import CommitFailedException
-from pyiceberg.table.metadata import TableMetadata
 
 from lakegate.concurrency.retry import COMMIT_OTHER_ERRORS
 from lakegate.errors import LakegateError
@@ -33,8 +32,8 @@ from lakegate.lake.failures import (
     draining,
     outcome_unknown,
 )
+from lakegate.lake.table.cached_table import CachedTable
 from lakegate.lake.table.state import TableState, load_state
-from lakegate.lake.table.warm import WarmTable
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +55,7 @@ class GroupCommit:
 
     def __init__(
         self,
-        table: WarmTable,
+        table: CachedTable,
         prepared: PreparedGroup,
         policy: CommitPolicy,
         exactly_once: ExactlyOnce,
@@ -171,14 +170,14 @@ class GroupCommit:
         except Exception as error:  # noqa: BLE001 - the error of the attempt is the one to report
             log.debug("%s cannot be read: %s", self._table.name, described(error))
             return False
-        if _has_snapshot(state.metadata, self._append.snapshot_id):
+        if state.has_snapshot(self._append.snapshot_id):
             self.snapshot_id = self._append.snapshot_id
         return self.snapshot_id is not None
 
     async def _attempt(self) -> int:
         """Make one attempt, holding the lock of the table; return the snapshot with the rows."""
         state = await self._table.locked_state()
-        if self._append is None or not _has_snapshot(state.metadata, self._append.snapshot_id):
+        if self._append is None or not state.has_snapshot(self._append.snapshot_id):
             await self._claims.acquire(state)
             if self._aborted:
                 raise draining()
@@ -201,7 +200,3 @@ class GroupCommit:
         except CommitOutcomeUnknownError:
             self._doubt.add(state.metadata)
             raise
-
-
-def _has_snapshot(metadata: TableMetadata, snapshot_id: int) -> bool:
-    return metadata.snapshot_by_id(snapshot_id) is not None

@@ -14,7 +14,7 @@ from lakegate.lake.ledger.entries import (
     stream_entry,
 )
 from lakegate.lake.ledger.ledger import Ledger
-from lakegate.lake.table.warm import WarmTable
+from lakegate.lake.table.cached_table import CachedTable
 from lakegate.model import StreamPosition
 
 
@@ -33,7 +33,7 @@ class Lookup:
 class BatchLookup:
     """Looks up the batches of one table."""
 
-    def __init__(self, table: WarmTable, ledger: Ledger, in_flight: InFlightBatches) -> None:
+    def __init__(self, table: CachedTable, ledger: Ledger, in_flight: InFlightBatches) -> None:
         """Read `ledger`; `in_flight` are the batches of this process."""
         self._table = table
         self._ledger = ledger
@@ -44,7 +44,12 @@ class BatchLookup:
         found = await self._read(entries)
         replays = any(record.replay for record in found.records.values())
         # Before a batch is replayed or refused: the rows of a replaced table are gone.
-        if (replays or self._leaves_gap(entries, found)) and await self._table.was_replaced():
+        if (replays or self._gaps(entries, found)) and await self._table.was_replaced():
+            found = await self._read(entries)
+        if found.table is None:
+            return found
+        if gaps := self._gaps(entries, found):
+            await self._settle_streams(found.table, gaps)
             found = await self._read(entries)
         pending = [record for record in found.records.values() if record.result is None]
         if found.table is None or not pending:
@@ -55,21 +60,22 @@ class BatchLookup:
     async def next_offset(self, stream_id: str) -> int:
         """Return the next offset of a stream, after settling the commits that were not."""
         await self._table.was_replaced()
-        table, run = await self._identity(), self._table.workers.run
+        table = await self._identity()
         if table is None:
             return 0
-        if pending := await run(self._ledger.pending_of_stream, table, stream_id):
-            await self._settle_found(table, pending)
+        await self._settle_streams(table, [stream_id])
+        run = self._table.workers.run
         return (await run(self._ledger.next_offsets, table, [stream_id]))[stream_id]
 
-    def _leaves_gap(self, entries: Sequence[Entry], found: Lookup) -> bool:
-        """Whether a batch is ahead of its stream, and the one before it is not in flight."""
-        return any(
-            entry.position is not None
+    def _gaps(self, entries: Sequence[Entry], found: Lookup) -> list[str]:
+        """Return the streams that have a batch ahead of them whose predecessor is not in flight."""
+        return [
+            entry.position.stream_id
+            for entry in entries
+            if entry.position is not None
             and entry.position.offset > found.next_offsets[entry.position.stream_id]
             and self._in_flight.predecessor(entry) is None
-            for entry in entries
-        )
+        ]
 
     async def _read(self, entries: Sequence[Entry]) -> Lookup:
         return await self._table.workers.run(self._read_ledger, await self._identity(), entries)
@@ -117,6 +123,13 @@ class BatchLookup:
             for name, of in last.items()
             if of in records
         }
+
+    async def _settle_streams(self, table: TableIdentity, streams: Sequence[str]) -> None:
+        """Settle the commits of streams that were made and not settled."""
+        for stream_id in dict.fromkeys(streams):
+            run = self._table.workers.run
+            if pending := await run(self._ledger.pending_of_stream, table, stream_id):
+                await self._settle_found(table, pending)
 
     async def _settle_found(
         self, table: TableIdentity, pending: Sequence[Record]

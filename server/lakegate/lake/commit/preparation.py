@@ -24,10 +24,10 @@ from lakegate.lake.failures import (
     table_not_found,
 )
 from lakegate.lake.files.data_files import write_data_files
+from lakegate.lake.table.cached_table import CachedTable
 from lakegate.lake.table.partition_limits import fitting
 from lakegate.lake.table.schema import new_columns, round_trip
 from lakegate.lake.table.state import TableState
-from lakegate.lake.table.warm import WarmTable
 from lakegate.model import Body, DecodedGroup, Decoder, MemoryEstimate
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 ESTIMATED_INLINE_BYTES = 8 * 1024
 
 
-async def prepare(table: WarmTable, batches: Sequence[QueuedBatch]) -> PreparedGroup:
+async def prepare(table: CachedTable, batches: Sequence[QueuedBatch]) -> PreparedGroup:
     """Prepare the batches; those with an invalid body are refused here."""
     prepared = PreparedGroup()
     for decoder, group in by_decoder(batches):
@@ -45,7 +45,7 @@ async def prepare(table: WarmTable, batches: Sequence[QueuedBatch]) -> PreparedG
 
 
 async def _prepare_or_refuse(
-    table: WarmTable, decoder: Decoder, batches: Sequence[QueuedBatch], prepared: PreparedGroup
+    table: CachedTable, decoder: Decoder, batches: Sequence[QueuedBatch], prepared: PreparedGroup
 ) -> None:
     try:
         estimate = await _estimate(table, decoder, batches)
@@ -74,7 +74,7 @@ def _is_of_one_batch(error: Exception) -> bool:
 
 
 async def _estimate(
-    table: WarmTable, decoder: Decoder, batches: Sequence[QueuedBatch]
+    table: CachedTable, decoder: Decoder, batches: Sequence[QueuedBatch]
 ) -> MemoryEstimate:
     """Return an estimate of the memory that decoding all bodies takes."""
     state = await table.state()
@@ -86,7 +86,7 @@ async def _estimate(
 
 
 async def _prepare(
-    table: WarmTable, decoder: Decoder, batches: Sequence[QueuedBatch], prepared: PreparedGroup
+    table: CachedTable, decoder: Decoder, batches: Sequence[QueuedBatch], prepared: PreparedGroup
 ) -> None:
     """Decode the bodies and write their data files, again if another writer changes the schema."""
     for _ in DECODING.attempts():
@@ -105,7 +105,7 @@ async def _prepare(
 
 
 def _admitted(
-    table: WarmTable, batches: Sequence[QueuedBatch], state: TableState | None
+    table: CachedTable, batches: Sequence[QueuedBatch], state: TableState | None
 ) -> Sequence[QueuedBatch]:
     """Return the batches that may create a missing table; refuse the others."""
     if state is not None:
@@ -115,7 +115,7 @@ def _admitted(
 
 
 async def _decode(
-    table: WarmTable, decoder: Decoder, batches: Sequence[QueuedBatch], state: TableState | None
+    table: CachedTable, decoder: Decoder, batches: Sequence[QueuedBatch], state: TableState | None
 ) -> tuple[TableState | None, DecodedGroup, list[DataFile]]:
     """Return the decoded bodies, their data files, and the state that these were written for."""
     bodies = [queued.batch.body for queued in batches]
@@ -154,7 +154,7 @@ def _write(state: TableState, decoded: DecodedGroup) -> tuple[DecodedGroup, list
 
 
 async def _create_or_widen(
-    table: WarmTable, state: TableState | None, decoder: Decoder, rows: pa.Schema
+    table: CachedTable, state: TableState | None, decoder: Decoder, rows: pa.Schema
 ) -> TableState:
     """Create the table, or add the columns that it lacks."""
     if state is not None:

@@ -1,8 +1,8 @@
-"""A snapshot in the making: manifests, manifest list, and ONE commit at the catalog.
+"""One attempt at a snapshot: manifests, manifest list, and one commit at the catalog.
 
-Iceberg table spec, "Snapshots", "Manifests", "Optimistic Concurrency". What is
-written once (data files, the manifest of what is added) is kept over all
-attempts; what depends on the parent (manifest list, totals) is made anew.
+Iceberg table spec, "Snapshots", "Manifests", "Optimistic Concurrency". Data files and the manifest
+of the added files are written once and used by all attempts; what depends on the parent (manifest
+list, totals) is written by each attempt.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ from lakegate.lake.ledger.entries import COMMIT_ID
 from lakegate.lake.table.change import change_table
 from lakegate.lake.table.state import SnapshotManifests, TableState
 
-# Totals of the table in a snapshot's summary, with what adds to them and what takes away.
+# Totals of the table in a snapshot's summary, with the counts that are added and subtracted.
 _TOTALS = (
     ("total-data-files", "added-data-files", "deleted-data-files"),
     ("total-records", "added-records", "deleted-records"),
@@ -54,9 +54,9 @@ _TOTALS = (
 
 @dataclass(frozen=True)
 class Append:
-    """Data files that become one snapshot, however many attempts that takes.
+    """Data files that become one snapshot, over several attempts.
 
-    `baseline`: where the table stood before the first file was begun.
+    `baseline`: the table before the first file was begun.
     """
 
     snapshot_id: int
@@ -66,7 +66,7 @@ class Append:
     manifests: Sequence[ManifestFile] = field(default=())
 
     def commit(self, state: TableState, expired: Sequence[int]) -> TableState:
-        """Try once to add the files on top of `state`, and remove the snapshots `expired`.
+        """Make one attempt to add the files to `state` and to remove the snapshots `expired`.
 
         Raises as `change_table`.
         """
@@ -89,7 +89,7 @@ class Append:
         return commit_snapshot(state, snapshot, manifests, removal, written)
 
     def _existing(self, state: TableState) -> Sequence[ManifestEntry]:
-        """Return the entries of the files as the next snapshot after this one has them."""
+        """Return the manifest entries of the files in the snapshots after this one."""
         sequence_number = state.metadata.next_sequence_number()
         return [
             ManifestEntry.from_args(
@@ -106,7 +106,7 @@ class Append:
 def new_append(
     state: TableState, files: Sequence[DataFile], commit_id: str, baseline: Baseline
 ) -> Append:
-    """Write the manifest of `files` and give them a snapshot id."""
+    """Write the manifest of `files`, with a new snapshot id."""
     snapshot_id = state.metadata.new_snapshot_id()
     entries = [
         ManifestEntry.from_args(
@@ -131,9 +131,9 @@ def write_entries(
 
 
 def numbered(state: TableState, manifests: Sequence[ManifestFile]) -> tuple[ManifestFile, ...]:
-    """Return the manifests, those that the next commit adds with its sequence number.
+    """Return the manifests; those that the next commit adds get its sequence number.
 
-    Copies, because an attempt that fails must leave the manifests as they were.
+    They are copied, since the next attempt needs them without a number.
     """
     sequence_number = state.metadata.next_sequence_number()
     return tuple(_numbered(manifest, sequence_number) for manifest in manifests)
@@ -156,15 +156,15 @@ def new_snapshot(
     summary: Summary,
     baseline: Baseline,
 ) -> Snapshot:
-    """Write the manifest list and describe the snapshot.
+    """Write the manifest list, and return the snapshot.
 
-    `baseline`: where the table stood before the first file of the snapshot was begun. Raises
-    `FilesTooOldError` where a fence may have come between that and `state`, the commit's base.
+    `baseline`: the table before the first file of the snapshot was begun. Raises
+    `FilesTooOldError` if a fence may have been committed between that and `state`, the base.
     """
     metadata = state.metadata
     check_fence(metadata, baseline)
     sequence_number = metadata.next_sequence_number()
-    # The sequence number makes the name of each attempt another one.
+    # The sequence number makes the names of different attempts different.
     name = f"snap-{snapshot_id}-{sequence_number}-{summary[COMMIT_ID]}.avro"
     location = state.locations.new_metadata_location(own_name(name))
     write_manifest_list(state.io.new_output(location), metadata, snapshot_id, manifests)
@@ -186,11 +186,11 @@ def commit_snapshot(
     more: Sequence[TableUpdate] = (),
     written: Mapping[str, Sequence[ManifestEntry]] = MappingProxyType({}),
 ) -> TableState:
-    """Make `snapshot` the current one of `main`, if the table is still as `state` has it.
+    """Make `snapshot` the current one of `main`, if the table has not changed since `state`.
 
-    That is: its snapshot, and the schema and the partition spec that the data files were
-    written for. `more`: what changes with it. `written`: what is in the manifests that were
-    written for it, by path. Raises as `change_table`.
+    Its current snapshot is compared, and the schema and the partition spec that the data files
+    were written for. `more`: updates in the same commit. `written`: the entries of the manifests
+    that were written for it, by path. Raises as `change_table`.
     """
     metadata = state.metadata
     main = metadata.refs.get(MAIN_BRANCH)
@@ -217,7 +217,7 @@ def commit_snapshot(
         SnapshotManifests(snapshot.snapshot_id, manifests, {**state.entries, **written}),
     )
     if not after.has_snapshot(snapshot.snapshot_id):
-        raise CommitOutcomeUnknownError  # an answer, but not to this commit
+        raise CommitOutcomeUnknownError  # the answer is not to this commit
     return after
 
 
@@ -229,7 +229,7 @@ def summary(
     added: Sequence[DataFile],
     removed: Sequence[DataFile] = (),
 ) -> Summary:
-    """Count what the snapshot changes (Iceberg table spec, "Optional Snapshot Summary Fields")."""
+    """Return the counts of a snapshot (Iceberg table spec, "Optional Snapshot Summary Fields")."""
     metadata = state.metadata
     collector = SnapshotSummaryCollector(_partition_summary_limit(metadata.properties))
     schema, specs = metadata.schema(), metadata.specs()
@@ -245,7 +245,7 @@ def summary(
 
 
 def _totals(changes: Mapping[str, str], before: Mapping[str, str | None] | None) -> dict[str, str]:
-    """Carry the totals on; one that the parent does not tell stays untold."""
+    """Return the totals of the table; those that the parent does not have are left out."""
     if before is None:
         return {}
     return {

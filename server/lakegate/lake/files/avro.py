@@ -1,7 +1,7 @@
-"""Avro object container files, written at the cost of their records.
+"""Writes Avro object container files; the cost is that of their records.
 
 PyIceberg's writer derives the Avro schema, the header and the encoder of each file from the
-Iceberg schema, which costs more than the few records of a commit. Here they are kept in a
+Iceberg schema, which takes longer than the few records of a commit. Here they are cached in a
 `Layout`, and all records are one block. The encoding is PyIceberg's.
 """
 
@@ -52,7 +52,7 @@ class _Encoder(BinaryEncoder):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the records of a kind of file are written. `metadata`: what each file's header has."""
+    """The writer of the records of one kind of file. `metadata`: of each file's header."""
 
     writer: Writer
     metadata: Mapping[str, str]
@@ -70,7 +70,7 @@ class Layout:
         )
 
     def encode(self, record: Record) -> bytes:
-        """Return a record as it is in the file, before compression."""
+        """Return the encoding of a record, before compression."""
         encoder = _Encoder()
         self.writer.write(encoder, record)
         return bytes(encoder.data)
@@ -85,7 +85,7 @@ def write_file(
 ) -> int:
     """Write a file of encoded records; return its length in bytes.
 
-    `metadata`: what its header has beside the layout's. `codec`: Iceberg's name of it.
+    `metadata`: of its header, beside the layout's. `codec`: the name in Iceberg.
     """
     codec = CODEC_MAPPING_ICEBERG_TO_AVRO.get(codec) or codec
     if codec not in KNOWN_CODECS:

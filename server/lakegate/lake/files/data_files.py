@@ -1,4 +1,4 @@
-"""Rows into Parquet data files, described as manifests want them."""
+"""Writes rows to Parquet data files, and describes them for manifests."""
 
 import uuid
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ from lakegate.lake.table.state import TableState
 def write_data_files(
     state: TableState, rows: pa.Table, placement: Placement | None = None
 ) -> list[DataFile]:
-    """Write `rows` to the table's storage, a file for each partition they touch.
+    """Write `rows` to the table's storage, one file for each partition.
 
-    Every column of `rows` is one of the table's. `placement`: where they go, if that is known.
-    Raises `OSError` where storage fails.
+    Every column of `rows` is a column of the table. `placement`: the partitions of the rows, if
+    they are known. Raises `OSError` if storage fails.
     """
     schema, spec = state.metadata.schema(), state.metadata.spec()
     plain = _as_file_columns(rows, state.metadata)
@@ -37,7 +37,7 @@ def write_data_files(
 
 
 def _as_file_columns(rows: pa.Table, metadata: TableMetadata) -> pa.Table:
-    """Return the rows in the types and the order of the table, field ids attached."""
+    """Return the rows in the types and the order of the table's columns, with field ids."""
     schema = metadata.schema()
     if rows.num_columns == 0:  # Parquet counts rows by their columns
         first = schema.fields[0].name
@@ -66,7 +66,7 @@ def _write_data_file(
     output = state.io.new_output(location)
     try:
         statistics = parquet_layout(metadata, rows.column_names).write(output, rows)
-    except OverflowError:  # a time that Python's calendar does not know has no bounds
+    except OverflowError:  # a time outside Python's calendar has no bounds
         without_bounds = parquet_layout(metadata, rows.column_names, metrics="counts")
         statistics = without_bounds.write(output, rows)
     partition = key.partition if key else Record()

@@ -28,8 +28,9 @@ from pyiceberg.typedef import TableVersion
 from lakegate.lake.files.avro import Layout, write_file
 from lakegate.lake.files.per_schema import PerSchema
 
-# Encoded manifests, of some 300 bytes each: a manifest list repeats most of the one before it.
-KEPT_RECORDS = 20_000
+# The number of cached records, of about 300 bytes each. A manifest list repeats most records of
+# the one before it.
+MAX_CACHED_RECORDS = 20_000
 
 _manifest_layouts = PerSchema[Layout]()
 
@@ -63,7 +64,7 @@ def write_manifest(
         partition_spec_id=spec_id,
         content=ManifestContent.DATA,
         sequence_number=UNASSIGNED_SEQ,
-        min_sequence_number=_least_sequence_number(entries),
+        min_sequence_number=_min_sequence_number(entries),
         added_snapshot_id=snapshot_id,
         added_files_count=len(added),
         existing_files_count=len(existing),
@@ -86,7 +87,7 @@ def write_manifest_list(
     snapshot_id: int,
     manifests: Sequence[ManifestFile],
 ) -> None:
-    """Write the manifest list of the snapshot that is to follow the table's current one.
+    """Write the manifest list of the snapshot after the table's current one.
 
     The manifests have their sequence numbers.
     """
@@ -103,14 +104,14 @@ def write_manifest_list(
 
 
 class _Records:
-    """The records of manifests in manifest lists. Thread-safe."""
+    """A cache of the records of manifests in manifest lists. Thread-safe."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, tuple[ManifestFile, TableVersion, bytes]] = OrderedDict()
         self._lock = threading.Lock()
 
     def encoded(self, manifest: ManifestFile, version: TableVersion) -> bytes:
-        """Return the record of a manifest, which does not change once it is listed."""
+        """Return the record of a manifest, which does not change."""
         with self._lock:
             kept = self._kept.get(manifest.manifest_path)
         if kept is not None and kept[0] is manifest and kept[1] == version:
@@ -118,7 +119,7 @@ class _Records:
         record = _list_layout(version).encode(manifest)
         with self._lock:
             self._kept[manifest.manifest_path] = manifest, version, record
-            if len(self._kept) > KEPT_RECORDS:
+            if len(self._kept) > MAX_CACHED_RECORDS:
                 self._kept.popitem(last=False)
         return record
 
@@ -150,8 +151,8 @@ def _list_layout(version: TableVersion) -> Layout:
     return Layout.of(schemas[DEFAULT_READ_VERSION], schemas[version], "manifest_file", header)
 
 
-def _least_sequence_number(entries: Sequence[ManifestEntry]) -> int:
-    """Return the least sequence number of the live entries that have one."""
+def _min_sequence_number(entries: Sequence[ManifestEntry]) -> int:
+    """Return the lowest sequence number of the live entries that have one."""
     numbers = [
         entry.sequence_number
         for entry in entries

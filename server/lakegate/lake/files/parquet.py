@@ -1,4 +1,4 @@
-"""Parquet files, and their statistics as manifests have them."""
+"""Writes Parquet files, and computes their statistics for manifests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,11 +28,10 @@ from lakegate.lake.table.schema import file_schema
 
 @dataclass(frozen=True, slots=True)
 class ParquetLayout:
-    """How rows of some columns of a table are written.
+    """The layout of files with some columns of a table.
 
-    `schema`: the columns as they are in the file, with field ids. `collectors`: by field id, and
-    `field_ids`: by path in the file, what PyIceberg's statistics need. `options`: of
-    `pyarrow.parquet.ParquetWriter`.
+    `schema`: the columns in the file, with field ids. `collectors`, by field id, and `field_ids`,
+    by path in the file: for PyIceberg's statistics. `options`: of `pyarrow.parquet.ParquetWriter`.
     """
 
     schema: pa.Schema
@@ -62,7 +61,7 @@ def parquet_layout(
 ) -> ParquetLayout:
     """Return the layout of `columns` of a table, in the order of the table.
 
-    `metrics`: the mode of metrics, where it is not the table's (`write.metadata.metrics.default`).
+    `metrics`: the metrics mode, if it differs from the table's (`write.metadata.metrics.default`).
     """
     properties = readable(metadata.properties)
     if metrics is not None:

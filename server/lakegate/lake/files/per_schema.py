@@ -1,4 +1,4 @@
-"""Values that depend on a table's schema and partition spec alone, computed once for each."""
+"""A cache of values that depend only on a table's schema and partition spec."""
 
 import threading
 from collections import OrderedDict
@@ -9,17 +9,17 @@ from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
 
-# Columns of all kept schemas: each takes a few hundred bytes.
-KEPT_COLUMNS = 20_000
+# The number of columns in all cached schemas. Each takes a few hundred bytes.
+MAX_CACHED_COLUMNS = 20_000
 
 Value = TypeVar("Value")
 
 
 class PerSchema(Generic[Value]):
-    """Keeps a value for each schema and partition spec of recently used tables. Thread-safe."""
+    """Caches a value for each schema and partition spec of recently used tables. Thread-safe."""
 
     def __init__(self) -> None:
-        """Keep nothing yet."""
+        """Start with an empty cache."""
         self._kept: OrderedDict[Hashable, tuple[Schema, PartitionSpec, Value]] = OrderedDict()
         self._columns = 0
         self._lock = threading.Lock()
@@ -31,9 +31,9 @@ class PerSchema(Generic[Value]):
         make: Callable[[Schema, PartitionSpec], Value],
         extra: Hashable = None,
     ) -> Value:
-        """Return the value for the current schema and one partition spec; `make` it if needed.
+        """Return the value for the current schema and one partition spec; `make` computes it.
 
-        `extra`: what the value depends on beside these and the format version.
+        `extra`: a further key, beside these and the format version.
         """
         schema, spec = metadata.schema(), metadata.specs()[spec_id]
         version = metadata.format_version
@@ -51,13 +51,13 @@ class PerSchema(Generic[Value]):
         replaced = self._kept.pop(key, None)
         self._kept[key] = kept
         self._columns += _columns(kept) - (_columns(replaced) if replaced else 0)
-        while self._columns > KEPT_COLUMNS and len(self._kept) > 1:
+        while self._columns > MAX_CACHED_COLUMNS and len(self._kept) > 1:
             _, evicted = self._kept.popitem(last=False)
             self._columns -= _columns(evicted)
 
 
 def _same(one: Schema | PartitionSpec, other: Schema | PartitionSpec) -> bool:
-    # Commits share what they leave alone; equality is for metadata that was read again.
+    # Commits share unchanged parts. Metadata that was read again is compared by value.
     return one is other or one == other
 
 

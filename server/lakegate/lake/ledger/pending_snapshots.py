@@ -1,4 +1,4 @@
-"""Snapshots that a retry may look for: retention keeps them while their entries are pending."""
+"""Snapshots of pending entries: retention keeps them, since a retry searches for them."""
 
 import logging
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Queries: entries as records, the next offsets of streams, commits that a retry may look for."""
+"""Queries: entries as records, the next offsets of streams, the commits of pending entries."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence

@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-from lakegate.database.engine import alone
+from lakegate.database.engine import exclusive_transaction
 
 _METADATA = MetaData()
 
@@ -97,7 +97,7 @@ def migrate(engine: Engine) -> None:
 
     Raises `LedgerTooNewError`.
     """
-    with alone(engine) as connection:
+    with exclusive_transaction(engine) as connection:
         version = _version(connection)
         if version > len(MIGRATIONS):
             raise LedgerTooNewError(

@@ -1,4 +1,4 @@
-"""A fence put up: see `lakegate.lake.commit.fence` for what it is and why."""
+"""Commits fences. `lakegate.lake.commit.fence` describes what they are for."""
 
 import contextlib
 import uuid
@@ -13,24 +13,24 @@ from lakegate.concurrency.retry import MAINTENANCE_COMMIT
 from lakegate.lake.commit.fence import FENCE, Baseline, is_fence
 from lakegate.lake.commit.snapshot import commit_snapshot, new_snapshot, summary
 from lakegate.lake.failures import CommitOutcomeUnknownError
-from lakegate.lake.maintenance.managed import Alone, ManagedTable
+from lakegate.lake.maintenance.managed import CommitLock, ManagedTable
 from lakegate.lake.table.state import TableState
 
 
-def put_fence(catalog: Catalog, table: ManagedTable, alone: Alone) -> bool:
-    """Put up a fence; return whether it stands. False where ingest was always faster. Blocks.
+def commit_fence(catalog: Catalog, table: ManagedTable, commit_lock: CommitLock) -> bool:
+    """Commit a fence; return False if each attempt met a conflict. Blocks.
 
-    `alone` holds off the commits of this process meanwhile.
+    `commit_lock` is held during each attempt.
     """
     for _ in MAINTENANCE_COMMIT.attempts():
-        with alone(), contextlib.suppress(CommitFailedException, CommitOutcomeUnknownError):
+        with commit_lock(), contextlib.suppress(CommitFailedException, CommitOutcomeUnknownError):
             _commit(table.reload(catalog).state)
             return True
     return False
 
 
 def is_at_fence(metadata: TableMetadata) -> bool:
-    """Return whether nothing was committed since the latest fence."""
+    """Return whether the current snapshot is a fence."""
     return is_fence(metadata.current_snapshot())
 
 

@@ -1,4 +1,4 @@
-"""What a caller asks a table to be."""
+"""Definitions of tables by callers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What callers are told about a table."""
+"""Descriptions of tables for callers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

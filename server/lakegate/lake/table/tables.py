@@ -1,4 +1,4 @@
-"""Tables: made, widened and described. Changes of a schema are commits of their own."""
+"""Create and widen tables. Each change of a schema is a commit of its own."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ from lakegate.lake.failures import (
 )
 from lakegate.lake.table.change import change_table
 from lakegate.lake.table.definition import TableDefinition, check_column_count
-from lakegate.lake.table.folder import new_location, with_own_folder
+from lakegate.lake.table.location import new_table_location, with_exclusive_location
 from lakegate.lake.table.ownership import MANAGED
 from lakegate.lake.table.partitions import check_names, partition_spec, partition_terms
 from lakegate.lake.table.properties import FORMAT_VERSION, check_properties, check_together
@@ -52,7 +52,7 @@ NEW_TABLE_PROPERTIES = {
     TableProperties.PARQUET_COMPRESSION: "zstd",
     TableProperties.METADATA_PREVIOUS_VERSIONS_MAX: "20",
     TableProperties.METADATA_DELETE_AFTER_COMMIT_ENABLED: "true",
-    # Other engines delete beside ingest: rows that come in meanwhile do not make them fail.
+    # Deletes of other engines do not fail because of concurrent ingest.
     "write.delete.isolation-level": "snapshot",
     MANAGED: "true",
 }
@@ -65,7 +65,7 @@ def create_table(
     partition_by: Sequence[str] = (),
     properties: Mapping[str, str] = MappingProxyType({}),
 ) -> TableState:
-    """Make the table, or open the one that another server has made meanwhile."""
+    """Create the table, or load the one that another server has just created."""
     schema = iceberg_schema(columns)
     spec = partition_spec(partition_by, schema)
     check_names(spec, schema)
@@ -81,21 +81,21 @@ def create_table(
         table = catalog.create_table(
             identifier,
             schema,
-            location=new_location(catalog, name),
+            location=new_table_location(catalog, name),
             partition_spec=spec,
             properties=all_properties,
         )
     except TableAlreadyExistsError:
         return load_state(catalog, name)
-    _audit.info("made table %s", name)
-    return with_own_folder(catalog, TableState(table), name)
+    _audit.info("created table %s", name)
+    return with_exclusive_location(catalog, TableState(table), name)
 
 
 def widen(catalog: Catalog, state: TableState, name: TableName, rows: pa.Schema) -> TableState:
-    """Add the columns of `rows` that the table lacks.
+    """Add the columns of `rows` that the table does not have.
 
-    Other writers may do the same at the same time: the table ends with the
-    union. Raises `ColumnConflictError` where one of them gave a column another type.
+    Concurrent writers may do the same: the table gets the union of the columns. Raises
+    `ColumnConflictError` if one of them added a column with another type.
     """
     return _evolve(catalog, state, name, rows, longer=())
 
@@ -174,7 +174,7 @@ def _set_properties(state: TableState, properties: Mapping[str, str]) -> TableSt
 def _evolve(
     catalog: Catalog, state: TableState, name: TableName, columns: pa.Schema, longer: Sequence[str]
 ) -> TableState:
-    failure: Exception = CommitFailedException(f"The schema of {name} keeps changing.")
+    failure: Exception = CommitFailedException(f"The schema of {name} changed in every attempt.")
     for attempt in SCHEMA_CHANGE.attempts():
         if attempt > 1:
             state = reload(catalog, name, state.uuid)
@@ -192,7 +192,7 @@ def _evolve_once(state: TableState, columns: pa.Schema, longer: Sequence[str]) -
         return state
     state = _commit_schema(state, missing, narrow)
     missing, narrow = _schema_change(state, columns, longer)
-    if missing.names or narrow:  # the answer has a still later schema
+    if missing.names or narrow:  # the answer has a later schema
         raise CommitFailedException("The schema was changed again by another writer.")
     return state
 
@@ -203,7 +203,7 @@ def _schema_change(
     """Return the missing columns, and those to widen. Raises `ColumnConflictError`."""
     for column in conflicting(columns, state.arrow_schema):
         if column not in longer:
-            raise ColumnConflictError(f"Column {column} has another type by now.")
+            raise ColumnConflictError(f"Column {column} has another type now.")
     missing = new_columns(columns, state.arrow_schema)
     return missing, [column for column in longer if _is_narrower(state, columns.field(column))]
 

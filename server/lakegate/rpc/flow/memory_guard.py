@@ -15,7 +15,8 @@ from enum import IntEnum, auto
 
 from lakegate.concurrency.memory import memory_limit, resident_memory, return_free_memory
 from lakegate.rpc.flow.interruption import Interruptible
-from lakegate.settings import MIB, Settings
+from lakegate.settings import Settings
+from lakegate.settings.units import MIB
 
 # How often the memory is checked, at most: a fast network brings tens of MiB meanwhile.
 CHECK_SECONDS = 0.025

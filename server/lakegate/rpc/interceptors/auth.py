@@ -108,7 +108,7 @@ class Caller:
     async def check_again(self, database: str) -> None:
         """Check one more message of a stream, which may outlive its token."""
         keys = await self._keyring.keys()
-        if self.token is None and keys.locked:
+        if self.token is None and keys.required:
             _audit.warning("refused a stream without a token at %s", self._method)
             raise LakegateError(ErrorCode.UNAUTHENTICATED, "by now this needs a token")
         if self.token is not None and self.token.id not in keys.tokens:
@@ -215,7 +215,7 @@ class AuthInterceptor(WrappingInterceptor):
             raise
 
     async def _is_open(self) -> bool:
-        return self._open_to_anybody and not (await self._keyring.keys()).locked
+        return self._open_to_anybody and not (await self._keyring.keys()).required
 
 
 def secrets_of(context: Context) -> set[str]:

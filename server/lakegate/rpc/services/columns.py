@@ -1,4 +1,4 @@
-"""The columns of TableService messages as Arrow fields."""
+"""Columns of TableService messages as Arrow fields."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ from lakegate.v1.tables_pb2 import Column
 
 
 def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
-    """Return the columns as Arrow fields; types that Arrow lacks are in their metadata.
+    """Return the columns as Arrow fields, with Lakegate's own types in the metadata.
 
     Raises `LakegateError` (invalid_argument) that names the column.
     """
@@ -29,12 +29,12 @@ def _field(column: Column) -> pa.Field:
     name = identifier(column.name, "column")
     if name in RESERVED_COLUMNS:
         raise LakegateError(
-            ErrorCode.INVALID_ARGUMENT, f"column {name!r}: Iceberg keeps this name for itself"
+            ErrorCode.INVALID_ARGUMENT, f"column {name!r}: the name is reserved by Iceberg"
         )
     try:
         return parse_field(name, column.type)
     except ValueError as error:
         raise LakegateError(
             ErrorCode.INVALID_ARGUMENT,
-            f"column {name!r}: {column.type[:100]!r} is no type: {error}",
+            f"column {name!r}: {column.type[:100]!r} is not a type: {error}",
         ) from None

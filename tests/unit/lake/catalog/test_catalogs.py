@@ -24,7 +24,7 @@ from lakegate.lake.catalog.sql import LeanSqlCatalog
 from lakegate.lake.commit.prepared_group import PreparedGroup
 from lakegate.lake.lake import Lake
 from lakegate.lake.maintenance.maintain import Maintenance
-from lakegate.lake.maintenance.policy import Graces, MaintenancePolicy
+from lakegate.lake.maintenance.policy import GracePeriods, MaintenancePolicy
 from lakegate.lake.table.definition import TableDefinition
 from lakegate.lake.table.retention import Retention
 from lakegate.lake.table.state import TableState, load_state
@@ -79,7 +79,7 @@ async def test_rows_are_committed_widened_and_merged(
     assert (described.rows, described.data_files) == (13, 2)
 
 
-async def test_two_servers_at_once_lose_and_double_nothing(
+async def test_two_servers_at_once_lose_and_duplicate_no_rows(
     lake: Lake, settings: Settings, catalog: Catalog
 ) -> None:
     other = Lake(open_catalog(settings.catalog, settings.home), settings)
@@ -195,7 +195,7 @@ async def test_a_tag_of_another_engine_keeps_its_snapshot(
         await lake.append(batch(decoder, {"label": "a"}))
         await lake.append(batch(decoder, {"label": "b"}))
         tagged = load(catalog).snapshots()[0].snapshot_id
-        time.pass_(5)  # the server trusts what it knows of the table
+        time.pass_(5)  # the server uses its cached state
         load(catalog).manage_snapshots().create_tag(tagged, "audit").commit()
         for number in range(3):
             await lake.append(batch(decoder, {"label": str(number)}))
@@ -206,7 +206,7 @@ async def test_a_tag_of_another_engine_keeps_its_snapshot(
     assert table.scan(snapshot_id=tagged).to_arrow()["label"].to_pylist() == ["a"]
 
 
-async def test_snapshots_past_retention_leave_with_the_commit(
+async def test_snapshots_past_retention_expire_with_the_commit(
     settings: Settings, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     few = settings.model_copy(update={"snapshots_kept": 3, "snapshots_kept_seconds": 0})
@@ -219,13 +219,15 @@ async def test_snapshots_past_retention_leave_with_the_commit(
 
 
 @pytest.mark.parametrize("base", ["before the sweep", "after the sweep"])
-async def test_a_commit_names_no_file_that_a_sweep_has_deleted(
+async def test_a_commit_references_no_file_that_a_sweep_has_deleted(
     base: str, lake: Lake, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await lake.append(batch(decoder, {"label": "a"}))
     committer = lake._committer(ORDERS)
     commit = committer._commit
-    maintenance = Maintenance(catalog, MaintenancePolicy(Retention(), graces=Graces(0, 0)))
+    maintenance = Maintenance(
+        catalog, MaintenancePolicy(Retention(), grace_periods=GracePeriods(0, 0))
+    )
 
     async def sweep_first(prepared: PreparedGroup) -> None:
         monkeypatch.setattr(committer, "_commit", commit)
@@ -240,6 +242,8 @@ async def test_a_commit_names_no_file_that_a_sweep_has_deleted(
     assert labels(catalog) == duckdb_rows(catalog) == ["a", "b"]
 
 
-def test_a_configured_sql_catalog_commits_lean_too(settings: Settings, catalog: Catalog) -> None:
+def test_a_configured_sql_catalog_has_cheap_commits_too(
+    settings: Settings, catalog: Catalog
+) -> None:
     assert settings.catalog == catalog.name
     assert isinstance(catalog, LeanSqlCatalog) == (catalog.properties["type"] == "sql")

@@ -36,7 +36,9 @@ async def maintain(catalog: Catalog, policy: MaintenancePolicy = POLICY) -> Main
     return maintenance
 
 
-async def test_small_files_become_one_and_the_rows_stay(lake: Lake, catalog: Catalog) -> None:
+async def test_small_files_are_merged_and_the_rows_are_the_same(
+    lake: Lake, catalog: Catalog
+) -> None:
     names = [f"{number:02d}" for number in range(25)]
     await append_each(lake, *names)
     done = await maintain(catalog)
@@ -62,14 +64,14 @@ async def test_the_summary_of_a_replacement_counts_what_it_changed(
     assert (summary["deleted-data-files"], summary["deleted-records"]) == ("3", "3")
 
 
-async def test_a_reader_of_the_old_snapshot_goes_on_reading(lake: Lake, catalog: Catalog) -> None:
+async def test_a_reader_of_the_old_snapshot_can_continue(lake: Lake, catalog: Catalog) -> None:
     await append_each(lake, "a", "b")
     before = load(catalog)
     await maintain(catalog)
     assert len(before.scan().to_arrow()) == 2
 
 
-async def test_partitions_are_compacted_each_for_itself(
+async def test_partitions_are_compacted_separately(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(partition_by=["label"]))
@@ -118,7 +120,7 @@ async def test_files_of_an_int_that_became_long_are_merged(lake: Lake, catalog: 
     assert duckdb_rows(catalog, "label, n") == [("a", 1), ("b", 2**40)]
 
 
-async def test_rows_appended_during_a_compaction_stay(
+async def test_rows_appended_during_a_compaction_are_kept(
     lake: Lake, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await append_each(lake, *"abcdefghijkl")
@@ -153,7 +155,7 @@ async def test_rows_deleted_during_a_compaction_stay_deleted(
     assert done.summary.files_merged == 0
 
 
-async def test_ingest_goes_on_while_tables_are_compacted_in_the_background(
+async def test_ingest_continues_while_tables_are_compacted_in_the_background(
     settings: Settings, catalog: Catalog
 ) -> None:
     often = settings.model_copy(update={"maintenance_interval_seconds": 0.05})
@@ -168,7 +170,7 @@ async def test_ingest_goes_on_while_tables_are_compacted_in_the_background(
     assert labels(catalog) == duckdb_rows(catalog) == sorted(names)
 
 
-async def test_beside_ingest_no_more_is_merged_at_once_than_memory_allows(
+async def test_in_the_background_no_more_is_merged_at_once_than_memory_allows(
     lake: Lake, catalog: Catalog
 ) -> None:
     await append_each(lake, *(f"{number:02d}" for number in range(20)))
@@ -202,7 +204,7 @@ async def test_rows_that_compress_well_are_not_all_in_memory_at_once(
     assert labels(catalog) == duckdb_rows(catalog) == ["x" * 200_000] * 10
 
 
-async def test_progress_is_told(lake: Lake, catalog: Catalog) -> None:
+async def test_progress_is_reported(lake: Lake, catalog: Catalog) -> None:
     await append_each(lake, "a", "b")
     told: list[Progress] = []
     await asyncio.to_thread(Maintenance(catalog, POLICY, told.append).run)

@@ -1,4 +1,4 @@
-"""Tables that are asked for once do not stay in memory, and rows make only so many."""
+"""Tables that are used once do not stay in memory, and rows create a limited number."""
 
 import gc
 import tracemalloc
@@ -36,7 +36,7 @@ async def test_a_hundred_thousand_names_cost_no_more_than_the_first_thousand(lak
     assert kept < 16 * 1024 * 1024
 
 
-async def test_rows_make_no_more_tables_than_a_database_may_have(
+async def test_rows_create_no_more_tables_than_the_limit_of_a_database(
     settings: Settings, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def rows(table: str) -> Batch:
@@ -54,7 +54,7 @@ async def test_rows_make_no_more_tables_than_a_database_may_have(
                 await lake.append(rows("three"))
             assert refused.value.code is ErrorCode.TABLE_NOT_FOUND
         assert catalog.list_tables("default") == [("default", "one"), ("default", "two")]
-        await lake.append(rows("two"))  # those that are there take rows
+        await lake.append(rows("two"))  # existing tables accept rows
         await lake.append(batch(decoder, {"label": "a"}, table=TableName("another", "one")))
         await lake.ensure_table(TableName("default", "three"), decoder.default_schema)
         await lake.append(rows("three"))

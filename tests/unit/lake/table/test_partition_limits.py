@@ -1,4 +1,4 @@
-"""What partitions cannot take is refused alone: its neighbours land, and read none of it."""
+"""A batch beyond the limits of partitions is refused, and the rest of its group is committed."""
 
 import asyncio
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class DaysDecoder(StubDecoder):
 
 
 async def together(lake: Lake, *batches: Batch) -> list[LakegateError | int]:
-    """Send batches at once; give the rows of each, or its refusal."""
+    """Send batches at once; return the number of rows of each, or its refusal."""
     answers = await asyncio.gather(*map(lake.append, batches), return_exceptions=True)
     outcomes: list[LakegateError | int] = []
     for answer in answers:
@@ -48,7 +48,7 @@ async def together(lake: Lake, *batches: Batch) -> list[LakegateError | int]:
 
 
 @pytest.mark.parametrize("value", ["z" * 300, "ж" * 50, "z" * 250, "/" * 90])
-async def test_a_value_that_is_too_long_for_a_folder_is_refused_alone(
+async def test_a_value_that_is_too_long_for_a_path_is_refused(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder, value: str
 ) -> None:
     await lake.ensure_table(ORDERS, COLUMNS, BY_LABEL)
@@ -76,7 +76,7 @@ async def test_values_that_are_too_long_together_are_refused(
     assert load(catalog).current_snapshot() is None
 
 
-async def test_a_value_of_any_characters_is_taken(
+async def test_a_value_of_any_characters_is_accepted(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     await lake.ensure_table(ORDERS, COLUMNS, BY_LABEL)
@@ -87,7 +87,7 @@ async def test_a_value_of_any_characters_is_taken(
 
 @pytest.mark.parametrize("term", ["d", "day(d)", "month(d)", "year(d)"])
 @pytest.mark.parametrize("day", [LAST_DAY + 1, FIRST_DAY - 1, 2**31 - 1, -(2**31)])
-async def test_a_date_outside_of_the_calendar_is_refused_alone(
+async def test_a_date_outside_of_the_calendar_is_refused(
     lake: Lake, catalog: Catalog, term: str, day: int
 ) -> None:
     decoder = DaysDecoder()
@@ -105,7 +105,7 @@ def many(decoder: LinesDecoder, first: int, count: int) -> Batch:
     return batch(decoder, *({"label": f"{number:05d}"} for number in range(first, first + count)))
 
 
-async def test_a_batch_of_too_many_partitions_is_refused_alone(
+async def test_a_batch_of_too_many_partitions_is_refused(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     await lake.ensure_table(ORDERS, COLUMNS, BY_LABEL)

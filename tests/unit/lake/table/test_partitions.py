@@ -71,7 +71,7 @@ def labels_of(catalog: Catalog) -> list[str | None]:
     return load(catalog).scan().to_arrow()["label"].to_pylist()  # type: ignore[no-any-return] # untyped
 
 
-async def test_readers_skip_the_partitions_that_they_do_not_want(
+async def test_readers_skip_other_partitions(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(partition_by=["day(at)", "label"]))
@@ -122,9 +122,7 @@ async def test_rows_prepared_before_the_partitioning_changed_are_written_for_the
         "",
     ],
 )
-async def test_a_term_that_makes_no_sense_is_refused_and_no_table_is_made(
-    lake: Lake, term: str
-) -> None:
+async def test_an_invalid_term_is_refused_and_no_table_is_created(lake: Lake, term: str) -> None:
     with pytest.raises(LakegateError) as caught:
         await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(partition_by=[term]))
     assert caught.value.code is ErrorCode.INVALID_ARGUMENT
@@ -132,7 +130,7 @@ async def test_a_term_that_makes_no_sense_is_refused_and_no_table_is_made(
 
 
 @pytest.mark.parametrize("width", [1, 2**31 - 1])
-async def test_widths_up_to_the_largest_are_taken(
+async def test_widths_up_to_the_largest_are_accepted(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder, width: int
 ) -> None:
     terms = [f"bucket({width}, label)", f"truncate({width}, n)"]
@@ -151,7 +149,7 @@ async def test_a_partition_that_would_have_the_name_of_a_column_is_refused(lake:
     assert await lake.list_tables("default", 10) == ([], "")
 
 
-async def test_rows_may_make_a_column_of_the_name_of_a_partition(
+async def test_rows_may_create_a_column_with_the_name_of_a_partition(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     shape = TableDefinition(partition_by=["truncate(2, label)"])
@@ -161,14 +159,14 @@ async def test_rows_may_make_a_column_of_the_name_of_a_partition(
     assert duckdb_rows(catalog) == ["abc"]
 
 
-async def test_terms_have_an_end(lake: Lake) -> None:
+async def test_the_number_of_terms_is_limited(lake: Lake) -> None:
     terms = [f"bucket({width}, label)" for width in range(1, 18)]
     with pytest.raises(LakegateError, match="up to 16") as caught:
         await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(partition_by=terms))
     assert caught.value.code is ErrorCode.INVALID_ARGUMENT
 
 
-async def test_ingest_goes_on_after_another_engine_drops_a_column_that_partitioned_the_table(
+async def test_ingest_continues_after_another_engine_drops_a_column_that_partitioned_the_table(
     lake: Lake, catalog: Catalog
 ) -> None:
     await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(partition_by=["n"]))
@@ -182,7 +180,7 @@ async def test_ingest_goes_on_after_another_engine_drops_a_column_that_partition
     assert by_spec.count(1) < FAN_IN
 
 
-async def test_files_whose_partition_column_is_dropped_while_they_are_compacted_stay_as_they_are(
+async def test_files_whose_partition_column_is_dropped_while_they_are_compacted_are_kept(
     lake: Lake, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(partition_by=["n"]))

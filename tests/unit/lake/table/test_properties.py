@@ -1,4 +1,4 @@
-"""Table properties: callers may set what is harmless; a table's never say what code runs."""
+"""Table properties: callers may set harmless ones, and none decides which code runs."""
 
 import sys
 from collections.abc import Iterator
@@ -83,7 +83,7 @@ HARMFUL = [
 
 
 class Trap(ModuleType):
-    """A module whose classes notice that they are made."""
+    """A module whose classes record that they are created."""
 
     sprung = False
 
@@ -130,7 +130,7 @@ async def test_any_other_property_is_refused_and_named(
 
 
 @pytest.mark.parametrize("codec", ["zstd", "gzip", "brotli", "lz4", "snappy", "uncompressed"])
-async def test_every_engine_reads_every_codec_that_is_taken(
+async def test_every_engine_reads_every_allowed_codec(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder, codec: str
 ) -> None:
     shape = TableDefinition(properties={"write.parquet.compression-codec": codec})
@@ -150,7 +150,7 @@ async def test_a_level_needs_a_codec_that_has_levels(lake: Lake, catalog: Catalo
     assert load(catalog).properties["write.parquet.compression-codec"] == "zstd"
 
 
-async def test_properties_do_not_grow_without_end(lake: Lake) -> None:
+async def test_the_number_of_properties_is_limited(lake: Lake) -> None:
     for number in range(2):
         many = {f"user.{number}.{key}": "" for key in range(150)}
         if number == 0:
@@ -240,7 +240,7 @@ async def test_one_bad_table_does_not_stop_the_maintenance_of_the_others(
     result = CliRunner().invoke(main, ["maintain"])
     assert result.exit_code == 1
     assert "Tables maintained    1" in result.stdout
-    assert "2 tables could not be maintained" in result.stderr
+    assert "the maintenance of 2 tables failed" in result.stderr
     assert len(catalog.load_table("default.good").inspect.files()) == 1
     listed = CliRunner().invoke(main, ["tables"])
     assert listed.exit_code == 0

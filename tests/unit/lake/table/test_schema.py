@@ -1,4 +1,4 @@
-"""Columns are the same for decoders, for data files and for other engines, and only widen."""
+"""Decoders, data files and other engines see the same columns, which only widen."""
 
 from typing import NoReturn
 
@@ -41,7 +41,7 @@ VECTOR = pa.field("v", pa.list_(pa.float32()), metadata={b"lakegate:type": b"vec
     ],
     ids=str,
 )
-def test_a_type_is_the_same_after_the_table_was_made(type_: pa.DataType) -> None:
+def test_a_type_is_the_same_after_the_table_was_created(type_: pa.DataType) -> None:
     assert round_trip(pa.schema([("x", type_)])).field("x").type == type_
 
 
@@ -131,7 +131,7 @@ async def test_an_int_column_becomes_long_and_its_old_rows_stay(
         (DYNAMIC.with_name("label"), "Column label is string and cannot become dynamic"),
     ],
 )
-async def test_what_is_no_widening_is_refused_by_the_column_s_name(
+async def test_a_change_that_is_not_a_widening_is_refused_with_the_name_of_the_column(
     lake: Lake, catalog: Catalog, column: pa.Field, message: str
 ) -> None:
     await lake.ensure_table(ORDERS, pa.schema([("label", pa.string()), ("n", pa.int64())]))
@@ -174,11 +174,11 @@ async def test_tables_are_listed_by_page(lake: Lake) -> None:
     assert pages == [["a", "b"], ["c", "d"], ["e"]]
 
 
-async def test_a_database_that_is_not_there_has_no_tables(lake: Lake) -> None:
+async def test_a_missing_database_has_no_tables(lake: Lake) -> None:
     assert await lake.list_tables("nowhere", 10) == ([], "")
 
 
-async def test_describing_a_missing_table_says_so(lake: Lake) -> None:
+async def test_describing_a_missing_table_is_refused(lake: Lake) -> None:
     with pytest.raises(LakegateError) as caught:
         await lake.describe(ORDERS)
     assert caught.value.code is ErrorCode.TABLE_NOT_FOUND
@@ -192,7 +192,7 @@ async def test_a_description_counts_rows_and_files(lake: Lake, decoder: LinesDec
     assert described.snapshot_id == done.snapshot_id
 
 
-async def test_a_new_column_is_given_up_soon_where_the_catalog_does_not_answer(
+async def test_a_new_column_fails_soon_if_the_catalog_does_not_answer(
     lake: Lake,
     catalog: Catalog,
     decoder: LinesDecoder,

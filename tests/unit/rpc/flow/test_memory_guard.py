@@ -8,7 +8,8 @@ import pytest
 
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.flow.memory_guard import FUTILE_CHECKS, LARGE_BYTES, Kind, MemoryGuard, watermark
-from lakegate.settings import MIB, Settings
+from lakegate.settings import Settings
+from lakegate.settings.units import MIB
 
 WATERMARK = 1000
 NEVER = 1e6

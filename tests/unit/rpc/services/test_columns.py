@@ -48,7 +48,7 @@ def test_a_decimal_that_iceberg_has_is_a_type(word: str, precision: int, scale: 
     ],
 )
 def test_any_other_word_is_no_type(word: str) -> None:
-    with pytest.raises(LakegateError, match="is no type") as refusal:
+    with pytest.raises(LakegateError, match="is not a type") as refusal:
         arrow_schema([Column(name="v", type=word)])
     assert refusal.value.code is ErrorCode.INVALID_ARGUMENT
 

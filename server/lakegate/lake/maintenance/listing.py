@@ -1,4 +1,4 @@
-"""The files of a table's own folder, listed."""
+"""Lists the files at the location of a table."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,35 +10,37 @@ from pyiceberg.io.pyarrow import PyArrowFileIO
 from lakegate.lake.table.state import TableState
 
 
-class TableFolder:
-    """The folder that belongs to one table alone.
+class TableFiles:
+    """The files at the exclusive location of a table.
 
-    `files`: the file system it is on. `root`: its path there.
+    `filesystem`: the file system of the location. `root`: its path there.
     """
 
     def __init__(self, state: TableState, location: str) -> None:
-        """Find the folder at `location`. Raises `TypeError` where the storage has no listing."""
+        """Use the storage of `state`. Raises `TypeError` if it cannot list files."""
         self._io = state.io
         self.location = location
         self.root = self._path(self.location)
-        self.files = _filesystem(state.io, self.location)
+        self.filesystem = _filesystem(state.io, self.location)
 
     def listed(self) -> pa.Table:
-        """List the files: `path` below the folder, and `size` in bytes."""
+        """Return the files: `path` below the location, and `size` in bytes."""
         selector = FileSelector(self.root, recursive=True, allow_not_found=True)
-        infos = [each for each in self.files.get_file_info(selector) if each.type == FileType.File]
+        infos = [
+            each for each in self.filesystem.get_file_info(selector) if each.type == FileType.File
+        ]
         paths = pa.array([each.path for each in infos], pa.string())
         sizes = pa.array([each.size for each in infos], pa.int64())
         return pa.table({"path": pc.utf8_slice_codeunits(paths, len(self.root) + 1), "size": sizes})
 
     def relative(self, uri: str) -> str:
-        """Return the path of a file below the folder; anything for a file elsewhere."""
+        """Return the path of a file below the location; an arbitrary path for a file elsewhere."""
         if uri.startswith(f"{self.location}/"):
             return uri[len(self.location) + 1 :]
         return self._path(uri).removeprefix(f"{self.root}/")
 
     def uri(self, path: str) -> str:
-        """Return the location of the file at `path` below the folder."""
+        """Return the URI of the file at `path` below the location."""
         return f"{self.location}/{path}"
 
     def _path(self, uri: str) -> str:

@@ -1,4 +1,4 @@
-"""Metadata files that fell off a table's log, deleted when no reader can want them any more."""
+"""Previous metadata files of a table, deleted after they left its metadata log."""
 
 from collections import deque
 
@@ -8,42 +8,41 @@ from pyiceberg.table import TableProperties
 from lakegate import clock
 from lakegate.lake.table.state import TableState
 
-# A reader that has just asked the catalog opens the metadata file within this time.
+# A reader that got a location from the catalog opens the metadata file within this time.
 GRACE_SECONDS = 60.0
 BATCH = 20
 
 
-class OldMetadata:
-    """The metadata files of one table that wait to be deleted.
+class RemovedMetadata:
+    """The metadata files of one table that are to be deleted.
 
-    What a process leaves behind when it ends, the sweep for orphans finds.
+    Files that a process leaves behind when it ends are deleted by the sweep for orphan files.
     """
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start without files."""
         self._waiting: deque[tuple[float, str]] = deque()
 
-    def superseded(self, before: TableState, after: TableState) -> None:
-        """Note the files that the log of `after` names no more.
+    def record(self, before: TableState, after: TableState) -> None:
+        """Add the files that are in the metadata log of `before` and not in that of `after`.
 
-        Only where the table says so (`write.metadata.delete-after-commit.enabled`),
-        and only where it is the client's work: a REST catalog does it itself.
-        By that property the owner of any table asks it of every client that
-        commits, so it does not matter whether Lakegate maintains the table.
+        Only for tables with `write.metadata.delete-after-commit.enabled`, which applies to every
+        client that commits, so tables that Lakegate does not maintain are included. A REST
+        catalog deletes these files itself.
         """
         enabled = after.metadata.properties.get(
             TableProperties.METADATA_DELETE_AFTER_COMMIT_ENABLED
         )
         if enabled != "true" or not isinstance(after.table.catalog, MetastoreCatalog):
             return
-        named = {entry.metadata_file for entry in after.metadata.metadata_log}
+        referenced = {entry.metadata_file for entry in after.metadata.metadata_log}
         now = clock.monotonic()
         for entry in before.metadata.metadata_log:
-            if entry.metadata_file not in named:
+            if entry.metadata_file not in referenced:
                 self._waiting.append((now, entry.metadata_file))
 
     def due(self) -> list[str]:
-        """Take the files whose time has come, once there are enough to be worth it."""
+        """Remove and return the files past their grace period, once there are enough of them."""
         newest = clock.monotonic() - GRACE_SECONDS
         if len(self._waiting) < BATCH or self._waiting[BATCH - 1][0] > newest:
             return []

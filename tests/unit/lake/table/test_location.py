@@ -1,4 +1,4 @@
-"""A sweep looks only into a folder that belongs to its table alone."""
+"""A sweep deletes only at a location that belongs to one table."""
 
 import asyncio
 import logging
@@ -16,19 +16,19 @@ from tests.testing.rest_catalog import rest_catalog
 
 from lakegate.lake.lake import Lake
 from lakegate.lake.maintenance.maintain import Maintenance
-from lakegate.lake.maintenance.policy import Graces, MaintenancePolicy
-from lakegate.lake.table.folder import own_folder
+from lakegate.lake.maintenance.policy import GracePeriods, MaintenancePolicy
+from lakegate.lake.table.location import exclusive_location
 from lakegate.lake.table.retention import Retention
 from lakegate.model import TableName
 from lakegate.settings import Settings
 
 RENAMED = TableName("default", "orders_2025")
-AT_ONCE = MaintenancePolicy(Retention(), graces=Graces(0, 0))
+AT_ONCE = MaintenancePolicy(Retention(), grace_periods=GracePeriods(0, 0))
 
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    """Settings of a catalog that gives a table the location of one that was renamed."""
+    """Settings of a catalog that gives a new table the location of a renamed one."""
     with rest_catalog(tmp_path) as uri:
         monkeypatch.setenv("PYICEBERG_CATALOG__SHARED__TYPE", "rest")
         monkeypatch.setenv("PYICEBERG_CATALOG__SHARED__URI", uri)
@@ -47,8 +47,8 @@ async def sweep(catalog: Catalog, *names: TableName) -> Maintenance:
     return maintenance
 
 
-def make_theirs(catalog: Catalog) -> Table:
-    """Make a table as another engine does, of two rows."""
+def create_theirs(catalog: Catalog) -> Table:
+    """Create a table of two rows as another engine does."""
     catalog.create_namespace_if_not_exists("default")
     rows = pa.table({"label": ["x", "y"]})
     table = catalog.create_table("default.orders", rows.schema)
@@ -56,7 +56,7 @@ def make_theirs(catalog: Catalog) -> Table:
     return load(catalog)
 
 
-async def test_a_renamed_table_and_one_made_anew_under_its_name_keep_their_rows(
+async def test_a_renamed_table_and_a_new_one_under_its_name_keep_their_rows(
     lake: Lake, catalog: Catalog
 ) -> None:
     await append_each(lake, "a", "b")
@@ -69,7 +69,7 @@ async def test_a_renamed_table_and_one_made_anew_under_its_name_keep_their_rows(
 
 
 async def test_a_renamed_table_of_others_keeps_its_rows(lake: Lake, catalog: Catalog) -> None:
-    make_theirs(catalog)
+    create_theirs(catalog)
     catalog.rename_table("default.orders", "default.orders_2025")
     await append_each(lake, "a")
     assert load(catalog).location() == load(catalog, RENAMED).location()
@@ -77,7 +77,7 @@ async def test_a_renamed_table_of_others_keeps_its_rows(lake: Lake, catalog: Cat
     assert labels(catalog, RENAMED) == duckdb_rows(catalog, name=RENAMED) == ["x", "y"]
 
 
-async def test_orphans_go_from_the_folder_of_their_table(lake: Lake, catalog: Catalog) -> None:
+async def test_orphans_at_the_location_of_a_table_are_deleted(lake: Lake, catalog: Catalog) -> None:
     await append_each(lake, "a")
     (file,) = load(catalog).inspect.files()["file_path"].to_pylist()
     orphan = Path(file.removeprefix("file://")).parent / "lakegate-left-behind.parquet"
@@ -87,10 +87,10 @@ async def test_orphans_go_from_the_folder_of_their_table(lake: Lake, catalog: Ca
     assert labels(catalog) == duckdb_rows(catalog) == ["a"]
 
 
-async def test_a_table_that_may_share_its_location_is_not_swept_and_the_log_has_it_once(
+async def test_a_table_that_may_share_its_location_is_not_swept_which_is_logged_once(
     catalog: Catalog, caplog: pytest.LogCaptureFixture
 ) -> None:
-    table = make_theirs(catalog)
+    table = create_theirs(catalog)
     table.transaction().set_properties({"lakegate.managed": "true"}).commit_transaction()
     orphan = Path(table.location().removeprefix("file://")) / "data/lakegate-left-behind.parquet"
     orphan.write_bytes(b"rows of somebody else")
@@ -98,18 +98,18 @@ async def test_a_table_that_may_share_its_location_is_not_swept_and_the_log_has_
         await sweep(catalog, ORDERS, ORDERS)
     assert orphan.exists()
     assert caplog.text.count("is not swept") == 1
-    # Its owner knows that nobody else writes there.
+    # The owner declares the location exclusive.
     owned = {"lakegate.folder": table.location()}
     load(catalog).transaction().set_properties(owned).commit_transaction()
     await sweep(catalog, ORDERS)
     assert not orphan.exists()
 
 
-async def test_properties_that_were_copied_name_no_folder_of_the_copy(
+async def test_copied_properties_give_the_copy_no_exclusive_location(
     lake: Lake, catalog: Catalog
 ) -> None:
     await append_each(lake, "a")
     metadata = load(catalog).metadata
-    assert own_folder(catalog, metadata) is not None
+    assert exclusive_location(catalog, metadata) is not None
     copy = metadata.model_copy(update={"table_uuid": uuid.uuid4()})
-    assert own_folder(catalog, copy) is None
+    assert exclusive_location(catalog, copy) is None
