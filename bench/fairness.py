@@ -10,7 +10,6 @@ Each is measured in turns of SECONDS with the idle gate, so that what else the m
 both; the ratio is the median over the turns.
 """
 
-import asyncio
 import statistics
 import subprocess
 import sys
@@ -56,7 +55,7 @@ def attacks(seconds: float) -> None:
             tempfile.TemporaryDirectory() as home,
             running_gate(Path(home) / "home", settings) as gate,
         ):
-            target = Target(gate.http_addr, gate.grpc_addr, attacker, "attacked")
+            target = Target(gate.http_addr, attacker, "attacked")
             ask_steadily = steady_sender(gate.http_addr, sender)
             ask_steadily(1)  # makes the table
             turns = [attacked_turn(ask_steadily, name, target, seconds) for _ in range(TURNS)]
@@ -79,7 +78,7 @@ def flooded_turn(address: str, flood: Load, seconds: float) -> tuple[float, floa
     """Return the median of the idle gate, then that beside the flood, in milliseconds."""
     idle = ask(address, seconds)
     arguments = [address, str(flood.connections), str(flood.rows), str(1 + 1.5 * seconds)]
-    with beside("flood", *arguments):
+    with flooding(*arguments):
         ask(address, 1)  # until it floods
         return idle, ask(address, seconds)
 
@@ -94,8 +93,7 @@ def attacked_turn(
 ) -> tuple[float, float]:
     """Return the median of the idle gate, then that beside the attack, in milliseconds."""
     idle = ask_steadily(seconds)
-    arguments = [target.http_addr, target.grpc_addr, target.token, str(1 + 1.5 * seconds)]
-    with beside("attack", name, *arguments):
+    with under(name, target):
         ask_steadily(1)  # until it attacks
         return idle, ask_steadily(seconds)
 
@@ -115,16 +113,10 @@ def steady_sender(address: str, token: str) -> Callable[[float], float]:
 
 
 @contextmanager
-def beside(*arguments: str) -> Iterator[None]:
-    """Run this module in a process of its own: the one that measures waits for the gate alone."""
-    with subprocess.Popen([sys.executable, "-m", "bench.fairness", *arguments]):
+def flooding(*arguments: str) -> Iterator[None]:
+    """Send a flood from a process of its own: the one that measures waits for the gate alone."""
+    with subprocess.Popen([sys.executable, "-m", "bench.fairness", "flood", *arguments]):
         yield
-
-
-async def attack(name: str, target: Target, seconds: float) -> None:
-    """Attack for some seconds."""
-    async with under(ATTACKS[name], target):
-        await asyncio.sleep(seconds)
 
 
 def main(arguments: list[str]) -> None:
@@ -142,8 +134,5 @@ if __name__ == "__main__":
         case ["flood", address, connections, rows, seconds]:
             load = Load(int(connections), int(rows))
             uvloop.run(run(address, load, float(seconds), "flooded"))
-        case ["attack", name, http_addr, grpc_addr, token, seconds]:
-            target = Target(http_addr, grpc_addr, token, "attacked")
-            uvloop.run(attack(name, target, float(seconds)))
         case arguments:
             main(arguments)

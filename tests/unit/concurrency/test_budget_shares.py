@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lakegate.concurrency.budget import Budget, Reservation
 from lakegate.concurrency.shares import Owner
@@ -185,5 +187,47 @@ async def test_nothing_is_left_of_groups_that_are_gone() -> None:
     budget = Budget(SIZE)
     async with flooded(budget, TABLE, *OTHERS.values()):
         pass
+    assert budget.used == 0
+    assert budget._shares._shares == {}
+
+
+def reservations(budget: Budget) -> int:
+    shares = budget._shares._shares.items()
+    return sum(share.reservations for group, share in shares if len(group) == 1)
+
+
+@given(
+    bodies=st.lists(
+        st.tuples(
+            st.tuples(st.sampled_from("ab"), st.sampled_from("tu"), st.sampled_from("xyz")),
+            st.integers(0, 120),
+            st.booleans(),
+        ),
+        max_size=30,
+    ),
+    chunk=st.integers(1, 40),
+)
+async def test_however_bodies_arrive_everybody_is_answered_and_nothing_is_left(
+    bodies: list[tuple[Owner, int, bool]], chunk: int
+) -> None:
+    budget = Budget(100)
+
+    async def receive(owner: Owner, size: int, *, is_announced: bool) -> bool:
+        try:
+            announced = size if is_announced else 0
+            async with budget.reserving(owner, min(size, chunk), announced=announced) as body:
+                for more in range(chunk, size, chunk):
+                    await body.grow(min(size, more + chunk))
+                    assert budget.used <= 100 or reservations(budget) == 1
+                    await asyncio.sleep(0)
+        except LakegateError:
+            return False
+        return True
+
+    async with asyncio.timeout(30):
+        answers = await asyncio.gather(
+            *(receive(owner, size, is_announced=known) for owner, size, known in bodies)
+        )
+    assert not bodies or any(answers)
     assert budget.used == 0
     assert budget._shares._shares == {}
