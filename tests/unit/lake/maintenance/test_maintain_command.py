@@ -68,14 +68,3 @@ def test_a_catalog_without_tables_is_no_failure(runner: CliRunner) -> None:
     result = runner.invoke(main, ["maintain"])
     assert result.exit_code == 0
     assert "Tables maintained    0" in result.stdout
-
-
-def test_a_catalog_that_cannot_be_reached_is_named(
-    runner: CliRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LAKEGATE_CATALOG", "distant")
-    monkeypatch.setenv("PYICEBERG_CATALOG__DISTANT__TYPE", "rest")
-    monkeypatch.setenv("PYICEBERG_CATALOG__DISTANT__URI", "http://127.0.0.1:1")
-    result = runner.invoke(main, ["maintain"])
-    assert result.exit_code == 1
-    assert "127.0.0.1" in result.stderr

@@ -1,22 +1,15 @@
 """Table properties: callers may set harmless ones, and none decides which code runs."""
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from click.testing import CliRunner
 from pyiceberg.catalog import Catalog
-from pyiceberg.catalog.sql import SqlCatalog
 from tests.testing.lines import COLUMNS, ORDERS, LinesDecoder, batch
 from tests.testing.reading import duckdb_rows, load
-from tests.testing.rest_catalog import rest_catalog
 
 from lakegate.cli.main import main
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.lake.catalog.open import open_catalog
-from lakegate.lake.catalog.pyiceberg_private import pin_storage
 from lakegate.lake.lake import Lake
 from lakegate.lake.table.definition import TableDefinition
 from lakegate.model import TableName
@@ -82,24 +75,6 @@ HARMFUL = [
 ]
 
 
-class Trap(ModuleType):
-    """A module whose classes record that they are created."""
-
-    sprung = False
-
-    def Impl(self, *_: object) -> None:  # noqa: N802 - it stands for a class
-        self.sprung = True
-        raise RuntimeError("code that a table named ran")
-
-
-@pytest.fixture
-def trap(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trap]:
-    trap = Trap("trap_of_a_table")
-    monkeypatch.setitem(sys.modules, trap.__name__, trap)
-    yield trap
-    assert not trap.sprung
-
-
 async def test_a_table_with_every_harmless_property_is_written(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
@@ -158,57 +133,6 @@ async def test_the_number_of_properties_is_limited(lake: Lake) -> None:
         else:
             with pytest.raises(LakegateError, match="at most 200 properties"):
                 await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(properties=many))
-
-
-@pytest.mark.parametrize("kind", ["embedded", "rest"])
-async def test_a_table_of_another_engine_runs_no_code_and_names_no_endpoint(
-    kind: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trap: Trap
-) -> None:
-    theirs = {
-        "py-io-impl": f"{trap.__name__}.Impl",
-        "write.py-location-provider.impl": f"{trap.__name__}.Impl",
-        "s3.endpoint": "http://elsewhere",
-    }
-    with rest_catalog(tmp_path) as uri:
-        if kind == "rest":
-            monkeypatch.setenv("PYICEBERG_CATALOG__FAR__TYPE", "rest")
-            monkeypatch.setenv("PYICEBERG_CATALOG__FAR__URI", uri)
-            settings = settings.model_copy(update={"catalog": "far"})
-        with open_catalog(settings.catalog, settings.home) as catalog:
-            catalog.create_namespace("default")
-            table = catalog.create_table("default.orders", COLUMNS)
-            set_behind_the_gate(kind, tmp_path, catalog, theirs)
-            lake = Lake(open_catalog(settings.catalog, settings.home), settings)
-            await lake.append(batch(LinesDecoder(), {"label": "a"}))
-            await lake.close()
-            loaded = catalog.load_table("default.orders")
-            assert loaded.properties.items() >= theirs.items()
-            assert "s3.endpoint" not in loaded.io.properties
-            assert type(loaded.io) is type(table.io)
-            assert loaded.scan().to_arrow()["label"].to_pylist() == ["a"]
-
-
-def set_behind_the_gate(
-    kind: str, home: Path, catalog: Catalog, properties: dict[str, str]
-) -> None:
-    """Set properties of a table as the owner of the catalog can, who loads no class for it."""
-    if kind == "rest":
-        with open_catalog_behind(home) as behind:
-            rewrite_metadata(behind, properties)
-    else:
-        rewrite_metadata(catalog, properties)
-
-
-def rewrite_metadata(catalog: Catalog, properties: dict[str, str]) -> None:
-    with catalog.load_table("default.orders").transaction() as transaction:
-        transaction.set_properties(properties)
-
-
-def open_catalog_behind(home: Path) -> Catalog:
-    warehouse = (home / "rest-warehouse").as_uri()
-    catalog = SqlCatalog("behind", uri=f"sqlite:///{home / 'rest.db'}", warehouse=warehouse)
-    pin_storage(catalog)
-    return catalog
 
 
 def break_table(catalog: Catalog, name: TableName) -> None:
