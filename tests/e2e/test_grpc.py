@@ -121,6 +121,19 @@ async def test_a_refusal_is_a_rich_status(
     assert info.metadata["request_id"] == "r-grpc"
 
 
+async def test_a_compressed_message_is_refused_and_nothing_is_written(
+    channel: grpc.aio.Channel,
+) -> None:
+    stub: Any = ingest_pb2_grpc.IngestServiceStub(channel)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.Ingest(orders("compressed"), compression=grpc.Compression.Gzip)
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    tables: Any = tables_pb2_grpc.TableServiceStub(channel)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await tables.GetTable(GetTableRequest(database="default", table="compressed"))
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
 async def test_query_events_come_in_one_by_one_and_as_a_stream(
     gate: RunningGate, channel: grpc.aio.Channel
 ) -> None:

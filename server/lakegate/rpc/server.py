@@ -135,6 +135,8 @@ def options(settings: Settings) -> list[tuple[str, int]]:
     """Return the channel arguments of the server."""
     return [
         ("grpc.max_receive_message_length", settings.max_body_bytes + MESSAGE_OVERHEAD_BYTES),
+        # No compressed messages: gRPC decompresses them before their memory can be reserved.
+        ("grpc.compression_enabled_algorithms_bitset", 1),
         # What Envoy accepts and adds. Above it gRPC refuses calls in its own words; between the
         # two sizes it does so at random.
         ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
