@@ -9,8 +9,10 @@ import os
 from pathlib import Path
 
 from pyiceberg.io import OutputStream
-from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
+from pyiceberg.io.pyarrow import PyArrowFile
 from typing_extensions import override
+
+from lakegate.lake.catalog.embedded import HomeFileIO
 
 # Below the size from which the allocator maps memory for each block.
 _BUFFER_BYTES = 64 * 1024
@@ -19,8 +21,8 @@ _BUFFER_BYTES = 64 * 1024
 MANIFEST_SUFFIX = ".avro"
 
 
-class DurableFileIO(PyArrowFileIO):
-    """PyIceberg's file access over PyArrow, with durable writes of local files."""
+class DurableFileIO(HomeFileIO):
+    """The file access of the embedded catalog, with durable writes of local files."""
 
     @override
     def new_output(self, location: str) -> PyArrowFile:

@@ -21,6 +21,7 @@ from lakegate.database.sqlite import BUSY_SECONDS, prepare_connection
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.home import make_private
 from lakegate.lake.catalog.durable_file_io import DurableFileIO
+from lakegate.lake.catalog.embedded import SCHEME, WAREHOUSE, EmbeddedCatalog, HomeFileIO
 from lakegate.lake.catalog.pyiceberg_private import bound_requests, pin_storage
 from lakegate.lake.catalog.sql import LeanSqlCatalog
 from lakegate.lake.failures import CATALOG_FAILURES, described
@@ -38,7 +39,8 @@ def open_catalog(name: str, home: Path, *, fsync: bool = True) -> Catalog:
     catalog is SQLite in `home/catalog.db`, with files in `home/warehouse`, which are synced before
     the commit that references them, unless `fsync` is false. The settings of file access are the
     catalog's, never a table's: see `pin_storage`. Raises `LakegateError`: invalid_argument for a
-    home that cannot be part of a URI, unavailable if the catalog does not answer.
+    home that cannot be part of a URI, or whose catalog belongs to another home; unavailable if the
+    catalog does not answer.
     """
     try:
         catalog = _open(name, home, fsync=fsync)
@@ -90,20 +92,25 @@ def _open_embedded(name: str, home: Path, *, fsync: bool) -> Catalog:
         raise LakegateError(
             ErrorCode.INVALID_ARGUMENT, f"The home {home} must not have ? or # in its path."
         )
-    warehouse = home / "warehouse"
+    warehouse = home / WAREHOUSE
     make_private(home)
     warehouse.mkdir(exist_ok=True)
     database = str(home / "catalog.db")
     url = URL.create("sqlite", database=database, query={"timeout": str(BUSY_SECONDS)})
     uri = url.render_as_string()
     # Iceberg's locations are URIs without escapes: engines use the path verbatim.
-    location = f"file://{warehouse}"
-    properties = {"uri": uri, "warehouse": location}
-    if fsync:
-        properties[PY_IO_IMPL] = f"{DurableFileIO.__module__}.{DurableFileIO.__name__}"
-    catalog = _opened_together(lambda: LeanSqlCatalog(name, **properties))
+    location = f"{SCHEME}{warehouse}"
+    file_io = DurableFileIO if fsync else HomeFileIO
+    io_name = f"{file_io.__module__}.{file_io.__name__}"
+    properties = {"uri": uri, "warehouse": location, PY_IO_IMPL: io_name}
+    catalog = _opened_together(lambda: EmbeddedCatalog(name, **properties))
     event.listen(catalog.engine, "connect", _connected)
     catalog.engine.dispose()  # so that the listener is called for every connection in use
+    try:
+        catalog.bind(home)
+    except LakegateError:
+        catalog.close()
+        raise
     return catalog
 
 

@@ -19,6 +19,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.update import SetPropertiesUpdate
 
 from lakegate.concurrency.retry import TABLE_LOCATION
+from lakegate.lake.catalog.embedded import EmbeddedCatalog, is_below
 from lakegate.lake.failures import CommitOutcomeUnknownError
 from lakegate.lake.table.change import change_table
 from lakegate.lake.table.state import TableState, reload
@@ -41,11 +42,15 @@ def new_table_location(catalog: Catalog, name: TableName) -> str | None:
 def exclusive_location(catalog: Catalog, metadata: TableMetadata) -> str | None:
     """Return the location that belongs to the table only; None if none is known.
 
+    With the embedded catalog, it is always in the warehouse of the home.
+
     The owner of a table may set the property `lakegate.folder` to the location of the table. A
     location below that is valid only with the table's UUID in its name, because properties are
     copied between tables.
     """
     location = metadata.location.rstrip("/")
+    if isinstance(catalog, EmbeddedCatalog) and not is_below(location, catalog.warehouse):
+        return None
     declared = metadata.properties.get(LOCATION_PROPERTY, "").rstrip("/")
     if declared == location or (isinstance(catalog, SqlCatalog) and _UNIQUE.search(location)):
         return location
