@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from lakegate import gateway
 from lakegate.cli import sql
+from lakegate.cli.backup import backup_command, restore_command
 from lakegate.cli.maintain import maintain
 from lakegate.cli.token import token
 from lakegate.concurrency.memory import return_large_blocks
@@ -69,6 +70,8 @@ def main() -> None:
 
 main.add_command(token)
 main.add_command(maintain)
+main.add_command(backup_command)
+main.add_command(restore_command)
 
 
 @main.command()

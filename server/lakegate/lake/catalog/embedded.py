@@ -67,36 +67,50 @@ class EmbeddedCatalog(LeanSqlCatalog):
                 f"The restore of {home} was not finished: delete it and run the restore again.",
             )
         with self.engine.connect() as connection:
-            recorded = recorded_home(connection)
-            known = recorded or _home_of_tables(connection, home)
+            recorded = _recorded_home(connection)
+            known = home_of(connection, home)
         if known is None or known == home:
             if recorded is None:
-                self._record(home)
+                with self.engine.begin() as connection:
+                    set_home(connection, home)
         elif _is_same_folder(known, home):
             self.properties[WAREHOUSE_LOCATION] = f"{SCHEME}{known / WAREHOUSE}"
         else:
             raise _moved(home, known)
 
-    def _record(self, home: Path) -> None:
-        with self.engine.begin() as connection:
-            HOME.create(connection, checkfirst=True)
-            row = {"only": 1, "path": str(home)}
-            connection.execute(insert(HOME).values(row).on_conflict_do_nothing())
+
+def home_of(connection: Connection, home: Path) -> Path | None:
+    """Return the home that a catalog in the folder `home` belongs to; None for one without tables.
+
+    Catalogs from before homes were recorded belong to the home of their tables.
+    """
+    return _recorded_home(connection) or _home_of_tables(connection, home)
 
 
-def recorded_home(connection: Connection) -> Path | None:
-    """Return the home that a catalog belongs to; None if nothing is recorded."""
+def set_home(connection: Connection, home: Path) -> None:
+    """Record that a catalog belongs to `home`."""
+    HOME.create(connection, checkfirst=True)
+    row = {"only": 1, "path": str(home)}
+    connection.execute(insert(HOME).values(row).on_conflict_do_update(["only"], set_=row))
+
+
+def _recorded_home(connection: Connection) -> Path | None:
     if not inspected(connection).has_table(HOME.name):
         return None
     path = connection.execute(select(HOME.c.path)).scalar_one_or_none()
     return Path(path) if path else None
 
 
+def local_path(location: str) -> Path:
+    """Return the path of a local file: engines write file:///x, file:/x or /x."""
+    return Path(location.removeprefix(SCHEME).removeprefix("file:"))
+
+
 def is_below(location: str, folder: str) -> bool:
     """Whether a local file is below a folder, after `..` and symbolic links."""
     if not folder:
         return False
-    path, root = (Path(each.removeprefix(SCHEME)).resolve() for each in (location, folder))
+    path, root = (local_path(each).resolve() for each in (location, folder))
     return root in path.parents
 
 
