@@ -42,6 +42,7 @@ def test_every_route_lands_on_its_rpc() -> None:
         "TableService.GetTable": ("get", table, ""),
         "TableService.ListTables": ("get", "/v1/admin/databases/{database}/tables", ""),
         "HealthService.GetHealth": ("get", "/health", ""),
+        "HealthService.GetReadiness": ("get", "/ready", ""),
     }
 
 

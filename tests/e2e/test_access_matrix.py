@@ -27,7 +27,7 @@ from lakegate.v1 import (
     query_events_pb2_grpc,
     tables_pb2_grpc,
 )
-from lakegate.v1.health_pb2 import GetHealthRequest
+from lakegate.v1.health_pb2 import GetHealthRequest, GetReadinessRequest
 from lakegate.v1.ingest_pb2 import GetStreamRequest, IngestRequest
 from lakegate.v1.query_events_pb2 import PushQueriesRequest, QueryContext, QueryEvent
 from lakegate.v1.tables_pb2 import (
@@ -49,6 +49,7 @@ MATRIX = """\
 | `GET /v1/admin/databases/{database}/tables` | `read` | 200 | 401 | 401 | 401 | 403 | 403 | 200 |
 | `GET /v1/databases/{database}/tables/{table}/streams/s` | `ingest` | 200 | 401 | 401 | 401 | 403 | 403 | 200 |
 | `GET /health` | none | 200 | 200 | 200 | 200 | 200 | 200 | 200 |
+| `GET /ready` | none | 200 | 200 | 200 | 200 | 200 | 200 | 200 |
 | `IngestService.Ingest` | `ingest` | OK | UNAUTHENTICATED | UNAUTHENTICATED | UNAUTHENTICATED | PERMISSION_DENIED | PERMISSION_DENIED | OK |
 | `IngestService.IngestBody` | `ingest` | OK | UNAUTHENTICATED | UNAUTHENTICATED | UNAUTHENTICATED | PERMISSION_DENIED | PERMISSION_DENIED | OK |
 | `IngestService.IngestStream` | `ingest` | OK | UNAUTHENTICATED | UNAUTHENTICATED | UNAUTHENTICATED | PERMISSION_DENIED | PERMISSION_DENIED | OK |
@@ -60,7 +61,7 @@ MATRIX = """\
 | `TableService.EnsureTableBody` | `provision` | OK | UNAUTHENTICATED | UNAUTHENTICATED | UNAUTHENTICATED | PERMISSION_DENIED | PERMISSION_DENIED | OK |
 | `TableService.GetTable` | `read` | OK | UNAUTHENTICATED | UNAUTHENTICATED | UNAUTHENTICATED | PERMISSION_DENIED | PERMISSION_DENIED | OK |
 | `TableService.ListTables` | `read` | OK | UNAUTHENTICATED | UNAUTHENTICATED | UNAUTHENTICATED | PERMISSION_DENIED | PERMISSION_DENIED | OK |
-| `HealthService.GetHealth`, `grpc.health.v1.Health` | none | OK | OK | OK | OK | OK | OK | OK |
+| `HealthService.GetHealth`, `HealthService.GetReadiness`, `grpc.health.v1.Health` | none | OK | OK | OK | OK | OK | OK | OK |
 """  # noqa: E501 - a table
 HEADER, _, *ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")] for line in MATRIX.splitlines()
@@ -198,6 +199,9 @@ RPCS: dict[str, Callable[[grpc.Channel, Any], object]] = {
     ),
     "HealthService.GetHealth": lambda c, m: health_pb2_grpc.HealthServiceStub(c).GetHealth(
         GetHealthRequest(), metadata=m
+    ),
+    "HealthService.GetReadiness": lambda c, m: health_pb2_grpc.HealthServiceStub(c).GetReadiness(
+        GetReadinessRequest(), metadata=m
     ),
     "grpc.health.v1.Health": check_health,
 }

@@ -18,6 +18,7 @@ from lakegate.lake.ledger.expiry import LedgerExpiry, TimeToLive
 from lakegate.lake.ledger.ledger import Ledger
 from lakegate.lake.maintenance.background import BackgroundMaintenance
 from lakegate.lake.maintenance.policy import MaintenancePolicy
+from lakegate.lake.readiness import Readiness, probes_of
 from lakegate.lake.table.cached_table import CachedTable
 from lakegate.lake.table.creation_limit import TableLimit
 from lakegate.lake.table.definition import TableDefinition
@@ -70,6 +71,7 @@ class Lake:
                 stream_ms=round(settings.ledger_stream_ttl_hours * HOUR_MS),
             ),
         )
+        self._readiness = Readiness(probes_of(catalog, self._ledger), self._workers)
         self._closed = False
 
     async def append(self, batch: Batch) -> Acknowledgement:
@@ -161,6 +163,10 @@ class Lake:
         names = sorted(name for *_, name in identifiers if name > page_token)
         page = names[:page_size]
         return page, page[-1] if len(names) > len(page) else ""
+
+    async def failing(self) -> tuple[str, ...]:
+        """Return what does not work of the catalog, the ledger and the storage, by name."""
+        return await self._readiness.failing()
 
     async def close(self) -> None:
         """Refuse new batches, answer those accepted, and close the catalog and the ledger."""

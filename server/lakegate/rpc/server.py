@@ -4,7 +4,6 @@ import asyncio
 from typing import Protocol
 
 import grpc.aio
-from grpc_health.v1 import health_pb2 as grpc_health_pb2
 from grpc_health.v1 import health_pb2_grpc as grpc_health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as GRPC_HEALTH
 from grpc_health.v1.health import aio as grpc_health
@@ -19,7 +18,7 @@ from lakegate.rpc.interceptors.calls import CallInterceptor
 from lakegate.rpc.interceptors.drain import DrainInterceptor
 from lakegate.rpc.interceptors.public import PublicInterceptor
 from lakegate.rpc.request.formats import Formats
-from lakegate.rpc.services.health import HealthServicer
+from lakegate.rpc.services.health import HealthServicer, Readiness, ServiceStatus
 from lakegate.rpc.services.ingest import IngestServicer, Streams
 from lakegate.rpc.services.query_events import (
     QueryEventDecoders,
@@ -37,7 +36,7 @@ _MAX_METADATA_BYTES = 80 * 1024
 _ANSWER_SECONDS = 2.0
 
 
-class Lake(Tables, Streams, Protocol):
+class Lake(Tables, Streams, Readiness, Protocol):
     """What the servicers and the end of the server need of the lake."""
 
     def abort(self) -> None:
@@ -65,6 +64,7 @@ class Server:
         self._lake = lake
         self._draining = asyncio.Event()
         self._health = grpc_health.HealthServicer()
+        self._status = ServiceStatus(self._health, lake, SERVICES)
         self._calls = DrainInterceptor(self._draining)
         admission = Admission.of(settings)
         self._server = grpc.aio.server(
@@ -88,7 +88,7 @@ class Server:
         )
         add_table_servicer(tables, self._server)
         health_pb2_grpc.add_HealthServiceServicer_to_server(
-            HealthServicer(self._draining), self._server
+            HealthServicer(self._draining, lake), self._server
         )
         grpc_health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
@@ -106,8 +106,7 @@ class Server:
             ) from error
         self.address = f"{host}:{port}"
         await self._server.start()
-        for service in ("", *SERVICES):
-            await self._health.set(service, grpc_health_pb2.HealthCheckResponse.SERVING)
+        await self._status.start()
 
     def _listen(self) -> int:
         credentials = mutual_tls(self._settings)
@@ -121,6 +120,7 @@ class Server:
         After `drain_seconds` the lake answers the batches that it has. Calls that are under way
         after that never reached the lake, and are cut off.
         """
+        await self._status.periodic.stop()
         await self._health.enter_graceful_shutdown()
         self._draining.set()
         try:

@@ -26,7 +26,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from lakegate.v1 import permission_pb2 as lakegate_dot_v1_dot_permission__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18lakegate/v1/health.proto\x12\x0blakegate.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1clakegate/v1/permission.proto\"\x12\n\x10GetHealthRequest\"#\n\x11GetHealthResponse\x12\x0e\n\x06status\x18\x01 \x01(\t2p\n\rHealthService\x12_\n\tGetHealth\x12\x1d.lakegate.v1.GetHealthRequest\x1a\x1e.lakegate.v1.GetHealthResponse\"\x13\x88\xb5\x18\x01\x82\xd3\xe4\x93\x02\t\x12\x07/healthb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18lakegate/v1/health.proto\x12\x0blakegate.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1clakegate/v1/permission.proto\"\x12\n\x10GetHealthRequest\"#\n\x11GetHealthResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\"\x15\n\x13GetReadinessRequest\"&\n\x14GetReadinessResponse\x12\x0e\n\x06status\x18\x01 \x01(\t2\xd9\x01\n\rHealthService\x12_\n\tGetHealth\x12\x1d.lakegate.v1.GetHealthRequest\x1a\x1e.lakegate.v1.GetHealthResponse\"\x13\x88\xb5\x18\x01\x82\xd3\xe4\x93\x02\t\x12\x07/health\x12g\n\x0cGetReadiness\x12 .lakegate.v1.GetReadinessRequest\x1a!.lakegate.v1.GetReadinessResponse\"\x12\x88\xb5\x18\x01\x82\xd3\xe4\x93\x02\x08\x12\x06/readyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,10 +35,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HEALTHSERVICE'].methods_by_name['GetHealth']._loaded_options = None
   _globals['_HEALTHSERVICE'].methods_by_name['GetHealth']._serialized_options = b'\210\265\030\001\202\323\344\223\002\t\022\007/health'
+  _globals['_HEALTHSERVICE'].methods_by_name['GetReadiness']._loaded_options = None
+  _globals['_HEALTHSERVICE'].methods_by_name['GetReadiness']._serialized_options = b'\210\265\030\001\202\323\344\223\002\010\022\006/ready'
   _globals['_GETHEALTHREQUEST']._serialized_start=101
   _globals['_GETHEALTHREQUEST']._serialized_end=119
   _globals['_GETHEALTHRESPONSE']._serialized_start=121
   _globals['_GETHEALTHRESPONSE']._serialized_end=156
-  _globals['_HEALTHSERVICE']._serialized_start=158
-  _globals['_HEALTHSERVICE']._serialized_end=270
+  _globals['_GETREADINESSREQUEST']._serialized_start=158
+  _globals['_GETREADINESSREQUEST']._serialized_end=179
+  _globals['_GETREADINESSRESPONSE']._serialized_start=181
+  _globals['_GETREADINESSRESPONSE']._serialized_end=219
+  _globals['_HEALTHSERVICE']._serialized_start=222
+  _globals['_HEALTHSERVICE']._serialized_end=439
 # @@protoc_insertion_point(module_scope)

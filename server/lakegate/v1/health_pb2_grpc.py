@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class HealthServiceStub:
-    """Liveness over plain HTTP. A gRPC client asks grpc.health.v1.Health.
+    """Liveness and readiness over plain HTTP. A gRPC client asks grpc.health.v1.Health.
     """
 
     def __init__(self, channel):
@@ -40,14 +40,27 @@ class HealthServiceStub:
                 request_serializer=lakegate_dot_v1_dot_health__pb2.GetHealthRequest.SerializeToString,
                 response_deserializer=lakegate_dot_v1_dot_health__pb2.GetHealthResponse.FromString,
                 _registered_method=True)
+        self.GetReadiness = channel.unary_unary(
+                '/lakegate.v1.HealthService/GetReadiness',
+                request_serializer=lakegate_dot_v1_dot_health__pb2.GetReadinessRequest.SerializeToString,
+                response_deserializer=lakegate_dot_v1_dot_health__pb2.GetReadinessResponse.FromString,
+                _registered_method=True)
 
 
 class HealthServiceServicer:
-    """Liveness over plain HTTP. A gRPC client asks grpc.health.v1.Health.
+    """Liveness and readiness over plain HTTP. A gRPC client asks grpc.health.v1.Health.
     """
 
     def GetHealth(self, request, context):
         """Answers while the server takes requests; UNAVAILABLE while it drains.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReadiness(self, request, context):
+        """Answers while the catalog, the ledger and the storage work. UNAVAILABLE otherwise, with the
+        names of those that do not in the message, and while the server drains.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +74,11 @@ def add_HealthServiceServicer_to_server(servicer, server):
                     request_deserializer=lakegate_dot_v1_dot_health__pb2.GetHealthRequest.FromString,
                     response_serializer=lakegate_dot_v1_dot_health__pb2.GetHealthResponse.SerializeToString,
             ),
+            'GetReadiness': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReadiness,
+                    request_deserializer=lakegate_dot_v1_dot_health__pb2.GetReadinessRequest.FromString,
+                    response_serializer=lakegate_dot_v1_dot_health__pb2.GetReadinessResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'lakegate.v1.HealthService', rpc_method_handlers)
@@ -70,7 +88,7 @@ def add_HealthServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class HealthService:
-    """Liveness over plain HTTP. A gRPC client asks grpc.health.v1.Health.
+    """Liveness and readiness over plain HTTP. A gRPC client asks grpc.health.v1.Health.
     """
 
     @staticmethod
@@ -90,6 +108,33 @@ class HealthService:
             '/lakegate.v1.HealthService/GetHealth',
             lakegate_dot_v1_dot_health__pb2.GetHealthRequest.SerializeToString,
             lakegate_dot_v1_dot_health__pb2.GetHealthResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReadiness(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lakegate.v1.HealthService/GetReadiness',
+            lakegate_dot_v1_dot_health__pb2.GetReadinessRequest.SerializeToString,
+            lakegate_dot_v1_dot_health__pb2.GetReadinessResponse.FromString,
             options,
             channel_credentials,
             insecure,

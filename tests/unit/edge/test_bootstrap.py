@@ -65,6 +65,7 @@ def test_every_rest_path_of_the_contract_is_routed_with_its_methods(tmp_path: Pa
     }
     assert allowed == {
         "/health": "GET",
+        "/ready": "GET",
         "/v1/ingest": "POST",
         "/ingest/push/queries": "POST",
         r"/openapi\.json": "GET",

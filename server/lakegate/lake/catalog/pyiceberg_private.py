@@ -92,6 +92,11 @@ def pin_storage(catalog: Catalog) -> None:
         _pin(catalog)
 
 
+def file_io(catalog: Catalog) -> FileIO:
+    """Return the file access of a catalog, with its own settings."""
+    return catalog._load_file_io()  # noqa: SLF001 - see the top of this file
+
+
 def bound_requests(catalog: RestCatalog) -> None:
     """Set timeouts for all requests to a REST catalog: PyIceberg sets none."""
     session = catalog._session  # noqa: SLF001 - see the top of this file

@@ -118,6 +118,11 @@ class Ledger:
                 delete(ENTRIES).where(tuple_(*identity).in_(chosen), E.lease_until_ms < now_ms())
             ).rowcount
 
+    def probe(self) -> None:
+        """Read from the database. Raises `LedgerUnavailableError`."""
+        with self._transaction() as connection:
+            connection.execute(select(E.name).limit(1))
+
     def close(self) -> None:
         """Close the connections to the database."""
         self._engine.dispose()
