@@ -13,7 +13,7 @@ from google.rpc import error_details_pb2, status_pb2
 from tests.testing.blocking import Blocking
 from tests.testing.stub_decoder import StubDecoder
 
-from lakegate.decode.arrow import ArrowDecoder
+from lakegate.decode.arrow.decoder import ArrowDecoder
 from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.model import (

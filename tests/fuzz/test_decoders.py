@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from tests.fuzz.conftest import inputs
 
-from lakegate.decode.arrow import ArrowDecoder
+from lakegate.decode.arrow.decoder import ArrowDecoder
 from lakegate.decode.csv import CsvDecoder
 from lakegate.decode.json_arrays import JsonDecoder
 from lakegate.decode.ndjson.decoder import NdjsonDecoder

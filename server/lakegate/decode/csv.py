@@ -27,6 +27,7 @@ _NUMBERS = r"^\[ *-?[0-9]+(\.[0-9]+)?( *, *-?[0-9]+(\.[0-9]+)?)* *\]$"
 _LEADING_ZERO = r"[\[ ,-]0[0-9]"
 _ROW = re.compile(r"Row #([0-9]+): (.*)", re.DOTALL)
 _BLANK_LINE = re.compile(rb"(^|\n)\r?\n")
+_MARGIN = BYTE_ORDER_MARK + b"\r\n"
 _MAY_BE_JSON = r'^[\[{"]'
 
 
@@ -44,11 +45,15 @@ class CsvDecoder(TabularDecoder):
             raise _refusal(error, data) from None
 
     def estimate(self, bodies: Sequence[Body], columns: int) -> MemoryEstimate:
-        """Count lines and commas."""
-        rows = sum(count(body.data, b"\n") + 1 for body in bodies)
-        values = sum(count(body.data, b",") for body in bodies)
-        size = sum(len(body.data) for body in bodies)
-        return MemoryEstimate(size, rows * (columns + 1) + values)
+        """Count lines and commas; a row may be written as JSON, with the names of its columns."""
+        size = cells = 0
+        for body in bodies:
+            data = body.data
+            rows = count(data, b"\n") + 1
+            names = rows * len(data[:_MAX_HEADER_BYTES].lstrip(_MARGIN).partition(b"\n")[0])
+            size += len(data) + min(names, limits.MAX_WRITTEN_BYTES)
+            cells += rows * (columns + 1) + count(data, b",")
+        return MemoryEstimate(size, cells)
 
 
 def _read(data: bytes) -> pa.Table:

@@ -14,7 +14,6 @@ from lakegate.decode.text import BYTE_ORDER_MARK, WHITESPACE, count
 from lakegate.errors import ErrorCode, LakegateError, Violation
 from lakegate.model import Body, DecodedGroup, MemoryEstimate, TooLargeError
 
-_CELLS_OF_ITEM = 6  # an item is a Python object for a while
 _BYTE = re.compile(r"(?:JSON is malformed: )?(.*) \(byte ([0-9]+)\)")
 
 
@@ -46,7 +45,7 @@ class JsonDecoder:
         for body in bodies:
             if _is_array(body.data):
                 rows = count(body.data, b"{")
-                cells += _CELLS_OF_ITEM * count(body.data, b",") + rows * (columns + 1)
+                cells += rows * (columns + 1)
         return MemoryEstimate(size, cells)
 
     def decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:

@@ -18,6 +18,11 @@ MAX_LINE_BYTES = 16 * 1024 * 1024
 MAX_CELLS = 32 * 1024 * 1024
 
 
+# JSON texts that the values of one body are written as, names of fields included: a name is
+# written once for each row that has no column for it.
+MAX_WRITTEN_BYTES = 64 * 1024 * 1024
+
+
 def check_lines(lines: int) -> None:
     """Raise `TooLargeError` where these are too many."""
     if lines > MAX_LINES:
@@ -28,3 +33,15 @@ def check_cells(rows: int, columns: int) -> None:
     """Raise `TooLargeError` where rows times columns are too many."""
     if rows * columns > MAX_CELLS:
         raise TooLargeError(f"{rows} rows of {columns} columns are more than {MAX_CELLS} cells")
+
+
+def check_values(values: int) -> None:
+    """Raise `TooLargeError` where values, nested ones included, are more than cells may be."""
+    if values > MAX_CELLS:
+        raise TooLargeError(f"{values} values are more than {MAX_CELLS}")
+
+
+def check_written(size: int) -> None:
+    """Raise `TooLargeError` where JSON texts are too large."""
+    if size > MAX_WRITTEN_BYTES:
+        raise TooLargeError(f"Values written as JSON take more than {MAX_WRITTEN_BYTES} bytes")

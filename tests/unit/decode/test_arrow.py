@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from tests.testing.decode.arrow_bodies import bad_body, decode, rows, stream
 
-from lakegate.decode.arrow import ArrowDecoder
+from lakegate.decode.arrow.decoder import ArrowDecoder
 from lakegate.model import Body
 
 DEFAULT = ArrowDecoder.default_schema

@@ -5,7 +5,7 @@ import pytest
 from tests.testing.decode.arrow_bodies import stream
 
 from lakegate.decode import limits
-from lakegate.decode.arrow import ArrowDecoder
+from lakegate.decode.arrow.decoder import ArrowDecoder
 from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.model import Body, TooLargeError

@@ -16,8 +16,10 @@ from lakegate.decode.router import Router
 from lakegate.decode.text import count
 from lakegate.model import Body, DecodedGroup, MemoryEstimate, TooLargeError
 
-# What a field takes that has no column, in cells.
+# What a field takes that has no column, and an item of an array, in cells: an item may be a
+# Python object for a while.
 _CELLS_OF_FIELD = 2
+_CELLS_OF_ITEM = 6
 
 
 class NdjsonDecoder:
@@ -50,11 +52,13 @@ class NdjsonDecoder:
         self._max_table_columns = max_table_columns
 
     def estimate(self, bodies: Sequence[Body], columns: int) -> MemoryEstimate:
-        """Count lines and fields: a row takes a cell for itself and for each of the columns."""
+        """Count lines, fields and items: a row takes a cell, and one for each of the columns."""
         rows = sum(count(body.data, b"\n") + 1 for body in bodies)
         fields = sum(count(body.data, b":") for body in bodies)
+        items = sum(count(body.data, b",") for body in bodies)
         size = sum(len(body.data) for body in bodies)
-        return MemoryEstimate(size, rows * (columns + 1) + _CELLS_OF_FIELD * fields)
+        cells = rows * (columns + 1) + _CELLS_OF_FIELD * fields + _CELLS_OF_ITEM * items
+        return MemoryEstimate(size, cells)
 
     def decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
         """Decode a group of bodies.

@@ -14,6 +14,13 @@ def write(name: str, values: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(f"{write_string(name)}:", values, ",", "")
 
 
+def written_size(name: str, values: pa.Array) -> int:
+    """Return how many bytes `write` makes of texts at most."""
+    names = (len(write_string(name).encode()) + 2) * (len(values) - values.null_count)
+    texts = pc.sum(pc.binary_length(values)).as_py() or 0
+    return int(names + texts)
+
+
 def join(written: Sequence[pa.Array], length: int) -> pa.Array:
     """Join what `write` gave for `length` rows; null for a row without any."""
     if not written:
