@@ -22,6 +22,7 @@ from lakegate.model import Body, MemoryEstimate
 
 _MAX_HEADER_BYTES = 1024 * 1024
 _MAX_COLUMNS = 10_000
+_BLOCK_BYTES = 16 * 1024 * 1024
 _SCALAR = r"^(-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?|true|false|null)$"
 _NUMBERS = r"^\[ *-?[0-9]+(\.[0-9]+)?( *, *-?[0-9]+(\.[0-9]+)?)* *\]$"
 _LEADING_ZERO = r"[\[ ,-]0[0-9]"
@@ -59,16 +60,18 @@ class CsvDecoder(TabularDecoder):
 def _read(data: bytes) -> pa.Table:
     names = _header(data)
     lines = count(data, b"\n") + count(data, b"\r")
-    limits.check_lines(lines)
     # A line break within quotes makes no row, so lines may be many more than rows.
     if lines + count(data, b",") > limits.MAX_CELLS:
         limits.check_cells(lines, len(names))
     if not names:
         return pa.table({})
     try:
-        return _parse(data, names, use_threads=True)
+        table = _parse(data, names, block_bytes=_BLOCK_BYTES, use_threads=True)
     except pa.ArrowInvalid:
-        return _parse(data, names, use_threads=False)  # so that the error has the row
+        # One block may have a row of any length, and one thread names the row of an error.
+        table = _parse(data, names, block_bytes=len(data) + 1, use_threads=False)
+    limits.check_lines(len(table))
+    return table
 
 
 def _header(data: bytes) -> list[str]:
@@ -84,7 +87,7 @@ def _header(data: bytes) -> list[str]:
     return []
 
 
-def _parse(data: bytes, names: Sequence[str], *, use_threads: bool) -> pa.Table:
+def _parse(data: bytes, names: Sequence[str], *, block_bytes: int, use_threads: bool) -> pa.Table:
     # Names may be there twice, which Arrow does not allow.
     columns = [str(index) for index in range(len(names))]
     table = pa_csv.read_csv(
@@ -93,7 +96,7 @@ def _parse(data: bytes, names: Sequence[str], *, use_threads: bool) -> pa.Table:
             column_names=columns,
             skip_rows_after_names=1,
             use_threads=use_threads,
-            block_size=limits.MAX_LINE_BYTES,
+            block_size=block_bytes,
         ),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True),
         convert_options=pa_csv.ConvertOptions(
