@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from lakegate.columns.registry import expectation, is_dynamic, is_text
+from lakegate.columns.registry import is_dynamic, is_text, mismatch
 from lakegate.decode import limits
 from lakegate.decode.tabular.decoder import TabularDecoder
 from lakegate.decode.text import BYTE_ORDER_MARK, LISTED_LINES, count, shorten
@@ -157,8 +157,7 @@ class _CsvSource:
         violations = tuple(
             Violation(
                 self._position(row),
-                f'column "{column.name}": expected {expectation(column)}, '
-                f"got {shorten(texts[row].as_py())}",
+                f'column "{column.name}": {mismatch(column, shorten(texts[row].as_py()))}',
             )
             for row in rows
         )

@@ -104,6 +104,12 @@ class Router:
         usable = _IDENTIFIER.fullmatch(lowered) and lowered not in RESERVED_COLUMNS
         return lowered if usable else None
 
+    def source(self, column: str, fields: Sequence[str]) -> str:
+        """Return which of the fields of a row, nulls left out, a column has its value from."""
+        names = {self.slot(field): field for field in reversed(fields)}
+        sources = self.at_sources if column in self.at_sources else (column,)
+        return next((names[slot] for slot in sources if slot in names), column)
+
     def slots(self, fields: pa.Array) -> pa.Array:
         """Do what `slot` does for a column of texts."""
         lowered = pc.ascii_lower(fields)

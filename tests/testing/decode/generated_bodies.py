@@ -199,8 +199,12 @@ FITTING = {
         '"2026-05-02T10:00:00.25Z"',
         '"2026-05-02T10:00:00.123456789Z"',
         '"2026-05-02T12:00:00+02:00"',
+        '"20260502T100000Z"',
+        '"2026-05-02 10:00:00,5+0200"',
+        '"2026-05-02T24:00"',
+        '"2026-05-02"',
         "1777716000000000001",
-        "-1",
+        "31536000000000000",
         "null",
     ],
     "date": ['"2026-05-02"', '"0001-01-01"', "null"],
@@ -294,7 +298,7 @@ def cases(draw: st.DrawFn) -> Case:
     comma, colon = draw(st.sampled_from([(",", ":"), (",", ":"), (", ", ": "), (" ,", " :\t")]))
     bodies = []
     for _ in range(BODIES):
-        lines = [_line(draw, names, pools, comma, colon) for _ in range(draw(st.integers(0, 4)))]
+        lines = [_line(draw, names, pools, comma, colon) for _ in range(draw(st.integers(0, 6)))]
         bodies.append((_body(draw, lines), draw(st.integers(0, 3)) > 0))
     return Case(table, bodies)
 

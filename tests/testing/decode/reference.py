@@ -266,25 +266,45 @@ def _single(value: float) -> float:
 def _timestamp(node: Node) -> int:
     """Return microseconds since the epoch, rounded down."""
     if node.kind == "number":
-        return _whole(node, 64) // 1000
+        number = _whole(node, 64)
+        _demand(number >= 365 * 24 * 3600 * 10**9)
+        return number // 1000
     _demand(node.kind == "string")
-    match = re.fullmatch(
-        r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?([Zz]|([+-])(\d\d):(\d\d))",
-        node.text,
-        re.ASCII,
-    )
-    if match is None:
-        raise BadValueError
+    for form in TIMESTAMP_FORMS:
+        if match := re.fullmatch(form, node.text, re.ASCII):
+            return _moment([int(part or 0) for part in match.groups()[:6]], *match.groups()[6:])
+    raise BadValueError
+
+
+def _moment(parts: list[int], fraction: str | None = None, offset: str | None = None) -> int:
+    fraction, offset = fraction or "", offset or "Z"
+    days, parts[3] = divmod(parts[3], 24)
+    _demand(not days or (days == 1 and not any(parts[3:]) and not fraction.strip(".,0")))
     try:
-        moment = datetime(*[int(match[i]) for i in range(1, 7)], tzinfo=UTC)  # type: ignore[arg-type, misc]  # six numbers
-        if match[9]:
-            _demand(int(match[10]) < 24 and int(match[11]) < 60)
-            offset = timedelta(hours=int(match[10]), minutes=int(match[11]))
-            moment = moment + offset if match[9] == "-" else moment - offset
+        moment = datetime(*parts, tzinfo=UTC) + timedelta(days=days)  # type: ignore[arg-type, misc]  # six numbers
+        if offset not in "Zz":
+            hours, minutes = int(offset[1:3]), int(offset[3:].lstrip(":") or 0)
+            _demand(hours < 24 and minutes < 60)
+            shift = timedelta(hours=hours, minutes=minutes)
+            moment = moment + shift if offset[0] == "-" else moment - shift
     except (ValueError, OverflowError) as error:
         raise BadValueError from error
-    fraction = int((match[7] or ".0")[1:].ljust(6, "0")[:6])
-    return (moment - EPOCH) // MICROSECOND + fraction
+    return (moment - EPOCH) // MICROSECOND + int(fraction[1:].ljust(6, "0")[:6])
+
+
+_OFFSET = r"([Zz]|[+-]\d\d(?::?\d\d)?)?"
+_EXTENDED, _BASIC = r"(\d{4})-(\d\d)-(\d\d)", r"(\d{4})(\d\d)(\d\d)"
+TIMESTAMP_FORMS = [
+    date + time
+    for date in (_EXTENDED, _BASIC)
+    for time in (
+        r"()()()",
+        r"[Tt ](\d\d)()()()" + _OFFSET,
+        r"[Tt ](\d\d):?(\d\d)()()" + _OFFSET,
+        r"[Tt ](\d\d):(\d\d):(\d\d)([.,]\d+)?" + _OFFSET,
+        r"[Tt ](\d\d)(\d\d)(\d\d)([.,]\d+)?" + _OFFSET,
+    )
+]
 
 
 def _date(node: Node) -> date:

@@ -133,10 +133,12 @@ def test_at_comes_from_the_time_that_rows_have(source: str, times: pa.Array) -> 
 
 
 def test_a_second_time_of_a_row_goes_to_props() -> None:
-    group = decode({"timestamp": pa.array([5, 0, None]), "at": pa.array([MOMENT, None, None])})
+    new_year = datetime(1971, 1, 1, tzinfo=UTC)
+    nanoseconds = pa.array([5, 365 * 24 * 3600 * 10**9, None])
 
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    assert rows(group) == [{"at": MOMENT, "props": '{"timestamp":5}'}, {"at": epoch}, {}]
+    group = decode({"timestamp": nanoseconds, "at": pa.array([MOMENT, None, None])})
+
+    assert rows(group) == [{"at": MOMENT, "props": '{"timestamp":5}'}, {"at": new_year}, {}]
 
 
 def test_a_time_without_a_zone_is_not_guessed() -> None:

@@ -327,3 +327,33 @@ def test_many_threads_may_use_one_decoder(decoder: NdjsonDecoder) -> None:
 
     for table, decoded in enumerate(tables):
         assert decoded == [{f"t{table}": str(row), "n": str(row)} for row in range(500)]
+
+
+@pytest.mark.parametrize(
+    ("number", "unit"),
+    [
+        ("1773144000", "seconds"),
+        ("1773144000000", "milliseconds"),
+        ("1773144000000000", "microseconds"),
+        ("0", "seconds"),
+        ("-1773144000000", "milliseconds"),
+    ],
+)
+def test_a_number_in_another_unit_is_refused_and_the_unit_is_named(
+    decoder: NdjsonDecoder, number: str, unit: str
+) -> None:
+    error = refusal(decode(decoder, b'{"at":%b}' % number.encode()))
+    assert error.message.startswith('line 1: column "at": expected timestamp (ISO 8601 text ')
+    assert error.message.endswith(f"got {number}, which looks like {unit}")
+
+
+@pytest.mark.parametrize("sent", ["timestamp", "_timestamp", "Timestamp"])
+def test_the_error_names_the_field_that_was_sent(decoder: NdjsonDecoder, sent: str) -> None:
+    line = b'{"label":"x","at":null,"%b":"noon"}' % sent.encode()
+    assert refusal(decode(decoder, line)).message.startswith(f'line 1: field "{sent}": expected ')
+
+
+def test_forms_of_iso_8601_may_be_mixed(decoder: NdjsonDecoder) -> None:
+    forms = ["20260502T100000Z", "2026-05-02 12:00:00,0+0200", "2026-05-02T10:00", "20260502T10"]
+    group = decode(decoder, "\n".join(f'{{"at":"{form}"}}' for form in forms).encode())
+    assert rows(group) == [{"at": MOMENT}] * 4

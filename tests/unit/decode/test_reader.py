@@ -34,7 +34,13 @@ def test_rows_of_many_shapes_are_not_read_one_by_one(
     monkeypatch: pytest.MonkeyPatch, *, ascii_only: bool
 ) -> None:
     lines = [json.dumps(event(i), ensure_ascii=ascii_only) for i in range(500)]
-    odd = ["{}", "{ }", '{"a":1.10,"A":1e400,"a":null}', '{"_timestamp":5,"at":7}', ' {"?":[ ]}']
+    odd = [
+        "{}",
+        "{ }",
+        '{"a":1.10,"A":1e400,"a":null}',
+        '{"_timestamp":1777716000000000005,"at":1777716000000000007}',
+        ' {"?":[ ]}',
+    ]
     monkeypatch.setattr(reader, "parse_line", pytest.fail)
 
     rows = decode(NdjsonDecoder(), "\n".join(odd * 100 + lines).encode()).rows.to_pylist()
@@ -44,7 +50,7 @@ def test_rows_of_many_shapes_are_not_read_one_by_one(
     assert rows[507]["nested"] == '{"ids":[7,1.75],"x y":"a  b"}'
     assert rows[2]["a"] == "1.10"
     assert rows[2]["props"] == '{"A":1e400,"a":null}'
-    assert rows[3]["props"] == '{"_timestamp":5}'
+    assert rows[3]["props"] == '{"_timestamp":1777716000000000005}'
 
 
 def test_a_bad_line_among_many_shapes_is_named() -> None:

@@ -78,7 +78,8 @@ class NdjsonDecoder:
     def _decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
         lines = split_lines([body.data for body in bodies])
         refusals = Refusals(lines)
-        rows = Rows(self._reader.read(lines, Router(schema), refusals))
+        router = Router(schema)
+        rows = Rows(self._reader.read(lines, router, refusals), router)
         check_cells(len(rows), len(rows.occurring))
         columns = rows.convert(schema, refusals)
         while True:

@@ -211,7 +211,7 @@ class _Fields:
                 self._settled.append((name, _where(taken, values)))
                 values = _where(pc.invert(taken), values)
             with _naming(name):
-                moments = self._source.fit(values, self._target.field(types.AT))
+                moments = self._source.fit(values, self._target.field(types.AT).with_name(name))
             at = moments if at is None else pc.coalesce(at, moments)
         if at is not None:
             rows.columns[types.AT] = at

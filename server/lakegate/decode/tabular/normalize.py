@@ -10,7 +10,7 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.columns.json_values import FIRST_MOMENT, LAST_MOMENT
+from lakegate.columns.timestamps import FIRST_MOMENT, LAST_MOMENT
 from lakegate.errors import ErrorCode, LakegateError
 
 _MAX_PRECISION = 38
