@@ -16,7 +16,7 @@ from schemathesis.checks import (
     status_code_conformance,
 )
 from schemathesis.core.result import Ok
-from tests.fuzz.conftest import SECONDS
+from tests.fuzz.inputs import SECONDS
 from tests.testing.gate.running_gate import RunningGate
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "envoy" / "openapi.json").read_text())

@@ -11,7 +11,7 @@ import grpc
 import httpx
 import pytest
 from tests.e2e.test_query_events import BULK, SINGLE
-from tests.fuzz.conftest import SECONDS
+from tests.fuzz.inputs import SECONDS
 from tests.testing.gate.running_gate import RunningGate
 from tests.testing.mutations import TOKENS, Mutations
 

@@ -61,13 +61,30 @@ def decode(bodies: list[tuple[bytes, bool]], table: Table) -> Decoded:
         if bad_lines:
             decoded.verdicts.append(bad_lines[:10])
             continue
+        new_columns = list(decoded.new_columns)
+        placed = _place([row for _, row in rows], table, new_columns, evolve=evolve)
+        doubled = [
+            number for (number, _), row in zip(rows, placed, strict=True) if _has_a_key_twice(row)
+        ]
+        if doubled:
+            decoded.verdicts.append(doubled[:10])
+            continue
+        decoded.new_columns = new_columns
         decoded.verdicts.append(len(rows))
-        decoded.rows.extend(_place(rows, table, decoded.new_columns, evolve=evolve))
+        decoded.rows.extend(placed)
     return decoded
 
 
-def _read(data: bytes, table: Table) -> tuple[list[list[tuple[str, Node]]], list[int]]:
-    """Return the rows of a body, and its bad lines."""
+def _has_a_key_twice(row: dict[str, Cell]) -> bool:
+    props = row.get("props")
+    if not isinstance(props, str) or not props.startswith("{"):
+        return False
+    names = [name for name, _ in read_object(props).members]
+    return len(set(names)) < len(names)
+
+
+def _read(data: bytes, table: Table) -> tuple[list[tuple[int, list[tuple[str, Node]]]], list[int]]:
+    """Return the rows of a body with the numbers of their lines, and its bad lines."""
     rows = []
     bad = []
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
@@ -77,7 +94,7 @@ def _read(data: bytes, table: Table) -> tuple[list[list[tuple[str, Node]]], list
             row = read_object(line.decode()).members
             for name, node in _fields_of_columns(row, table)[0].items():
                 _cell(node, table.columns[name])
-            rows.append(row)
+            rows.append((number, row))
         except (NotJsonError, BadValueError, UnicodeDecodeError):
             bad.append(number)
     return rows, bad

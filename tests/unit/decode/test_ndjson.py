@@ -357,3 +357,26 @@ def test_forms_of_iso_8601_may_be_mixed(decoder: NdjsonDecoder) -> None:
     forms = ["20260502T100000Z", "2026-05-02 12:00:00,0+0200", "2026-05-02T10:00", "20260502T10"]
     group = decode(decoder, "\n".join(f'{{"at":"{form}"}}' for form in forms).encode())
     assert rows(group) == [{"at": MOMENT}] * 4
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"x y":1,"label":"x","x y":2}',
+        '{"props":{"x y":1},"x y":2}',
+        '{"props":{"x y":1,"x\\u0020y":2}}',
+        '{"props":{},"a":1,"A":2,"A":3}',
+        '{"props":5,"a":1,"props":6}',
+    ],
+)
+def test_a_row_whose_props_would_have_a_key_twice_is_refused(
+    decoder: NdjsonDecoder, line: str
+) -> None:
+    bodies = [b'{"x y":1}', b'{"x y":1}\n' + line.encode(), b'{"a":[1]}']
+
+    group = decode(decoder, *bodies)
+
+    assert refusal(group, 1).message.startswith('line 2: "props" would have the key "')
+    assert refusal(group, 1).message.endswith('" twice')
+    assert group.outcomes[::2] == [1, 1]
+    assert rows(group) == [{"props": '{"x y":1}'}, {"a": "[1]"}]

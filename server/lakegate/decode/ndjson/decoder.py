@@ -20,6 +20,7 @@ from lakegate.model import Body, DecodedGroup, MemoryEstimate, TooLargeError
 # Python object for a while.
 _CELLS_OF_FIELD = 2
 _CELLS_OF_ITEM = 6
+_EVOLUTIONS = 16  # of one group: each but the last refuses a body
 
 
 class NdjsonDecoder:
@@ -82,13 +83,21 @@ class NdjsonDecoder:
         rows = Rows(self._reader.read(lines, router, refusals), router)
         check_cells(len(rows), len(rows.occurring))
         columns = rows.convert(schema, refusals)
-        while True:
+        for _ in range(_EVOLUTIONS):
             evolution = self._evolve(bodies, schema, refusals, rows)
             check_cells(len(rows), len(columns) + len(evolution.columns))
             brought, members = rows.resolve(evolution)
-            if not props.refuse_members(schema, rows, members, refusals):
+            if props.refuse_members(schema, rows, members, refusals):
+                continue
+            new = brought | props.column(schema, rows, members, evolution)
+            texts = new.get(types.PROPS, columns.get(types.PROPS))
+            if texts is None or not props.refuse_repeats(
+                self._reader.engine, rows, texts, members, refusals
+            ):
                 break
-        columns |= brought | props.column(schema, rows, members, evolution)
+        else:
+            raise TooLargeError("Too many bodies have keys twice")
+        columns |= new
         table = _table(schema, columns, len(rows))
         keep = lines.by_body([i not in refusals for i in range(len(bodies))]) if refusals else None
         return DecodedGroup(

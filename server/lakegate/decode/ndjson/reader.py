@@ -66,9 +66,9 @@ class Reader:
         self, little_bytes: int = _LITTLE_BYTES, max_templates: int = _MAX_TEMPLATES
     ) -> None:
         """Read rows one by one where they have fewer than `little_bytes`."""
-        engine = Engine()
-        self._parser = Parser(engine)
-        self._splitter = Splitter(engine)
+        self.engine = Engine()
+        self._parser = Parser(self.engine)
+        self._splitter = Splitter(self.engine)
         self._little_bytes = little_bytes
         self._max_templates = max_templates
         self._one_by_one = Lock()

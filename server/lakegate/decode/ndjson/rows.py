@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +18,13 @@ from lakegate.decode.values.json_column import JsonColumn, concatenate
 from lakegate.decode.values.json_text import parse_line
 
 _LONG_LINE = 1024 * 1024  # a longer one is not read again for the name of a field
+
+
+class Members(NamedTuple):
+    """The members that `props` gets for each row; `repeats`: one has a name twice."""
+
+    texts: pa.Array
+    repeats: bool
 
 
 class Rows:
@@ -64,7 +72,7 @@ class Rows:
         for block in self._blocks:
             yield from block.appearances(evolution)
 
-    def resolve(self, evolution: Evolution) -> tuple[dict[str, pa.Array], pa.Array]:
+    def resolve(self, evolution: Evolution) -> tuple[dict[str, pa.Array], "Members"]:
         """Return the texts of new columns, and for each row the members that `props` gets."""
         resolved = [block.resolve(evolution) for block in self._blocks]
         texts = {
@@ -76,7 +84,8 @@ class Rows:
             )
             for slot in evolution.columns
         }
-        return texts, _concatenate([part.members for part in resolved])
+        members = _concatenate([part.members for part in resolved])
+        return texts, Members(members, any(part.repeats for part in resolved))
 
     def where(self, mask: pa.Array, values: pa.Array) -> Iterator[tuple[int, str]]:
         """Return the rows for which `mask` is true, each with its value."""

@@ -14,6 +14,7 @@ from lakegate.columns.registry import is_dynamic, is_text
 from lakegate.decode import standard_columns as types
 from lakegate.decode.limits import check_cells, check_written
 from lakegate.decode.router import Route, Router, Target
+from lakegate.decode.tabular.keys import check_keys, twice
 from lakegate.decode.text import shorten
 from lakegate.decode.values import json_members as members
 from lakegate.errors import ErrorCode, LakegateError, Violation
@@ -197,7 +198,9 @@ class _Fields:
             if not self._evolves or (own is None and joined.null_count == len(joined)):
                 return
             rows.new.append(column)
-        rows.columns[types.PROPS] = self._merge(own, joined, column)
+        merged = self._merge(own, joined, column)
+        check_keys(merged, twice(fields, rows.count) if own is None else merged.is_valid())
+        rows.columns[types.PROPS] = merged
 
     def _take_at(self, rows: _Rows) -> None:
         """Take `at` from the first source that a row has; the others go to `props`."""

@@ -1,5 +1,6 @@
 """Members of JSON objects as columns of text: `"a":1,"b":2`, null for none."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -7,6 +8,7 @@ import pyarrow.compute as pc
 
 from lakegate.decode.standard_columns import PROPS
 from lakegate.decode.values.json_column import write_string
+from lakegate.decode.values.json_text import parse_line
 
 
 def write(name: str, values: pa.Array) -> pa.Array:
@@ -47,6 +49,14 @@ def merge(own: pa.Array, joined: pa.Array) -> pa.Array:
         _concatenate(f'{{"{PROPS}":', own, ","),
     )
     return pc.coalesce(_concatenate(opened, joined, "}"), own)
+
+
+def repeated_key(text: str) -> str | None:
+    """Return a key that an object has twice; None if there is none."""
+    if not text.startswith("{"):
+        return None
+    counts = Counter(name for name, _ in parse_line(text))
+    return next((name for name, count in counts.items() if count > 1), None)
 
 
 def _concatenate(*parts: pa.Array | str) -> pa.Array:

@@ -66,7 +66,7 @@ class MixedBlock:
         )
         keeps = evolution.keeps_unknown(self.rows).take(field_table.row)
         overflow = field_table.filter(pc.and_not(pc.or_(keeps, settled), becomes))
-        return Resolved(columns, _members(overflow, len(self.rows)))
+        return Resolved(columns, _members(overflow, len(self.rows)), overflow.repeats())
 
     def _bodies(self, position: pa.Array) -> pa.Array:
         """Return for extras the bodies that they are of."""
