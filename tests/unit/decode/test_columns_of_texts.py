@@ -5,7 +5,7 @@ import json
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.testing.decode.generated_bodies import NAMES
+from tests.testing.decode.generated_values import NAMES
 
 from lakegate.decode.router import Router
 from lakegate.decode.values.json_column import quote, unquote, write_string

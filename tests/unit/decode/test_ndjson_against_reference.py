@@ -5,7 +5,8 @@ import os
 import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from tests.testing.decode.generated_bodies import Case, cases
-from tests.testing.decode.reference import Cell, Table, decode
+from tests.testing.decode.reference import Table, decode
+from tests.testing.decode.reference_cells import Cell
 
 from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.decode.ndjson.reader import Reader
