@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.decode.limits import check_lines
+from lakegate.decode import limits
 from lakegate.decode.text import BYTE_ORDER_MARK, WHITESPACE, count
 
 _PART_BYTES = 4 * 1024 * 1024
@@ -66,11 +66,12 @@ def split_lines(bodies: Sequence[bytes]) -> Lines:
     first_lines = list(accumulate((count(body, b"\n") + 1 for body in trimmed), initial=0))
     parts: list[_Part] = []
     line = rows = 0
-    for data in _cut(b"\n".join(trimmed)):
+    joined = b"\n".join(trimmed)
+    for data in [joined] if first_lines[-1] <= limits.MAX_LINES else _cut(joined):
         part = _read(data, line)
         parts.append(part)
         line, rows = line + part.lines, rows + len(part.text)
-        check_lines(rows)
+        limits.check_lines(rows)
     text = _concatenate([part.text for part in parts])
     if rows == line:
         return Lines(text, first_lines, first_lines, None)

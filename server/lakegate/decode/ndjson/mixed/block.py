@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 from lakegate.decode.ndjson.blocks import Appearance, Evolution, Resolved
 from lakegate.decode.ndjson.lines import Lines
 from lakegate.decode.ndjson.mixed.fields import FieldTable, scatter
-from lakegate.decode.ndjson.mixed.placement import changes, place, to_columns
-from lakegate.decode.router import Router
+from lakegate.decode.ndjson.mixed.placement import place, to_columns
+from lakegate.decode.router import Router, changes
 from lakegate.decode.values.json_column import JsonColumn, quote
 
 
