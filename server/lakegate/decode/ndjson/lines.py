@@ -63,15 +63,20 @@ def split_lines(bodies: Sequence[bytes]) -> Lines:
     Raises `TooLargeError` where there are too many lines.
     """
     trimmed = [_trim(body) for body in bodies]
-    first_lines = list(accumulate((count(body, b"\n") + 1 for body in trimmed), initial=0))
     parts: list[_Part] = []
     line = rows = 0
     joined = b"\n".join(trimmed)
-    for data in [joined] if first_lines[-1] <= limits.MAX_LINES else _cut(joined):
-        part = _read(data, line)
+    is_many = _is_many(joined)
+    for data in _cut(joined) if is_many else [joined]:
+        lines = _split(data)
+        part = _read(lines, data, line)
         parts.append(part)
-        line, rows = line + part.lines, rows + len(part.text)
+        line, rows = line + len(lines), rows + len(part.text)
         limits.check_lines(rows)
+    if not is_many:
+        first_lines = _first_lines(lines, [len(body) for body in trimmed])
+    else:
+        first_lines = [0, *accumulate(count(body, b"\n") + 1 for body in trimmed)]
     text = _concatenate([part.text for part in parts])
     if rows == line:
         return Lines(text, first_lines, first_lines, None)
@@ -80,12 +85,29 @@ def split_lines(bodies: Sequence[bytes]) -> Lines:
     return Lines(text, starts, first_lines, positions)
 
 
+def _is_many(data: bytes) -> bool:
+    """Return whether there may be more lines than rows may be."""
+    return len(data) > limits.MAX_LINES and count(data, b"\n") >= limits.MAX_LINES
+
+
+def _first_lines(lines: pa.Array, sizes: Sequence[int]) -> list[int]:
+    """Return for bodies of `sizes` bytes, joined by line feeds, the line that each starts with.
+
+    At the end comes the number of all lines.
+    """
+    offsets = pa.Array.from_buffers(pa.int64(), len(lines), [None, lines.buffers()[1]])
+    # The split took the line feeds out: one before each line but the first.
+    starts = pc.add(offsets, pa.arange(0, len(lines)))
+    body_starts = list(accumulate((size + 1 for size in sizes), initial=0))[:-1]
+    found = pc.search_sorted(starts, pa.array(body_starts, pa.int64()))
+    return [*found.to_pylist(), len(lines)]
+
+
 class _Part(NamedTuple):
-    """Lines that are not blank, and their positions among all lines; `lines` counts all."""
+    """Lines that are not blank, and their positions among all lines."""
 
     text: pa.Array
     positions: pa.Array
-    lines: int
 
 
 def _cut(data: bytes) -> Iterator[bytes]:
@@ -97,18 +119,17 @@ def _cut(data: bytes) -> Iterator[bytes]:
     yield data[start:] if start else data
 
 
-def _read(data: bytes, first_line: int) -> _Part:
-    lines = _split(data)
+def _read(lines: pa.Array, data: bytes, first_line: int) -> _Part:
     text = _decode(lines, data)
     if b"\r" in data:
         text = pc.ascii_rtrim(text, WHITESPACE)
     positions = pa.arange(first_line, first_line + len(text))
     # A row starts with `{` but for leading whitespace and errors: look closely at those only.
     if pc.all(pc.starts_with(text, "{")).as_py():
-        return _Part(text, positions, len(lines))
+        return _Part(text, positions)
     blank = pc.equal(pc.ascii_trim(text, WHITESPACE), "")
     keep = pc.invert(pc.fill_null(blank, fill_value=False))
-    return _Part(text.filter(keep), positions.filter(keep), len(lines))
+    return _Part(text.filter(keep), positions.filter(keep))
 
 
 def _concatenate(arrays: Sequence[pa.Array]) -> pa.Array:
