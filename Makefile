@@ -11,11 +11,13 @@ GOOGLEAPIS = $(shell $(BIN)/python -c "import google.rpc as r; print(r.__path__[
 PROTOC = $(BIN)/python -m grpc_tools.protoc -I proto -I $(GOOGLEAPIS)
 # The contract as callers have it: `make lint` refuses what would break them.
 PUBLISHED := proto/published.binpb
+# Two processes; the tests of a file share its servers. PARALLEL= runs them one after the other.
+PARALLEL ?= --numprocesses 2
 # Envoy reads its configuration as it would at its start.
 VALIDATE = $(BIN)/python -m lakegate.edge.bootstrap 127.0.0.1:50051 build/envoy && \
 	$(BIN)/envoy --mode validate --log-level error --config-path build/envoy/bootstrap.json
 
-.PHONY: install run test test-engines lint format generate publish lock clean
+.PHONY: install run check test test-engines coverage lint format generate publish lock clean
 
 install: $(INSTALLED)
 
@@ -28,8 +30,14 @@ $(INSTALLED): requirements.lock pyproject.toml
 run: install  ## The server and Envoy on the embedded catalog, until Ctrl-C
 	@exec $(BIN)/lakegate up
 
+check: lint  ## While you work: style, types and the unit tests, under a minute
+	$(BIN)/pytest -q $(PARALLEL) --dist worksteal tests/unit
+
 test: lint  ## Everything that must hold
-	$(BIN)/pytest
+	$(BIN)/pytest -q $(PARALLEL) --dist loadfile --no-loadscope-reorder
+
+coverage: install  ## What no test runs, of those that run in one process
+	$(BIN)/pytest -q $(PARALLEL) --dist loadfile --cov tests/unit tests/integration tests/contract
 
 test-engines: install  ## What needs Java and Maven beside: real catalogs, real engines
 	LAKEGATE_TEST_BATCHES=$${LAKEGATE_TEST_BATCHES:-2000} \

@@ -1,40 +1,41 @@
--- Detects the end of a body that brings rows: the server is told that the body has ended, and
--- errors.lua that the rows may be committed even if the call fails. Bodies stream through.
--- Only the routes of methods that commit rows enable this filter.
+-- Detects the end of a body: the server is told that the body has ended, and errors.lua that
+-- rows may be committed even if the call fails. Bodies stream through. Enabled by the routes of
+-- methods that commit rows or take a body, and of those that drop it.
 
 -- How the server knows that a body is whole: rpc/completeness.py.
-local END = "lakegate-body-end"
+local END = CONTRACT.body_end_key
 -- An unguessable word, new for each request.
-local MARK = "lakegate-body-mark"
+local MARK = CONTRACT.body_mark_key
 -- How much memory the server sets aside at first; 0: for a chunk at a time.
-local EXPECTED = "lakegate-expected-bytes"
+local EXPECTED = CONTRACT.expected_size_key
 
 function envoy_on_request(handle)
   local headers, context = handle:headers(), handle:filterContext()
-  local is_rest = context:get("rest")
-  -- A body is whole when it has ended, a message when it can be parsed.
-  if context:get("takes") == "message" then
-    follow_message(handle, is_rest)
+  if context:get("drop") then
+    drop(handle)
+  elseif context:get("takes") == "message" then
+    -- A message is whole when it can be parsed: maybe from its first piece on.
+    for _ in handle:bodyChunks() do
+      break
+    end
+    remember_doubt(handle)
   else
-    follow_body(handle, headers, is_rest and headers:get(MARK))
+    follow_body(handle, headers, context)
   end
 end
 
--- A message of a native call may be whole from its first piece on. JSON is held until its request
--- has ended: before that, the server has none of it.
-function follow_message(handle, is_rest)
-  for _ in handle:bodyChunks() do
-    if not is_rest then
-      break
-    end
+-- The body of a GET has no meaning (RFC 9110, section 9.3.1).
+function drop(handle)
+  for chunk in handle:bodyChunks() do
+    chunk:setBytes("")
   end
-  remember_doubt(handle)
 end
 
 -- The mark is put after the last byte of a body. gRPC itself proves the end of a native call, and
 -- of a body that ends in trailers, which has no last piece to write to. The transcoder drops the
 -- length.
-function follow_body(handle, headers, mark)
+function follow_body(handle, headers, context)
+  local mark, commits_rows = context:get("rest") and headers:get(MARK), context:get("commits_rows")
   if mark then
     local compressed = (headers:get("content-encoding") or "identity"):lower() ~= "identity"
     local length = headers:get("content-length")
@@ -45,7 +46,9 @@ function follow_body(handle, headers, mark)
   for piece in handle:bodyChunks() do
     last = piece
   end
-  remember_doubt(handle)
+  if commits_rows then
+    remember_doubt(handle)
+  end
   if not mark or handle:trailers() ~= nil then
     return
   elseif last then

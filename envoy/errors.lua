@@ -1,27 +1,22 @@
--- Checks a REST request before it is transcoded, and gives every error the body that REST
--- callers know. Native gRPC passes unchanged.
+-- Limits the headers of a REST request, and gives every error the body that REST callers
+-- know. Native gRPC passes unchanged.
 --
 -- An error has one of three origins. The server sends the whole body in the metadata beside
 -- its gRPC status. gRPC itself sends a bare status. Envoy's own replies have the body from
 -- `local_reply_config`.
 --
--- lakegate/envoy/lua.py writes the table CONTRACT in front of this file.
-
-local ENCODINGS = {identity = true, gzip = true, ["x-gzip"] = true, zstd = true}
+-- lakegate/edge/lua.py writes the table CONTRACT in front of this file.
 
 -- Envoy's own limit is higher; above it, Envoy resets a stream of HTTP/2 without a reply.
 local MAX_HEADERS_BYTES = 16 * 1024
 
--- A longer value is not quoted in a message.
-local MAX_QUOTED = 100
-
 -- Set on errors of requests that were not sent to the server.
-local NOT_SENT = "lakegate-not-sent"
+local NOT_SENT = CONTRACT.not_sent_key
 
 -- Response headers that are not for REST callers.
 local GRPC_HEADERS = {
   "grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-accept-encoding",
-  "lakegate-http-status", "lakegate-error-body", NOT_SENT,
+  CONTRACT.http_status_key, CONTRACT.error_body_key, NOT_SENT,
 }
 
 -- Dynamic metadata of the request, read at its response: `request_id`, of REST alone, and
@@ -31,31 +26,16 @@ local MEMORY = "lakegate"
 function envoy_on_request(handle)
   local headers = handle:headers()
   local native = is_native(headers:get("content-type") or "")
-  local size = drop_what_grpc_cannot_carry(headers, native)
+  local size = drop_headers_unfit_for_grpc(headers, native)
   if native then
     return
   end
   local request_id = headers:get("x-request-id")
   handle:streamInfo():dynamicMetadata():set(MEMORY, "request_id", request_id)
 
-  local path = (headers:get(":path") or ""):match("^[^?]*")
-  local encoding = (headers:get("content-encoding") or "identity"):lower()
-  local length = tonumber(headers:get("content-length") or "")
-  if path:find("./$") then
-    -- The transcoder ignores the slash, but the routes, and so their limits, do not.
-    refuse(handle, "not_found", request_id,
-      "there is nothing at " .. path:sub(1, MAX_QUOTED))
-  elseif size > MAX_HEADERS_BYTES then
-    refuse(handle, "invalid_argument", request_id,
-      string.format("the headers are larger than %d bytes", MAX_HEADERS_BYTES), "431")
-  elseif encoding == "identity" and (length or 0) > CONTRACT.max_body_bytes then
-    -- Refused before the body is sent.
-    refuse(handle, "body_too_large", request_id,
-      string.format("the body is larger than %d bytes: split it into smaller batches",
-        CONTRACT.max_body_bytes))
-  elseif not ENCODINGS[encoding] then
-    refuse(handle, "unsupported_media_type", request_id,
-      "Content-Encoding must be gzip, zstd or identity")
+  if size > MAX_HEADERS_BYTES then
+    handle:respond({[":status"] = "431"}, error_body("invalid_argument",
+      string.format("the headers are larger than %d bytes", MAX_HEADERS_BYTES), request_id))
   end
 end
 
@@ -64,10 +44,10 @@ function is_native(content_type)
   return content_type == "application/grpc" or content_type:find("^application/grpc%+") ~= nil
 end
 
--- gRPC fails the whole call for a header name that HTTP allows but gRPC does not, decodes
--- names in -bin as base64, and reserves names in grpc- (gRPC over HTTP/2, "Custom-Metadata").
--- Returns the size of the other headers.
-function drop_what_grpc_cannot_carry(headers, native)
+-- Removes the headers that gRPC cannot forward, and returns the size of the others. gRPC fails
+-- the call for a name that HTTP allows but gRPC does not, decodes the values of names in -bin
+-- as base64, and reserves names in grpc- (gRPC over HTTP/2, "Custom-Metadata").
+function drop_headers_unfit_for_grpc(headers, native)
   local illegal, size = {}, 0
   for name, value in pairs(headers) do
     local reserved = not native and (name:sub(-4) == "-bin" or name:sub(1, 5) == "grpc-")
@@ -81,11 +61,6 @@ function drop_what_grpc_cannot_carry(headers, native)
     headers:remove(name)
   end
   return size
-end
-
-function refuse(handle, code, request_id, message, status)
-  handle:respond({[":status"] = status or CONTRACT.http_status[code]},
-    error_body(code, message, request_id))
 end
 
 function envoy_on_response(handle)
@@ -112,19 +87,14 @@ end
 
 -- Whether rows may be committed though the call failed. The server's own errors are exact.
 function is_in_doubt(headers, memory)
-  return memory["in_doubt"] and not (headers:get("lakegate-error-body") or headers:get(NOT_SENT))
+  return memory["in_doubt"] and not (headers:get(CONTRACT.error_body_key) or headers:get(NOT_SENT))
 end
 
 function translate(handle, headers, memory)
-  local grpc_status = headers:get("grpc-status")
+  local grpc_status, status, body = headers:get("grpc-status"), nil, nil
   if grpc_status == nil then
-    if headers:get(":status") == "400" then
-      name_query_event_field(handle, memory["request_id"])
-    end
     return
-  end
-  local status, body
-  if grpc_status ~= "0" then
+  elseif grpc_status ~= "0" then
     status, body = status_and_body(headers, memory)
     headers:replace(":status", status)
     headers:replace("content-type", "application/json")
@@ -152,7 +122,7 @@ end
 local IN_DOUBT = {[1] = true, [2] = true, [4] = true, [13] = true, [14] = true}
 
 function status_and_body(headers, memory)
-  local status, body = headers:get("lakegate-http-status"), headers:get("lakegate-error-body")
+  local status, body = headers:get(CONTRACT.http_status_key), headers:get(CONTRACT.error_body_key)
   if status and body then
     return status, body
   end
@@ -165,61 +135,6 @@ function status_and_body(headers, memory)
   end
   return CONTRACT.http_status[refusal.code],
     error_body(refusal.code, refusal.message, memory["request_id"])
-end
-
--- The transcoder refuses a query event in terms of protobuf:
---   queries[3].query_state: invalid value \"x\" for type …QueryEvent.QueryState
--- The message for callers has the names of the payload. All text stays escaped JSON.
-function name_query_event_field(handle, request_id)
-  local body = handle:body()
-  if body == nil then
-    return
-  end
-  local words = body:getBytes(0, body:length()):match(
-    '^{"error":{"code":"bad_request_body","message":"(queries.*)","request_id":"')
-  local message = words and query_event_message(words)
-  if message then
-    body:setBytes(error_body("invalid_query_event", message, request_id))
-  end
-end
-
-function query_event_message(words)
-  local path, value, kind = words:match("^(queries[^:]*): invalid value (.*) for type (%S+)$")
-  if path == nil then
-    path = words:match("^(queries[^:]*): Proto field is not repeating, cannot start list%.$")
-    return path and wire_path(path) .. " has a field that must not be an array"
-  end
-  if value == "Starting an object on a scalar field" then
-    return wire_path(path .. "." .. kind) .. " must not be an object"
-  end
-  local twice = value:match("^oneof field '.*' is already set%. Cannot set '(.*)'$")
-  if twice then
-    return wire_path(path .. "." .. twice) .. " is given twice"
-  end
-  local found = #value <= MAX_QUOTED and ", not " .. value or ""
-  local list = path:match("^(.*%.tags)%[%d+%]$")
-  if list then -- the transcoder does not count the elements of a list of strings
-    return wire_path(list) .. " must hold strings" .. found
-  end
-  return wire_path(path) .. " must be " .. expected(kind) .. found
-end
-
-function expected(kind)
-  if kind == "TYPE_DOUBLE" then
-    return "a number"
-  elseif kind == "TYPE_STRING" then
-    return "a string"
-  end
-  local words = CONTRACT.enums[kind:match("lakegate%.v1%..*$")]
-  return words and "one of " .. words or "an object"
-end
-
--- queries.failure_info.error_code -> queries[0].failureInfo[0].errorCode
-function wire_path(path)
-  path = (path .. "."):gsub("^queries%.", "queries[0].")
-  path = path:gsub("%.failure_info%.", ".failure_info[0].")
-  path = path:gsub("_(%l)", string.upper):gsub("durationMs", "duration_ms")
-  return path:sub(1, -2)
 end
 
 function error_body(code, escaped_message, request_id)

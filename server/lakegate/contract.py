@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.api import annotations_pb2
+from google.api.http_pb2 import HttpRule
 from google.protobuf.descriptor import Descriptor, FileDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodOptions
 
@@ -12,13 +13,6 @@ from lakegate.auth.tokens import Permission
 from lakegate.v1 import health_pb2, ingest_pb2, permission_pb2, query_events_pb2, tables_pb2
 from lakegate.v1.acknowledgement_pb2 import Acknowledgement
 
-INTERNAL_SERVICE = "lakegate.v1.InflateService"
-# The bodies that Envoy may hold for the transcoder, by their methods. The internal service has
-# two calls for each: `Admit…` checks the caller first, `Inflate…` inflates a compressed body.
-HELD_BODIES = {
-    "QueryEventService/PushQueries": "QueryEvents",
-    "TableService/EnsureTable": "Table",
-}
 _HTTP_BODY = "google.api.HttpBody"
 _FILES = tuple(
     module.DESCRIPTOR for module in (health_pb2, ingest_pb2, query_events_pb2, tables_pb2)
@@ -36,10 +30,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """An RPC. `name` is `Service/Method`; `grpc_path` the path of a native call.
+    """An RPC. `name`: `Service/Method`. `grpc_path`: the path of a gRPC call.
 
-    One that `takes_body` is sent the pieces of one HTTP body; one that `commits_rows` is sent
-    batches and returns their acknowledgements. Without a `permission`, anybody may call it.
+    `takes_body`: the requests are the chunks of one HTTP body. `commits_rows`: the requests are
+    batches, and the responses their acknowledgements. `permission`: None if anybody may call it.
     """
 
     name: str
@@ -52,7 +46,7 @@ class Method:
 
 
 def descriptor_set() -> FileDescriptorSet:
-    """Return the descriptors of the contract, each file after those it imports."""
+    """Return the descriptors of the contract, each file after its imports."""
     files: dict[str, FileDescriptor] = {}
 
     def add(file: FileDescriptor) -> None:
@@ -69,16 +63,6 @@ def descriptor_set() -> FileDescriptorSet:
     return descriptors
 
 
-def enum_values() -> dict[str, tuple[str, ...]]:
-    """Return the names of the values of each nested enumeration, without the unspecified one."""
-    return {
-        enum.full_name: tuple(value.name for value in enum.values if value.number)
-        for file in _FILES
-        for message in file.message_types_by_name.values()
-        for enum in message.enum_types
-    }
-
-
 def _methods() -> Iterator[Method]:
     for file in _FILES:
         for service in file.services_by_name.values():
@@ -89,27 +73,41 @@ def _methods() -> Iterator[Method]:
                     route=_route(method),
                     permission=permission_of(method.GetOptions()),
                     returns_stream=method.server_streaming,
-                    takes_body=method.input_type.full_name == _HTTP_BODY,
+                    takes_body=_takes_body(method.input_type),
                     commits_rows=_acknowledges(method.output_type),
                 )
 
 
 def _acknowledges(answer: Descriptor) -> bool:
-    """Whether a message is an acknowledgement, or can have one."""
+    """Whether a message is an acknowledgement, or has a field of that type."""
     acknowledgement = Acknowledgement.DESCRIPTOR
     return answer is acknowledgement or any(
         field.message_type is acknowledgement for field in answer.fields
     )
 
 
+def _takes_body(request: Descriptor) -> bool:
+    """Whether a message is a piece of an HTTP body, or has one."""
+    return request.full_name == _HTTP_BODY or any(
+        field.message_type and field.message_type.full_name == _HTTP_BODY
+        for field in request.fields
+    )
+
+
 def _route(method: MethodDescriptor) -> Route | None:
-    rule = method.GetOptions().Extensions[annotations_pb2.http]
+    rule = http_rule(method.GetOptions())
     verb = rule.WhichOneof("pattern")
     return Route(verb.upper(), getattr(rule, verb)) if verb else None
 
 
+def http_rule(options: MethodOptions) -> HttpRule:
+    """Return the HTTP annotation of a method; it is empty for a method without a route."""
+    rule: HttpRule = options.Extensions[annotations_pb2.http]
+    return rule
+
+
 def permission_of(options: MethodOptions) -> Permission | None:
-    """Return the permission that a method needs. Raise `KeyError` for one that declares none."""
+    """Return the permission that a method needs. Raises `KeyError` if it declares none."""
     extension: Any = permission_pb2.permission  # the stub has the type of its descriptor
     value = options.Extensions[extension]
     name = permission_pb2.Permission.Name(value).removeprefix("PERMISSION_")

@@ -1,7 +1,7 @@
-"""The error vocabulary: every way a request can be refused, defined once.
+"""The error codes: every way in which a request can be refused, defined once.
 
-The rooms below the wire raise `LakegateError`; only `rpc` knows how it looks as
-a gRPC status or as an HTTP body.
+The folders below `rpc` raise `LakegateError`; only `rpc` translates it to a gRPC status and an
+HTTP body.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a code looks on the wire: its name, HTTP status and gRPC status name."""
+    """A code on the wire: its name, HTTP status and gRPC status name."""
 
     name: str
     http_status: int
@@ -20,7 +20,7 @@ class Verdict:
 
 
 class ErrorCode(Enum):
-    """Every code that a caller can meet."""
+    """Every code that a caller can get."""
 
     MISSING_TABLE_HEADER = Verdict("missing_table_header", 400, "INVALID_ARGUMENT")
     INVALID_ARGUMENT = Verdict("invalid_argument", 400, "INVALID_ARGUMENT")
@@ -39,7 +39,7 @@ class ErrorCode(Enum):
     UNSUPPORTED_MEDIA_TYPE = Verdict("unsupported_media_type", 415, "INVALID_ARGUMENT")
     OVERLOADED = Verdict("overloaded", 429, "RESOURCE_EXHAUSTED")
     INGEST_FAILED = Verdict("ingest_failed", 500, "INTERNAL")
-    # The same code for the caller; gRPC tells a conflict from a broken disk.
+    # The same code for the caller; only the gRPC status differs for a conflict.
     COMMIT_CONFLICT = Verdict("ingest_failed", 500, "ABORTED")
     # The rows may or may not be committed. Never UNAVAILABLE in gRPC: clients retry that by
     # themselves, and without an idempotency key the rows could be committed twice.
@@ -47,7 +47,7 @@ class ErrorCode(Enum):
     UNAVAILABLE = Verdict("unavailable", 503, "UNAVAILABLE")
 
 
-# The message of OUTCOME_UNKNOWN, whoever loses the answer: the lake, or Envoy.
+# The message of OUTCOME_UNKNOWN, from the lake or from Envoy.
 OUTCOME_UNKNOWN_MESSAGE = (
     "The rows may or may not be committed. A retry with the same idempotency key is safe."
 )
@@ -55,14 +55,14 @@ OUTCOME_UNKNOWN_MESSAGE = (
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One thing wrong with a request: `field` says where, as a path or `line N`."""
+    """A fault of a request: `field` is its place, as a path or `line N`."""
 
     field: str
     description: str
 
 
 class LakegateError(Exception):
-    """A refusal that the caller is told of.
+    """A refusal of a request, which the caller gets.
 
     Nothing of the request was written, unless the code is OUTCOME_UNKNOWN.
     """

@@ -1,19 +1,22 @@
-"""The composition root: builds the rooms, joins them, and ends them in order."""
+"""The composition root: builds the parts of a server, connects them, and stops them in order."""
 
 import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from lakegate.auth.keyring import Keyring, reader
+from lakegate.auth.development_token import development_secret
+from lakegate.auth.keyring import Keyring, ReadTokens, reader
 from lakegate.auth.store import TokenStore
-from lakegate.auth.tokens import Permission, Token, digest_of, new_secret
+from lakegate.auth.tokens import Permission, Token, digest_of
 from lakegate.decode.query_events.decoder import QueryEventDecoder
+from lakegate.decode.query_events.json_decoder import JsonQueryEventDecoder
 from lakegate.decode.registry import row_decoders
 from lakegate.edge.process import running_envoy
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.home import warn_if_shared
 from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.model import DEFAULT_DATABASE
@@ -21,6 +24,7 @@ from lakegate.rpc.flow.rates import Rates
 from lakegate.rpc.interceptors.auth import AuthInterceptor
 from lakegate.rpc.request.formats import Formats
 from lakegate.rpc.server import Server
+from lakegate.rpc.services.query_events import QueryEventDecoders
 from lakegate.settings import Settings
 
 _log = logging.getLogger("lakegate")
@@ -28,7 +32,7 @@ _log = logging.getLogger("lakegate")
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Where a running gate is reached, `host:port` each; its development token, if it has one."""
+    """The addresses of a running gate, `host:port`, and its development token, if it has one."""
 
     http_addr: str
     grpc_addr: str
@@ -37,66 +41,53 @@ class Gate:
 
     @property
     def url(self) -> str:
-        """Where REST is."""
+        """The base URL of REST."""
         return f"{'https' if self.tls else 'http'}://{self.http_addr}"
 
 
 async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
-    """Run the server alone until SIGINT or SIGTERM; call `ready` with its address."""
+    """Run the server without Envoy until SIGINT or SIGTERM; call `ready` with its address."""
     stop = _stop_signal()
-    async with _running_server(settings) as server:
+    async with _running_server(settings) as (server, _):
         ready(server.address)
         await stop.wait()
 
 
 async def up(settings: Settings, ready: Callable[[Gate], None]) -> None:
-    """Run the server and Envoy as one thing until a signal comes or Envoy dies.
+    """Run the server and Envoy until a signal arrives or Envoy dies.
 
-    Raises `LakegateError` (`unavailable`) where Envoy cannot be started or dies.
+    Raises `LakegateError` (`unavailable`) if Envoy cannot be started or dies.
     """
     stop = _stop_signal()
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(_running_server(settings))
+        server, token = await stack.enter_async_context(_running_server(settings))
         envoy = await stack.enter_async_context(running_envoy(settings, server.address))
-        # Before Envoy ends: callers are to get the answers of a draining server.
+        # Before Envoy stops, so that callers get the answers of the draining server.
         stack.push_async_callback(server.stop)
-        token, tls = development_token(settings), settings.tls_cert is not None
+        tls = settings.tls_cert is not None
         ready(Gate(envoy.http_addr, server.address, token, tls))
         await _first_of(stop.wait(), envoy.wait())
         if not stop.is_set():
             raise LakegateError(ErrorCode.UNAVAILABLE, "Envoy has died, so the server stops too")
 
 
-def development_token(settings: Settings) -> str | None:
-    """Return the token under the home; make it where there is none.
-
-    It opens the default database, and only a gate that nobody else can reach.
-    """
-    if settings.listens_beyond_loopback:
-        return None
-    path = settings.home / "dev-token"
-    with suppress(FileNotFoundError):
-        return path.read_text().strip()
-    settings.home.mkdir(parents=True, exist_ok=True)
-    token = new_secret()
-    path.touch(mode=0o600)
-    path.write_text(f"{token}\n")
-    return token
-
-
 @asynccontextmanager
-async def _running_server(settings: Settings) -> AsyncIterator[Server]:
+async def _running_server(settings: Settings) -> AsyncIterator[tuple[Server, str | None]]:
+    """Run the server until the end of the block; return it, and its development token."""
     catalog = open_catalog(settings.catalog, settings.home, fsync=settings.fsync)
+    warn_if_shared(settings.home)
     lake = Lake(catalog, settings)
     formats = _formats(settings)
     token_store = TokenStore(settings.ledger_database)
     try:
-        server = Server(
-            settings, lake, formats, QueryEventDecoder(), await _auth(settings, token_store)
+        auth, token = await _auth(settings, token_store)
+        query_events = QueryEventDecoders(
+            json=JsonQueryEventDecoder(), messages=QueryEventDecoder()
         )
+        server = Server(settings, lake, formats, query_events, auth)
         await server.start()
         try:
-            yield server
+            yield server, token
         finally:
             await server.stop()
     finally:
@@ -104,40 +95,46 @@ async def _running_server(settings: Settings) -> AsyncIterator[Server]:
         token_store.close()
 
 
-async def _auth(settings: Settings, store: TokenStore) -> AuthInterceptor:
-    """Return what asks callers for their tokens.
+async def _auth(settings: Settings, store: TokenStore) -> tuple[AuthInterceptor, str | None]:
+    """Return the interceptor that checks tokens, and the development token of an open gate.
 
-    Raises `LakegateError` (invalid_argument) where others can reach the gate and
-    no token keeps them out.
+    Raises `LakegateError` (invalid_argument) for a gate that others can reach and that has no
+    tokens.
     """
     tokens = settings.tokens.get_secret_value()
-    read = reader(store, settings.tokens_file, tokens, _development(settings))
-    keyring = Keyring(read, settings.token_cache_seconds)
+    has_tokens = await _has_tokens(reader(store, settings.tokens_file, tokens, None))
     reachable = settings.listens_beyond_loopback
-    open_to_anybody = not (reachable or settings.require_token or settings.tokens_file)
+    if reachable and has_tokens is False:
+        raise LakegateError(
+            ErrorCode.INVALID_ARGUMENT,
+            f"{reachable} can be reached by others, and there is no token to keep them out: "
+            "make one with `lakegate token create`, or set LAKEGATE_TOKENS_FILE or "
+            "LAKEGATE_TOKENS",
+        )
+    may_be_open = not (reachable or settings.require_token or settings.tokens_file)
+    secret = None
+    if may_be_open and has_tokens is False:
+        _log.info("calls need no token, because only this machine can make them")
+        secret = development_secret(settings.home)
+    development = (
+        Token(digest_of(secret), DEFAULT_DATABASE, frozenset(Permission)) if secret else None
+    )
+    read = reader(store, settings.tokens_file, tokens, development)
+    keyring = Keyring(read, settings.token_cache_seconds)
+    rates = Rates(settings.token_requests_per_second, settings.token_bytes_per_second)
+    return AuthInterceptor(keyring, rates, open_to_anybody=may_be_open), secret
+
+
+async def _has_tokens(read: ReadTokens) -> bool | None:
+    """Return whether calls need a token; None if the tokens cannot be read."""
     try:
-        locked = (await keyring.keys()).locked
+        _, has_tokens = await asyncio.to_thread(read)
     except LakegateError as error:
         if error.code is not ErrorCode.UNAVAILABLE:
             raise
-        _log.warning("nobody is let in until the tokens can be read: %s", error.message)
-    else:
-        if open_to_anybody and not locked:
-            _log.info("calls need no token, because only this machine can make them")
-        if reachable and not locked:
-            raise LakegateError(
-                ErrorCode.INVALID_ARGUMENT,
-                f"{reachable} can be reached by others, and there is no token to keep them out: "
-                "make one with `lakegate token create`, or give some in LAKEGATE_TOKENS_FILE or "
-                "LAKEGATE_TOKENS",
-            )
-    rates = Rates(settings.token_requests_per_second, settings.token_bytes_per_second)
-    return AuthInterceptor(keyring, rates, open_to_anybody=open_to_anybody)
-
-
-def _development(settings: Settings) -> Token | None:
-    secret = development_token(settings)
-    return Token(digest_of(secret), DEFAULT_DATABASE, frozenset(Permission)) if secret else None
+        _log.warning("calls are refused until the tokens can be read: %s", error.message)
+        return None
+    return has_tokens
 
 
 def _formats(settings: Settings) -> Formats:
@@ -151,7 +148,7 @@ def _formats(settings: Settings) -> Formats:
 
 
 def _stop_signal() -> asyncio.Event:
-    """Return the event that the first SIGINT or SIGTERM sets; the second one kills."""
+    """Return the event that the first SIGINT or SIGTERM sets. A second one kills the process."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""What passes between the rooms: a batch on its way from the wire to a snapshot."""
+"""Types that pass between the folders: a batch, from a request to its acknowledgement."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ class TableName:
     table: str
 
     def __str__(self) -> str:
-        """Return the name as SQL would: `database.table`."""
+        """Return the name as in SQL: `database.table`."""
         return f"{self.database}.{self.table}"
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The rows of one request, still encoded.
+    """The encoded rows of one request.
 
-    `schema_evolve`: whether fields that the table does not know become columns.
+    `schema_evolve`: whether unknown fields become columns of the table.
     """
 
     data: bytes
@@ -36,12 +36,11 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class DecodedGroup:
-    """The rows of many bodies as one Arrow table.
+    """The rows of several bodies as one Arrow table.
 
-    `rows` holds the rows of the good bodies only, in the order of the bodies.
-    Its columns are columns of the table's schema in that schema's types
-    (absent columns are null), and after them the new ones.
-    `outcomes` has for each body the number of its rows, or why it is refused.
+    `rows`: the rows of the valid bodies, in the order of the bodies. Its columns are those of the
+    table's schema with their types (absent ones are null), and after them the new ones.
+    `outcomes`: for each body the number of its rows, or its refusal.
     """
 
     rows: pa.Table
@@ -49,9 +48,9 @@ class DecodedGroup:
 
 
 class TooLargeError(Exception):
-    """Bodies with too many rows, or too many rows times columns; the message says how many.
+    """Bodies with too many rows, or too many values; the message has the numbers.
 
-    A decoder raises it for a group, each body of which may do alone.
+    A decoder raises it for a group; each of the bodies alone may be small enough.
     """
 
     def refusal(self) -> LakegateError:
@@ -62,35 +61,35 @@ class TooLargeError(Exception):
 
 
 class MemoryEstimate(NamedTuple):
-    """What decoding bodies takes: their bytes uncompressed, and their values, nulls included."""
+    """What decoding bodies takes: uncompressed bytes, and values, nulls included."""
 
     size: int
-    cells: int
+    values: int
 
 
 class Decoder(Protocol):
-    """Turns the bodies of one format into Arrow, a group at a time."""
+    """Decodes the bodies of one format into Arrow, a group at a time."""
 
     @property
     def default_schema(self) -> pa.Schema:
-        """The columns of a table that is made for this format."""
+        """The columns of a table that is created for this format."""
         ...
 
     def decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
         """Decode `bodies` for a table of `schema`. Blocks; runs in a worker thread.
 
-        Raises `TooLargeError` where the group is too large, and so has to be split.
+        Raises `TooLargeError` if the group has to be split.
         """
         ...
 
     def estimate(self, bodies: Sequence[Body], columns: int) -> MemoryEstimate:
-        """Estimate what decoding `bodies` takes, for a table of so many columns. Blocks."""
+        """Estimate what decoding `bodies` takes for a table of `columns` columns. Blocks."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class StreamPosition:
-    """A place in a stream of batches: each is the `offset`-th of its stream, from 0."""
+    """The place of a batch in its stream; offsets start at 0."""
 
     stream_id: str
     offset: int
@@ -98,10 +97,11 @@ class StreamPosition:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One request on its way into a table: all of it is committed, or nothing.
+    """The rows of one request to a table: all of them are committed, or none.
 
-    `auto_create`: whether a missing database or table is made.
-    `idempotency_key`, `position`: what tells a retry from a new batch; one of the two, or none.
+    `auto_create`: whether a missing database or table is created.
+    `idempotency_key`, `position`: identify a batch and its retries; a batch has at most one of
+    them. A batch with one is keyed, a batch with none is unkeyed.
     `key_binds_body`: whether the key with another body is refused, rather than replayed.
     """
 
@@ -116,10 +116,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """The rows of a batch are in this snapshot.
-
-    Shapes and units are those of `lakegate.v1.Acknowledgement`.
-    """
+    """The rows of a batch are in this snapshot; fields as in `lakegate.v1.Acknowledgement`."""
 
     snapshot_id: str
     extent_count: int

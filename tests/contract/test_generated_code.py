@@ -9,7 +9,7 @@ from google import rpc
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
 
-from lakegate.openapi import openapi
+from lakegate.openapi.document import openapi
 
 ROOT = Path(__file__).parents[2]
 PROTOS = sorted((ROOT / "proto").rglob("*.proto"))

@@ -1,26 +1,20 @@
 """IngestService without a socket: what it makes of a request, and how it ends a call."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import grpc
 import grpc_testing
-import pyarrow as pa
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 from google.rpc import error_details_pb2, status_pb2
 from tests.testing.blocking import Blocking
-from tests.testing.stub_decoder import StubDecoder
+from tests.testing.counting_lake import CountingLake
+from tests.testing.stub_decoder import ARROW, NDJSON, StubFormat
 
-from lakegate.decode.arrow.decoder import ArrowDecoder
-from lakegate.decode.ndjson.decoder import NdjsonDecoder
-from lakegate.errors import ErrorCode, LakegateError
 from lakegate.model import (
-    Acknowledgement,
     Batch,
     Body,
-    DecodedGroup,
     StreamPosition,
     TableName,
 )
@@ -33,48 +27,15 @@ from lakegate.v1.ingest_pb2 import GetStreamRequest, GetStreamResponse, IngestRe
 
 MAX_BODY_BYTES = 100
 SERVICE = ingest_pb2.DESCRIPTOR.services_by_name["IngestService"]
-ACKNOWLEDGED = Acknowledgement("42", extent_count=1, rows_ingested=3, bytes_written=5183)
-
-
-class Format(StubDecoder):
-    """A decoder that is told from others, and never asked."""
-
-    default_schema = pa.schema([])
-
-    def __init__(self, of: type[NdjsonDecoder | ArrowDecoder]) -> None:
-        self.media_types = of.media_types
-        self.field = of.field
-
-    def decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
-        raise NotImplementedError
-
-
-NDJSON, ARROW = Format(NdjsonDecoder), Format(ArrowDecoder)
-
-
-class Lake:
-    """Keeps the batches it is given, and refuses those for the table `missing`."""
-
-    def __init__(self) -> None:
-        self.batches: list[Batch] = []
-
-    async def append(self, batch: Batch) -> Acknowledgement:
-        if batch.table.table == "missing":
-            raise LakegateError(ErrorCode.TABLE_NOT_FOUND, "no table default.missing")
-        self.batches.append(batch)
-        return ACKNOWLEDGED
-
-    async def next_offset(self, name: TableName, stream_id: str) -> int:
-        return len(f"{name}/{stream_id}")
 
 
 @pytest.fixture
-def lake() -> Lake:
-    return Lake()
+def lake() -> CountingLake:
+    return CountingLake()
 
 
 @pytest.fixture
-def server(lake: Lake) -> Any:
+def server(lake: CountingLake) -> Any:
     admission = Admission.of(Settings(max_body_bytes=MAX_BODY_BYTES))
     servicer = IngestServicer(lake, Formats([NDJSON, ARROW]), admission, asyncio.Event())
     return grpc_testing.server_from_dictionary(
@@ -104,7 +65,9 @@ def reason(trailing_metadata: Any) -> str:
     return str(info.reason)
 
 
-def test_a_body_becomes_a_batch_with_the_options_of_its_headers(server: Any, lake: Lake) -> None:
+def test_a_body_becomes_a_batch_with_the_options_of_its_headers(
+    server: Any, lake: CountingLake
+) -> None:
     headers = {
         "x-database": "sales",
         "x-table": "orders",
@@ -142,14 +105,14 @@ def test_a_body_becomes_a_batch_with_the_options_of_its_headers(server: Any, lak
     ],
 )
 def test_the_content_type_chooses_the_decoder(
-    server: Any, lake: Lake, content_type: str, decoder: Format
+    server: Any, lake: CountingLake, content_type: str, decoder: StubFormat
 ) -> None:
     ingest_body(server, {"x-table": "t"}, HttpBody(content_type=content_type, data=b"rows"))
     assert lake.batches[0].decoder is decoder
 
 
 def test_a_message_becomes_a_batch_with_the_defaults_of_the_contract(
-    server: Any, lake: Lake
+    server: Any, lake: CountingLake
 ) -> None:
     ingest(server, IngestRequest(table="orders", ndjson=b"{}"))
     ingest(
@@ -196,13 +159,13 @@ def test_a_body_too_large_is_refused_before_its_end(server: Any) -> None:
     [
         ({}, "MISSING_TABLE_HEADER"),
         ({"x-table": "Orders"}, "INVALID_ARGUMENT"),
-        ({"x-table": "t", "x-auto-create": "yes"}, "INVALID_ARGUMENT"),
+        ({"x-table": "t", "x-auto-create": "maybe"}, "INVALID_ARGUMENT"),
         ({"x-table": "t", "content-encoding": "br"}, "UNSUPPORTED_MEDIA_TYPE"),
         ({"x-table": "missing"}, "TABLE_NOT_FOUND"),
     ],
 )
 def test_a_refusal_ends_the_call_with_its_reason_and_writes_nothing(
-    server: Any, lake: Lake, headers: dict[str, str], expected: str
+    server: Any, lake: CountingLake, headers: dict[str, str], expected: str
 ) -> None:
     _, metadata, code, _ = ingest_body(server, headers, HttpBody(data=b"{}"))
     assert code is not grpc.StatusCode.OK
@@ -216,7 +179,7 @@ def test_a_call_is_answered_with_its_request_id(server: Any) -> None:
     assert ("x-request-id", "r-7") in [tuple(each) for each in metadata]
 
 
-def test_a_stream_answers_every_request_in_order(server: Any, lake: Lake) -> None:
+def test_a_stream_answers_every_request_in_order(server: Any, lake: CountingLake) -> None:
     method = SERVICE.methods_by_name["IngestStream"]
     call = server.invoke_stream_stream(method, (), None)
     for table in ("first", "missing", "last"):
@@ -233,7 +196,7 @@ def test_a_stream_answers_every_request_in_order(server: Any, lake: Lake) -> Non
     assert [batch.table.table for batch in lake.batches] == ["first", "last"]
 
 
-def test_a_batch_of_a_stream_has_its_place(server: Any, lake: Lake) -> None:
+def test_a_batch_of_a_stream_has_its_place(server: Any, lake: CountingLake) -> None:
     ingest(server, IngestRequest(table="t", ndjson=b"{}", stream_id="s", offset=0))
     assert [batch.position for batch in lake.batches] == [StreamPosition("s", 0)]
 
@@ -252,7 +215,7 @@ def test_a_batch_of_a_stream_has_its_place(server: Any, lake: Lake) -> None:
     ],
 )
 def test_what_does_not_name_one_batch_is_refused(
-    server: Any, lake: Lake, request_: IngestRequest
+    server: Any, lake: CountingLake, request_: IngestRequest
 ) -> None:
     _, metadata, code, _ = ingest(server, request_)
     assert code is grpc.StatusCode.INVALID_ARGUMENT
@@ -260,7 +223,7 @@ def test_what_does_not_name_one_batch_is_refused(
     assert lake.batches == []
 
 
-def test_a_client_that_comes_back_is_told_where_its_stream_goes_on(server: Any) -> None:
+def test_a_client_that_reconnects_gets_the_next_offset_of_its_stream(server: Any) -> None:
     method = SERVICE.methods_by_name["GetStream"]
     request = GetStreamRequest(table="t", stream_id="s")
     answer, _, code, _ = server.invoke_unary_unary(method, (), request, None).termination()

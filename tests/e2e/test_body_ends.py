@@ -16,13 +16,13 @@ from google.api.httpbody_pb2 import HttpBody
 from tests.testing.gate.echo_gate import EchoGate, running_echo_gate
 from tests.testing.gate.running_gate import RunningGate
 
-from lakegate.rpc.request.completeness import END_KEY
 from lakegate.v1.ingest_pb2 import IngestRequest
 from lakegate.v1.ingest_pb2_grpc import IngestServiceStub
+from lakegate.wire import BODY_END_KEY
 
 module_loop = pytest.mark.asyncio(loop_scope="module")
 MIB = 1024 * 1024
-FORGED = {END_KEY: "mark"}
+FORGED = {BODY_END_KEY: "mark"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -52,7 +52,7 @@ async def test_a_body_is_whole_with_a_length_and_without(
         for headers in (FORGED, with_length):
             answer = await client.post("/v1/ingest", content=pieces_of(body), headers=headers)
             assert (answer.status_code, answer.json()["bytes_written"]) == (200, size)
-            told = echo.echo.metadata[-1][END_KEY]
+            told = echo.echo.metadata[-1][BODY_END_KEY]
             assert told.startswith("mark")
 
 
@@ -62,7 +62,7 @@ async def test_a_request_without_a_body_is_an_empty_one(echo: EchoGate) -> None:
     writer.write(b"POST /v1/ingest HTTP/1.1\r\nHost: a\r\n\r\n")
     assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
     writer.close()
-    assert echo.echo.metadata[-1][END_KEY] == "mark"
+    assert echo.echo.metadata[-1][BODY_END_KEY] == "mark"
 
 
 @module_loop
@@ -70,7 +70,7 @@ async def test_the_word_for_the_end_is_another_for_each_request(echo: EchoGate) 
     seen = set()
     for _ in range(10):
         await echo.rest.post("/v1/ingest", content=pieces_of([b"x"]), headers=FORGED)
-        seen.add(echo.echo.metadata[-1][END_KEY])
+        seen.add(echo.echo.metadata[-1][BODY_END_KEY])
     assert len(seen) == 10
 
 
@@ -81,7 +81,7 @@ async def test_callers_of_grpc_cannot_say_where_a_body_ends(echo: EchoGate) -> N
             iter([HttpBody(data=b"xyz")]), metadata=tuple(FORGED.items())
         )
     assert answer.bytes_written == 3
-    assert END_KEY not in echo.echo.metadata[-1]
+    assert BODY_END_KEY not in echo.echo.metadata[-1]
 
 
 class Stream:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import stat
 import subprocess
 import sys
 from contextlib import suppress
@@ -41,7 +42,7 @@ async def test_it_answers_as_soon_as_it_runs_on_the_port_it_was_given() -> None:
 
 async def test_a_port_that_is_taken_is_told() -> None:
     async with running_envoy(free_ports(), UPSTREAM) as envoy:
-        settings = Settings(http_addr=envoy.http_addr, envoy_admin_addr="127.0.0.1:0")
+        settings = Settings(http_addr=envoy.http_addr)
         with pytest.raises(LakegateError, match="Address already in use") as caught:
             async with running_envoy(settings, UPSTREAM):
                 pass
@@ -55,6 +56,25 @@ async def test_nothing_is_left_at_the_end(monkeypatch: pytest.MonkeyPatch, tmp_p
         assert files_in(tmp_path)
     assert not psutil.pid_exists(pid)
     assert not files_in(tmp_path)
+
+
+async def test_no_web_page_and_no_other_user_can_stop_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    async with running_envoy(free_ports(), UPSTREAM) as envoy, httpx.AsyncClient() as client:
+        ports = listening_ports(envoy.pid)
+        answers = [
+            await client.post(
+                f"http://127.0.0.1:{port}/quitquitquit", headers={"Origin": "https://evil.example"}
+            )
+            for port in ports
+        ]
+        assert [answer.status_code for answer in answers] == [404]
+        assert ports == [int(envoy.http_addr.rpartition(":")[2])]
+        assert sockets_in(tmp_path) == [envoy.admin_socket]
+        assert mode_of(envoy.admin_socket) == 0o600
+        assert mode_of(envoy.admin_socket.parent) == 0o700
 
 
 async def test_its_death_is_noticed() -> None:
@@ -75,6 +95,20 @@ async def test_a_request_under_way_is_answered_before_it_ends() -> None:
         gate.echo.go_on.set()
         assert (await request).status_code == 200
         await draining
+
+
+def listening_ports(pid: int) -> list[int]:
+    connections = psutil.Process(pid).net_connections("tcp")
+    listening = {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
+    return sorted(listening)
+
+
+def sockets_in(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_socket()]
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 def files_in(directory: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
-from tests.e2e.test_rest_ingest import ORDERS
+from tests.testing.gate.examples import ORDERS
 from tests.testing.gate.running_gate import RunningGate
 
 from lakegate.v1 import ingest_pb2_grpc, query_events_pb2_grpc, tables_pb2_grpc
@@ -119,6 +119,19 @@ async def test_a_refusal_is_a_rich_status(
     info = error_info(status)
     assert (info.reason, info.domain) == (reason, "lakegate")
     assert info.metadata["request_id"] == "r-grpc"
+
+
+async def test_a_compressed_message_is_refused_and_nothing_is_written(
+    channel: grpc.aio.Channel,
+) -> None:
+    stub: Any = ingest_pb2_grpc.IngestServiceStub(channel)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.Ingest(orders("compressed"), compression=grpc.Compression.Gzip)
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    tables: Any = tables_pb2_grpc.TableServiceStub(channel)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await tables.GetTable(GetTableRequest(database="default", table="compressed"))
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 async def test_query_events_come_in_one_by_one_and_as_a_stream(

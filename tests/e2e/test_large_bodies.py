@@ -2,18 +2,16 @@
 
 import gzip
 import socket
-import time
 from collections.abc import Iterator
 
 import httpx
-import psutil
 import pytest
+from tests.testing.gate.memory import memory_falls_below, server_memory
 from tests.testing.gate.running_gate import NDJSON, RunningGate
 
 MIB = 1024 * 1024
 LIMIT = 64 * MIB
 TOO_LARGE = 70_000_000
-WAIT_SECONDS = 30
 LINE = b'{"label":"' + b"x" * (1024 - 13) + b'"}\n'
 
 
@@ -22,18 +20,6 @@ def chunks(size: int) -> Iterator[bytes]:
     for _ in range(size // len(chunk)):
         yield chunk
     yield LINE * ((size % len(chunk)) // len(LINE) + 1)
-
-
-def server_memory(gate: RunningGate) -> int:
-    memory: int = psutil.Process(gate.process.pid).memory_info().rss
-    return memory
-
-
-def memory_falls_below(gate: RunningGate, size: int) -> None:
-    """Ask again and again until it is so."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while server_memory(gate) >= size:
-        assert time.monotonic() < deadline, f"{server_memory(gate)} bytes are held, not {size}"
 
 
 def test_a_body_of_exactly_the_limit_is_taken(gate: RunningGate) -> None:

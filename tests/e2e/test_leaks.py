@@ -1,4 +1,4 @@
-"""What the log keeps to itself, and what it tells an auditor."""
+"""No secret is in the log, and every refusal of a token is."""
 
 import gzip
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import grpc
 import httpx
 import pytest
-from tests.e2e.test_query_events import SINGLE
+from tests.testing.gate.examples import SINGLE
 from tests.testing.gate.running_gate import RunningGate, running_gate
 
 from lakegate.auth.tokens import digest_of, id_of, new_secret
@@ -99,5 +99,5 @@ def test_every_table_made_is_in_the_log_once(gate: RunningGate) -> None:
     for _ in range(2):
         gate.ingest("by_rows", "{}")
     audit = [line for line in log_of(gate).splitlines() if "lakegate.audit" in line]
-    made = [line.partition("made table ")[2] for line in audit if "made table" in line]
+    made = [line.partition("created table ")[2] for line in audit if "created table" in line]
     assert sorted(made) == ["default.by_hand", "default.by_rows"]

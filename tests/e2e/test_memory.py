@@ -4,25 +4,23 @@ import asyncio
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import grpc
 import psutil
 import pytest
-from tests.e2e.test_large_bodies import memory_falls_below
 from tests.testing.gate.grpc_senders import LINE_BYTES as GRPC_LINE_BYTES
 from tests.testing.gate.grpc_senders import TABLE, Send, body, rows, send_all, stream
+from tests.testing.gate.memory import memory_falls_below, observed, peak_memory
 from tests.testing.gate.running_gate import NDJSON, RunningGate, running_gate
 
 from lakegate.rpc.flow.memory_guard import watermark
-from lakegate.rpc.services.ingest import EXPECTED_SIZE_KEY
 from lakegate.settings import Settings
 from lakegate.v1.ingest_pb2 import IngestRequest
 from lakegate.v1.ingest_pb2_grpc import IngestServiceStub
+from lakegate.wire import EXPECTED_SIZE_KEY
 
 MIB = 1024 * 1024
 SENDERS = 256
@@ -55,14 +53,19 @@ def chunk_of(sender: int) -> bytes:
     return (start + b"x" * (LINE_BYTES - len(start) - 3) + b'"}\n') * LINES_PER_CHUNK
 
 
-async def send(gate: RunningGate, sender: int) -> int:
-    """Send a body of 64 MiB until it is answered; give the status."""
+async def begin(gate: RunningGate) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Send the headers of a body of 64 MiB."""
     host, _, port = gate.http_addr.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(
         f"POST /v1/ingest HTTP/1.1\r\nHost: {host}\r\nX-Table: flooded\r\n"
         f"Content-Type: {NDJSON}\r\nContent-Length: {BODY_BYTES}\r\n\r\n".encode()
     )
+    return reader, writer
+
+
+async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sender: int) -> int:
+    """Send that body until it is answered; return the status."""
 
     async def body() -> None:
         chunk = chunk_of(sender)
@@ -80,34 +83,14 @@ async def send(gate: RunningGate, sender: int) -> int:
     return status
 
 
-@dataclass
-class Peak:
-    """The most memory that a process had."""
-
-    size: int = 0
-
-
-@asynccontextmanager
-async def observed(process: psutil.Process) -> AsyncIterator[Peak]:
-    """Look at the memory of `process` all the time."""
-    peak = Peak()
-
-    async def observe() -> None:
-        while True:
-            peak.size = max(peak.size, process.memory_info().rss)
-            await asyncio.sleep(0.02)
-
-    observing = asyncio.create_task(observe())
-    try:
-        yield peak
-    finally:
-        observing.cancel()
-
-
 async def test_memory_stays_within_its_budget_and_nothing_is_lost(gate: RunningGate) -> None:
     server = psutil.Process(gate.process.pid)
     async with observed(server) as peak:
-        statuses = await asyncio.gather(*(send(gate, sender) for sender in range(SENDERS)))
+        # All headers first: Envoy closes a connection on which nothing arrives.
+        begun = await asyncio.gather(*(begin(gate) for _ in range(SENDERS)))
+        statuses = await asyncio.gather(
+            *(send(*connection, sender) for sender, connection in enumerate(begun))
+        )
     assert peak.size < LIMIT
     assert "callers are refused" not in (gate.home / "log").read_text()  # by the memory guard
     assert set(statuses) == {200, 429}
@@ -123,14 +106,6 @@ def small_gate(tmp_path: Path) -> Iterator[RunningGate]:
     settings = {"LAKEGATE_MEMORY_BUDGET_BYTES": str(SMALL_BUDGET)}
     with running_gate(tmp_path / "home", settings) as running:
         yield running
-
-
-def peak_memory(process: int) -> int:
-    """Return the most memory that a process ever had, in bytes: proc_pid_status(5)."""
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError("there is no VmHWM")
 
 
 STREAMS = partial(stream, size=MESSAGE_BYTES, batches=BATCHES)

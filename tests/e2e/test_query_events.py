@@ -5,41 +5,8 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.testing.gate.examples import BULK, SINGLE
 from tests.testing.gate.running_gate import RunningGate
-
-SINGLE = {
-    "context": {
-        "catalog": "iceberg",
-        "schema": "gold",
-        "queryType": "SELECT",
-        "user": "my-service",
-        "userAgent": "my-client",
-    },
-    "timestamp": "2026-03-10T12:00:00.000Z",
-    "duration_ms": 100,
-    "query": "SELECT * FROM gold.my_table",
-    "queryId": "test-001",
-    "queryState": "FINISHED",
-    "tags": ["source:my-engine"],
-}
-BULK = [
-    {
-        "context": {"catalog": "iceberg"},
-        "queryId": "q-123",
-        "query": "SELECT * FROM my_table",
-        "queryState": "FINISHED",
-        "duration_ms": 1230,
-        "timestamp": "2026-03-10T12:00:00.000Z",
-    },
-    {
-        "context": {"catalog": "iceberg"},
-        "queryId": "q-124",
-        "query": "SELECT count(*) FROM events",
-        "queryState": "FINISHED",
-        "duration_ms": 450,
-        "timestamp": "2026-03-10T12:01:00.000Z",
-    },
-]
 
 
 def pushed(gate: RunningGate, *query_ids: str) -> list[dict[str, Any]]:

@@ -11,13 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from backports import zstd
+from tests.testing.gate.examples import ORDERS
 from tests.testing.gate.running_gate import RunningGate
 
-ORDERS = """\
-{"_timestamp":"2026-05-02T10:00:00Z","order_id":"o-1","amount_cents":4200,"status":"placed"}
-{"_timestamp":"2026-05-02T10:00:04Z","order_id":"o-2","amount_cents":1850,"status":"placed"}
-{"_timestamp":"2026-05-02T10:00:09Z","order_id":"o-1","amount_cents":4200,"status":"shipped"}
-"""
 DEFAULT_COLUMNS = {"at", "label", "body", "props"}
 
 

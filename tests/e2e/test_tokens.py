@@ -9,7 +9,7 @@ import grpc
 import pytest
 from tests.testing.gate.running_gate import RunningGate, lakegate, running_gate
 
-from lakegate.auth.tokens import new_secret
+from lakegate.auth.tokens import PREFIX, new_secret
 from lakegate.v1.ingest_pb2 import IngestRequest
 from lakegate.v1.ingest_pb2_grpc import IngestServiceStub
 
@@ -93,7 +93,6 @@ def test_without_a_token_only_this_machine_is_let_in(home: Path, address: dict[s
     free = {
         "LAKEGATE_HTTP_ADDR": "127.0.0.1:0",
         "LAKEGATE_GRPC_ADDR": "127.0.0.1:0",
-        "LAKEGATE_ENVOY_ADMIN_ADDR": "127.0.0.1:0",
     }
     ended = lakegate(home, "up", settings=free | address)
     assert ended.returncode == 1
@@ -129,7 +128,42 @@ def test_a_token_that_is_too_short_stops_the_start_and_is_not_repeated(home: Pat
 def test_tokens_can_be_required_on_loopback_too(home: Path) -> None:
     with running_gate(home, {"LAKEGATE_REQUIRE_TOKEN": "true"}) as gate:
         assert gate.ingest("orders", "{}").status_code == 401
-        assert gate.ingest("orders", "{}", bearer(gate.token)).status_code == 200
+        assert gate.ingest("orders", "{}", bearer(made(home))).status_code == 200
+
+
+def test_where_tokens_are_required_there_is_no_development_token(home: Path) -> None:
+    with running_gate(home) as gate:
+        development = gate.token
+        assert gate.ingest("orders", "{}", bearer(development)).status_code == 200
+    for settings in (
+        {"LAKEGATE_REQUIRE_TOKEN": "true"},
+        {"LAKEGATE_TOKENS": f"{new_secret()} default ingest"},
+    ):
+        with running_gate(home, settings) as gate:
+            assert gate.ingest("orders", "{}", bearer(development)).status_code == 401
+            assert not gate.token.startswith(PREFIX)
+        with running_gate(home.with_name("new"), settings):
+            assert not (home.with_name("new") / "dev-token").exists()
+
+
+def test_the_development_token_ends_with_the_first_token_given_out(own_gate: RunningGate) -> None:
+    assert own_gate.ingest("orders", "{}", bearer(own_gate.token)).status_code == 200
+    secret = made(own_gate.home)
+    assert own_gate.ingest("orders", "{}", bearer(secret)).status_code == 200
+    assert own_gate.ingest("orders", "{}", bearer(own_gate.token)).status_code == 401
+
+
+def test_a_home_that_is_made_is_for_its_owner_alone(home: Path) -> None:
+    lakegate(home, "token", "list")
+    lakegate(home.with_name("other"), "tables")
+    assert {each.stat().st_mode & 0o777 for each in (home, home.with_name("other"))} == {0o700}
+
+
+def test_a_home_that_others_may_enter_is_left_so_with_a_warning(home: Path) -> None:
+    home.mkdir(mode=0o755)
+    with running_gate(home):
+        assert f"other users of this machine may enter {home}" in (home / "log").read_text()
+    assert home.stat().st_mode & 0o777 == 0o755
 
 
 def test_a_file_of_tokens_locks_the_gate_whatever_is_in_it(home: Path) -> None:

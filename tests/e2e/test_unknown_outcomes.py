@@ -9,9 +9,9 @@ import grpc.aio
 import httpx
 import pytest
 from google.api.httpbody_pb2 import HttpBody
-from tests.e2e.test_envoy_refusals import read_answer
 from tests.testing.gate.cut_proxy import Wire, wire_to
 from tests.testing.gate.echo_gate import EchoGate, free_ports, running_echo_gate
+from tests.testing.gate.raw_http import read_answer
 
 from lakegate.edge.process import running_envoy
 from lakegate.v1.ingest_pb2 import IngestRequest

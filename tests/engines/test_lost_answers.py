@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from tests.engines.rest_catalog import running_rest_catalog
 from tests.testing.engines.fault_proxy import FAULTS, fault_proxy
+from tests.testing.engines.rest_catalog import running_rest_catalog
 from tests.testing.servers.cluster import running_cluster, shared_catalog
-from tests.testing.servers.traffic import Load, Told, assert_promise_kept, send_all
+from tests.testing.servers.traffic import Answers, Load, assert_promise_kept, send_all
 
 BATCHES = 150
 # So few that some commits end in doubt.
@@ -17,12 +17,12 @@ ATTEMPTS = {"commit_attempts": 4}
 async def test_no_row_is_lost_or_doubled_and_no_commit_is_refused(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = Told()
+    answers = Answers()
     with running_rest_catalog(tmp_path) as behind, fault_proxy(behind, seed) as (uri, proxy):
         settings = shared_catalog(monkeypatch, {"TYPE": "rest", "URI": uri})
         with running_cluster(tmp_path, {**settings, **ATTEMPTS}) as cluster:
-            await send_all(cluster.servers, told, range(BATCHES), Load())
+            await send_all(cluster.servers, answers, range(BATCHES), Load())
             proxy.heal()
-            assert len(told) == BATCHES
-            assert_promise_kept(cluster.catalog, told)
+            assert len(answers) == BATCHES
+            assert_promise_kept(cluster.catalog, answers)
     assert set(proxy.counts) == set(FAULTS)

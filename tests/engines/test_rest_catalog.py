@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.engines.rest_catalog import running_rest_catalog
+from tests.testing.engines.rest_catalog import running_rest_catalog
 from tests.testing.servers.cluster import shared_catalog
 from tests.testing.servers.widening import assert_widened_without_loss
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from pyiceberg.catalog import Catalog
-from tests.engines.rest_catalog import running_rest_catalog
-from tests.engines.spark_session import Spark, running_spark
 from tests.testing.engines.beside_ingest import Dialect, assert_engine_works_beside_ingest
+from tests.testing.engines.rest_catalog import running_rest_catalog
+from tests.testing.engines.spark_session import Spark, running_spark
 from tests.testing.lines import ORDERS, LinesDecoder, batch
 from tests.testing.reading import load
 from tests.testing.servers.cluster import SHARED, running_cluster, shared_catalog
@@ -17,7 +17,7 @@ from tests.testing.servers.cluster import SHARED, running_cluster, shared_catalo
 from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.files.names import own_name
 from lakegate.lake.lake import Lake
-from lakegate.lake.table.folder import own_folder
+from lakegate.lake.table.location import exclusive_location
 from lakegate.model import TableName
 from lakegate.settings import Settings
 
@@ -101,7 +101,7 @@ def _old_file(catalog: Catalog, table: TableName) -> Path:
 
 def _left_behind(catalog: Catalog, table: TableName) -> Path:
     """Write a data file as a server leaves it behind that is killed before its commit."""
-    folder = own_folder(catalog, load(catalog, table).metadata)
+    folder = exclusive_location(catalog, load(catalog, table).metadata)
     assert folder is not None
     file = _path(folder) / "data" / own_name("left-behind.parquet")
     file.write_bytes(b"of no commit")

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from tests.engines.trino_server import running_trino
 from tests.testing.engines.beside_ingest import TABLE, Dialect, assert_engine_works_beside_ingest
+from tests.testing.engines.trino_server import running_trino
 from tests.testing.postgres import running_postgres
 from tests.testing.servers.cluster import SHARED, on_postgres, running_cluster
 

@@ -1,4 +1,4 @@
-"""The catalog is locked or gone for a while: commits wait for it, and none is lost or doubled."""
+"""The catalog is locked or does not answer: commits wait for it, and none is lost or doubled."""
 
 import asyncio
 import sqlite3

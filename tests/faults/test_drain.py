@@ -1,4 +1,4 @@
-"""SIGTERM while a commit hangs in the catalog: nobody is told that the rows are not there."""
+"""SIGTERM while a commit waits for the catalog: its outcome is reported as unknown."""
 
 import asyncio
 import signal
@@ -32,14 +32,14 @@ def locked_catalog(home: Path) -> Iterator[None]:
 
 
 async def until_it_commits(gate: RunningGate) -> None:
-    """Wait until the data file of the batch is there: its commit is next."""
+    """Wait until the manifest list of the batch is written: its commit is next."""
     async with asyncio.timeout(30):
         while len([*gate.home.glob("warehouse/**/metadata/*.avro")]) < 4:  # noqa: ASYNC110 - files of another process
             await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("door", ["REST", "gRPC"])
-async def test_a_commit_that_hangs_when_the_server_stops_is_in_doubt_and_its_retry_lands_once(
+async def test_a_commit_that_waits_when_the_server_stops_is_in_doubt_and_its_retry_is_applied_once(
     tmp_path: Path, door: str
 ) -> None:
     home = tmp_path / "home"

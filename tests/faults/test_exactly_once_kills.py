@@ -1,4 +1,4 @@
-"""Servers die or drain at any moment; batches that are acknowledged are there once."""
+"""Servers are killed or drained at any moment; each acknowledged batch is in the table once."""
 
 import asyncio
 import itertools
@@ -18,7 +18,7 @@ from tests.testing.lines import LinesDecoder
 from tests.testing.postgres import running_postgres
 from tests.testing.reading import duckdb_rows, labels
 from tests.testing.servers.cluster import Cluster, on_postgres, running_cluster
-from tests.testing.servers.traffic import Load, Told, assert_promise_kept, send_all
+from tests.testing.servers.traffic import Answers, Load, assert_promise_kept, send_all
 from tests.testing.servers.writer import (
     LEDGER_STEPS,
     STEPS,
@@ -41,7 +41,7 @@ ROUNDS = int(os.environ.get("LAKEGATE_TEST_ROUNDS", "50"))
 CLIENTS = 16
 LIVES = 20
 BATCHES_A_LIFE = 120  # of which some are acknowledged
-# Short, so that nobody waits long for the dead; what is safe does not depend on it.
+# Short, so that retries do not wait long for killed servers; safety does not depend on it.
 LEASE = {"ledger_lease_seconds": 0.5}
 
 
@@ -97,16 +97,16 @@ async def test_a_kill_between_commit_and_settle_is_answered_with_the_snapshot_th
 async def test_servers_that_are_killed_or_drained_at_random_lose_and_double_nothing(
     cluster: Cluster,
 ) -> None:
-    """Half of the senders retry with keys; what the others are told is true, or unknown."""
-    servers, told = cluster.servers, Told()
+    """Half of the senders retry with keys; the others get a true answer, or `outcome_unknown`."""
+    servers, answers = cluster.servers, Answers()
     servers[1].settings = {**servers[1].settings, "drain_seconds": 0}  # waits for no commit
     chance = random.Random(5)  # noqa: S311 - no secret
     over = asyncio.Event()
 
     async def killer() -> None:
         for _ in range(ROUNDS):
-            moment = len(told) + chance.randrange(1, 4 * CLIENTS)
-            await until(lambda: len(told) >= moment)  # noqa: B023 - awaited here
+            moment = len(answers) + chance.randrange(1, 4 * CLIENTS)
+            await until(lambda: len(answers) >= moment)  # noqa: B023 - awaited here
             await asyncio.sleep(chance.uniform(0, 0.02))  # anywhere within a commit
             victim = chance.choice(servers)
             await asyncio.to_thread(chance.choice((victim.kill, victim.terminate)))
@@ -115,14 +115,14 @@ async def test_servers_that_are_killed_or_drained_at_random_lose_and_double_noth
 
     numbers = itertools.takewhile(lambda _: not over.is_set(), itertools.count())
     load = Load(senders=CLIENTS, column_every=0)
-    await asyncio.gather(killer(), send_all(servers, told, numbers, load))
-    assert_promise_kept(cluster.catalog, told)
+    await asyncio.gather(killer(), send_all(servers, answers, numbers, load))
+    assert_promise_kept(cluster.catalog, answers)
 
 
 async def test_a_stream_client_that_dies_and_resumes_leaves_no_duplicate_and_no_hole(
     cluster: Cluster,
 ) -> None:
-    """Every life is on the other server; now and then a server dies with the client."""
+    """Each client uses the other server; every fifth time that server is killed with it."""
     servers, catalog = cluster.servers, cluster.catalog
     chance = random.Random(6)  # noqa: S311 - no secret
     resumed_at = []
@@ -137,7 +137,7 @@ async def test_a_stream_client_that_dies_and_resumes_leaves_no_duplicate_and_no_
             for _ in range(chance.randrange(1, 30)):
                 response = await call.read()
                 assert response.WhichOneof("result") == "acknowledgement", response
-            call.cancel()  # with dozens of batches on their way
+            call.cancel()  # with dozens of batches in flight
         if life % 5 == 4:
             await asyncio.to_thread(server.kill)
             await asyncio.to_thread(server.start)

@@ -21,7 +21,7 @@ from lakegate.settings import Settings
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", MAINTENANCE_STEPS)
-def test_killed_at_any_step_it_loses_nothing_and_the_next_run_finishes(
+def test_maintenance_killed_at_a_step_loses_nothing_and_its_next_run_finishes(
     step: str, when: str, settings: Settings, catalog: Catalog
 ) -> None:
     settings = settings.model_copy(update={"orphan_grace_seconds": 0})

@@ -14,11 +14,11 @@ from tests.testing.reading import duckdb_rows, load
 from tests.testing.servers.writer import STEPS, Fault, Work, acknowledged, refused, start
 
 from lakegate.lake.maintenance.maintain import Maintenance
-from lakegate.lake.maintenance.policy import Graces, MaintenancePolicy
+from lakegate.lake.maintenance.policy import GracePeriods, MaintenancePolicy
 from lakegate.lake.table.retention import Retention
 from lakegate.settings import Settings
 
-# More of them: LAKEGATE_TEST_KILLS=200.
+# LAKEGATE_TEST_KILLS=200 kills more.
 KILLS = int(os.environ.get("LAKEGATE_TEST_KILLS", "20"))
 
 
@@ -34,7 +34,7 @@ def files(warehouse: Path) -> set[str]:
 
 
 def referenced(catalog: Catalog) -> set[str]:
-    """Name the files that the table's snapshots and its metadata log need."""
+    """Return the names of the files that the table's snapshots and its metadata log reference."""
     table = load(catalog)
     needed = {
         table.metadata_location,
@@ -62,7 +62,10 @@ def test_a_writer_killed_at_a_step_of_its_commit_loses_and_doubles_nothing(
     rows = read(catalog)
     assert len(acknowledged(killed)) in {1, 2}
     assert set(acknowledged(killed)) <= set(rows)
-    assert rows.total() - len(acknowledged(killed)) in {0, 1}  # the last may not have been told
+    assert rows.total() - len(acknowledged(killed)) in {
+        0,
+        1,
+    }  # the last may not have been acknowledged
     assert max(rows.values()) == 1
 
     next_one = Work(settings, settings.home / "next.log", "next", batches=3)
@@ -71,7 +74,7 @@ def test_a_writer_killed_at_a_step_of_its_commit_loses_and_doubles_nothing(
     assert len(acknowledged(next_one)) == 3
     assert read(catalog) == rows + Counter(acknowledged(next_one))
 
-    Maintenance(catalog, MaintenancePolicy(Retention(), graces=Graces(0, 0))).run()
+    Maintenance(catalog, MaintenancePolicy(Retention(), grace_periods=GracePeriods(0, 0))).run()
     assert files(settings.warehouse) == referenced(catalog)
     assert read(catalog) == rows + Counter(acknowledged(next_one))
 
@@ -90,10 +93,10 @@ def test_writers_killed_at_random_lose_and_double_nothing(
         time.sleep(chance.uniform(0, 0.2))
         process.kill()
         process.join()
-    told = Counter(label for work in works for label in acknowledged(work))
+    acks = Counter(label for work in works for label in acknowledged(work))
     rows = read(catalog)
     assert not [error for work in works for error in refused(work)]
-    assert not told - rows
+    assert not acks - rows
     assert max(rows.values()) == 1
-    # Of each writer, at most one group was in the table and not yet told.
-    assert (rows - told).total() <= 8 * KILLS
+    # Of each writer, at most one group was in the table and not acknowledged yet.
+    assert (rows - acks).total() <= 8 * KILLS

@@ -1,6 +1,6 @@
-"""Files are swept that writers are about to commit: nothing is lost, doubled or broken.
+"""A sweep deletes files that writers are about to commit: nothing is lost, doubled or broken.
 
-The sweep has no grace here: to a writer that stands still for long enough every grace is none.
+The sweep has no grace here: for a writer that is stopped for long enough, every grace is too short.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from tests.testing.servers.writer import Fault, Work, acknowledged, refused, sta
 from tests.testing.waiting import until
 
 from lakegate.lake.maintenance.maintain import Maintenance
-from lakegate.lake.maintenance.policy import Graces, MaintenancePolicy
+from lakegate.lake.maintenance.policy import GracePeriods, MaintenancePolicy
 from lakegate.lake.table.retention import Retention
 from lakegate.settings import Settings
 
 BATCHES = 4
-# Where there are files that no snapshot references yet.
+# The steps at which there are files that no snapshot references yet.
 STALLS = [
     Fault(step, after=after, nth=3, by=signal.SIGSTOP)
     for step, after in (
@@ -48,12 +48,12 @@ def work(request: pytest.FixtureRequest, settings: Settings) -> Work:
 
 @contextmanager
 def stalled(work: Work) -> Iterator[None]:
-    """Start the writer; go on while it stands still, and wait for its end after that."""
+    """Start the writer, run the block while it is stopped, then resume it and wait for its end."""
     process = start(work)
     pid = process.pid
     assert pid is not None
     try:
-        asyncio.run(until(lambda: stands_still(pid)))
+        asyncio.run(until(lambda: is_stopped(pid)))
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
@@ -61,17 +61,19 @@ def stalled(work: Work) -> Iterator[None]:
         process.kill()
 
 
-def stands_still(pid: int) -> bool:
+def is_stopped(pid: int) -> bool:
     """Return whether the process is stopped by a signal (proc(5), `/proc/pid/stat`)."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("T")
 
 
 def sweep(catalog: Catalog) -> int:
-    maintenance = Maintenance(catalog, MaintenancePolicy(Retention(), graces=Graces(0, 0)))
+    maintenance = Maintenance(
+        catalog, MaintenancePolicy(Retention(), grace_periods=GracePeriods(0, 0))
+    )
     return maintenance.run().orphans_deleted
 
 
-def test_a_writer_whose_files_were_swept_while_it_stood_still_commits_none_of_them(
+def test_a_writer_whose_files_were_swept_while_it_was_stopped_commits_none_of_them(
     work: Work, catalog: Catalog
 ) -> None:
     with stalled(work):
@@ -110,6 +112,6 @@ def test_writers_whose_files_are_swept_all_the_time_lose_and_double_nothing(
         swept += sweep(catalog)
     assert swept > 0
     assert [error for work in works for error in refused(work)] == []
-    told = sorted(label for work in works for label in acknowledged(work))
-    assert len(told) == 2 * 4 * 15
-    assert told == labels(catalog) == duckdb_rows(catalog)
+    acks = sorted(label for work in works for label in acknowledged(work))
+    assert len(acks) == 2 * 4 * 15
+    assert acks == labels(catalog) == duckdb_rows(catalog)

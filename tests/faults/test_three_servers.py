@@ -42,7 +42,7 @@ def test_every_row_is_there_once_and_no_request_fails(
             process.join(120)
             assert process.exitcode == 0
         assert not [error for work in works for error in refused(work)]
-        told = [label for work in works for label in acknowledged(work)]
-        assert len(told) == 3 * 16 * 42  # 2,016 requests
+        acks = [label for work in works for label in acknowledged(work)]
+        assert len(acks) == 3 * 16 * 42  # 2,016 requests
         with open_catalog("shared", tmp_path) as catalog:
-            assert Counter(labels(catalog)) == Counter(duckdb_rows(catalog)) == Counter(told)
+            assert Counter(labels(catalog)) == Counter(duckdb_rows(catalog)) == Counter(acks)

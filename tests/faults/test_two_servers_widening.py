@@ -1,4 +1,4 @@
-"""Two servers on one PostgreSQL: rows of both, columns of both, maintenance of both."""
+"""Two servers on one PostgreSQL add rows and columns, and run maintenance, at the same time."""
 
 from pathlib import Path
 

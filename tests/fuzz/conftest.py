@@ -1,5 +1,3 @@
-"""What the tests of this folder share."""
-
 from collections.abc import Iterator
 
 import pytest

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
-from tests.fuzz.inputs import inputs
+from tests.testing.fuzzing import inputs
 
 from lakegate.decode.arrow.decoder import ArrowDecoder
 from lakegate.decode.csv import CsvDecoder

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.fuzz.inputs import INPUTS, SECONDS
+from tests.testing.fuzzing import INPUTS, SECONDS
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,7 +16,7 @@ from schemathesis.checks import (
     status_code_conformance,
 )
 from schemathesis.core.result import Ok
-from tests.fuzz.inputs import SECONDS
+from tests.testing.fuzzing import SECONDS
 from tests.testing.gate.running_gate import RunningGate
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "envoy" / "openapi.json").read_text())
@@ -86,4 +86,4 @@ def test_the_document_names_the_headers_of_requests_and_answers() -> None:
     assert "WWW-Authenticate" in answers["401"]["headers"]
     assert "Allow" in answers["405"]["headers"]
     assert "Retry-After" in answers["429"]["headers"]
-    assert {"426", "431"} <= set(answers)
+    assert "431" in answers

@@ -10,8 +10,8 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from tests.e2e.test_query_events import BULK, SINGLE
-from tests.fuzz.inputs import SECONDS
+from tests.testing.fuzzing import SECONDS
+from tests.testing.gate.examples import BULK, SINGLE
 from tests.testing.gate.running_gate import RunningGate
 from tests.testing.mutations import TOKENS, Mutations
 

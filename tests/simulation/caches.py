@@ -1,6 +1,6 @@
-"""What PyIceberg computes anew for each file and each change, computed once.
+"""Caches of results that PyIceberg computes again for each file and each change.
 
-The results are the same. Most of the CPU time of a simulation would go there otherwise.
+The results are the same. Computing them takes most of the CPU time of a simulation otherwise.
 """
 
 import json
@@ -25,7 +25,7 @@ _Types = tuple[tuple[int, Callable[..., Any]], ...]
 
 @contextmanager
 def computed_once() -> Iterator[None]:
-    """Use what was computed before, for as long as this is open."""
+    """Use the caches until the end of the block."""
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(AvroFileHeader, "get_schema", _schema_of))
         stack.enter_context(mock.patch("pyiceberg.avro.file.resolve_reader", _reader))
@@ -34,7 +34,7 @@ def computed_once() -> Iterator[None]:
 
 
 class _ById:
-    """An object as a key that is compared by identity: to hash a schema takes long."""
+    """A key that compares an object by identity: hashing a schema is slow."""
 
     __slots__ = ("value",)
 
@@ -54,7 +54,7 @@ def _schema_of(header: AvroFileHeader) -> Schema:
 
 @lru_cache(SCHEMAS)
 def _schema(text: str) -> Schema:
-    """Read the schema of an Avro file; the same text makes the same object."""
+    """Parse the schema of an Avro file; equal texts return the same object."""
     return AvroSchemaConversion().avro_to_iceberg(json.loads(text))
 
 
@@ -72,6 +72,6 @@ def _kept_reader(of_file: _ById, wanted: _ById, types: _Types, enums: _Types) ->
 def _copy(
     metadata: BaseModel, *, update: Mapping[str, Any] | None = None, deep: bool = False
 ) -> BaseModel:
-    """Copy metadata, and never what is in it: nobody changes that."""
+    """Return a shallow copy of metadata, whose parts are never changed."""
     del deep
     return BaseModel.model_copy(metadata, update=update)

@@ -1,6 +1,6 @@
-"""The catalogs: the embedded one on SQLite, and a REST catalog as Iceberg's own behaves.
+"""The catalogs: the embedded one on SQLite, and a REST catalog that behaves as Iceberg's own.
 
-Both tell the model of each version at the moment when it becomes the current one.
+Both report each version of a table to the model at the moment when it becomes the current one.
 """
 
 import sqlite3
@@ -42,16 +42,16 @@ from lakegate.lake.catalog.sql import LeanSqlCatalog
 
 Answer = TypeVar("Answer")
 
-# Where a request is that its sender has given up: it outlives that server.
+# The host of a request that its sender has abandoned: it runs on after the server has ended.
 _NETWORK = Host("network")
 
-# How PyIceberg says that a request did not reach the catalog, or was turned away.
+# The errors of PyIceberg for a request that did not reach the catalog, or was refused.
 _REFUSALS = (
     ServiceUnavailableError,
     TooManyRequestsError,
     ConnectTimeout,
 )
-# How it says that a request was carried out, and the answer is lost.
+# The errors for a request that was executed and whose answer is lost.
 _LOST_ANSWERS = (
     ServiceUnavailableError,
     CommitStateUnknownException,
@@ -62,7 +62,7 @@ _LOST_ANSWERS = (
 
 @contextmanager
 def at_once() -> Iterator[None]:
-    """Let I/O take no time: what a catalog does in one transaction."""
+    """Run I/O without pauses: the steps of one transaction of a catalog."""
     job = current_job()
     before, job.quiet = job.quiet, True
     try:
@@ -80,7 +80,7 @@ class EmbeddedCatalog(LeanSqlCatalog):
         self._world = model.world
         self._file_io = file_io
         event.listen(self.engine, "connect", without_disk)
-        self.engine.dispose()  # so that every connection in use has met the listener
+        self.engine.dispose()  # so that the listener is called for every connection in use
         if not reliable:
             dialect: Any = self.engine.dialect
             dialect.do_commit = self._losing(dialect.do_commit)
@@ -116,7 +116,7 @@ class EmbeddedCatalog(LeanSqlCatalog):
         self._model.dropped(tuple(identifier))
 
     def _tell(self, name: Identifier) -> None:
-        """Tell the model what the database says now: an answer may be lost."""
+        """Report the current version in the database to the model: an answer may be lost."""
         known = self._model.current.get(name)
         with at_once(), suppress(NoSuchTableError):
             table = super().load_table(name)
@@ -124,12 +124,12 @@ class EmbeddedCatalog(LeanSqlCatalog):
                 self._model.moved(name, table.metadata, table.metadata_location)
 
     def _losing(self, commit: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Return the way a transaction ends, where connections break before it and after it."""
+        """Return a commit of a transaction whose connection may break before or after it."""
 
         def breaking(connection: Any) -> None:
             weather = self._world.weather
             if not current_job().quiet and self._world.happens(weather.refused_requests):
-                connection.rollback()  # as the database does then
+                connection.rollback()  # as a database does
                 raise sqlite3.OperationalError("the connection breaks")
             commit(connection)
             if not current_job().quiet and self._world.happens(weather.lost_answers):
@@ -139,7 +139,7 @@ class EmbeddedCatalog(LeanSqlCatalog):
 
 
 class RestServer:
-    """A REST catalog: it judges a commit by the table as it is, and answers with it, too."""
+    """A REST catalog: it validates a commit against the current table, and returns that."""
 
     def __init__(self, model: Model, file_io: MemoryFileIO) -> None:
         self.model = model
@@ -183,7 +183,7 @@ class RestServer:
 
 
 class RestCatalog(RealRestCatalog):
-    """A client of the REST catalog, its errors PyIceberg's. `reliable` for other engines."""
+    """A client of the REST catalog, with PyIceberg's errors. `reliable` for other engines."""
 
     def __init__(self, server: RestServer, file_io: MemoryFileIO, *, reliable: bool) -> None:
         Catalog.__init__(self, "lakegate", warehouse=WAREHOUSE)  # without a connection
@@ -228,7 +228,7 @@ class RestCatalog(RealRestCatalog):
             self._world.point("commit timed out")
             raise ReadTimeout("no answer")
         made = self._ask("commit", self._server.commit, name, requirements, updates)
-        # The table as it is now, whoever committed last.
+        # The current table, regardless of who committed last.
         metadata, location = self._server.load(name) if self._server.has(name) else made
         self._lose_the_answer()
         return CommitTableResponse(metadata=metadata, metadata_location=location)
@@ -268,7 +268,7 @@ class RestCatalog(RealRestCatalog):
         return answer
 
     def _arrives_later(self, name: Identifier, requirements: Any, updates: Any) -> None:
-        """Let the request be carried out when its sender has given it up, perhaps."""
+        """Perhaps execute the request later, after its sender has abandoned it."""
         loop = self._world.loop
 
         def carry_out() -> None:

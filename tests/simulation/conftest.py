@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    """Keep the logs of thousands of failures to themselves."""
+    """Suppress the logs of thousands of simulated failures."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     yield

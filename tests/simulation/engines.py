@@ -1,4 +1,4 @@
-"""Other engines at the same tables: PyIceberg, used directly, with a catalog that answers."""
+"""Other engines on the same tables: PyIceberg, used directly, with a reliable catalog."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,13 +27,13 @@ from lakegate.lake.catalog.open import ensure_namespace
 from lakegate.lake.table.schema import iceberg_schema
 from lakegate.model import TableName
 
-# Retries have come by then.
+# No retry comes later than this.
 SNAPSHOTS_LOOKED_FOR_MS = 1_200_000
 
 
 @dataclass
 class Engines:
-    """What people do with tables. Each method blocks, and may fail as engines do."""
+    """Operations of other engines on tables. Each method blocks, and may fail as engines do."""
 
     world: World
     model: Model
@@ -42,7 +42,7 @@ class Engines:
     actions: int = 0
 
     def act(self, action: str, name: TableName) -> None:
-        """Do something to a table; another commit may be faster."""
+        """Run an operation on a table. It may meet a conflict."""
         self.actions += 1
         act: Callable[[TableName], None] = getattr(self, action)
         self.world.say(f"another engine: {action}")
@@ -52,7 +52,7 @@ class Engines:
             CommitFailedException,
             NoSuchTableError,
             TableAlreadyExistsError,
-            UserWarning,  # that there is nothing to delete
+            UserWarning,  # there is nothing to delete
             ValidationException,
             ValueError,
         ) as error:
@@ -105,7 +105,7 @@ class Engines:
         self.catalog.drop_table((name.database, name.table))
 
     def write_slowly(self, name: TableName) -> None:
-        """Write a file, and commit it much later. Who keeps the table waits for that."""
+        """Write a file, and commit it much later. Maintenance must not delete it before."""
         table = self._table(name)
         sent = self._rows()
         [file] = _dataframe_to_data_files(table.metadata, _arrow(sent), table.io)
@@ -119,7 +119,7 @@ class Engines:
         sent.under_way -= 1
 
     def read_slowly(self, name: TableName) -> None:
-        """Plan a query, and read its files a while later."""
+        """Plan a query, and read its files later."""
         version = self.model.current.get((name.database, name.table))
         if version is None:
             return
@@ -130,7 +130,7 @@ class Engines:
             self.world.violation(f"a query had planned {[name_of(path) for path in gone]}")
 
     def make_foreign(self, name: TableName) -> None:
-        """Make a table that is nobody's but its owner's."""
+        """Create a table that Lakegate does not maintain."""
         ensure_namespace(self.catalog, name.database)
         self.catalog.create_table((name.database, name.table), iceberg_schema(LINES))
 

@@ -1,4 +1,4 @@
-"""Hosts: where callbacks and threads run, until they are suspended or killed."""
+"""Hosts of callbacks and threads. A host can be suspended and killed."""
 
 import asyncio
 from collections import deque
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class KilledError(BaseException):
-    """Raised in what runs on a host that is dead. No `except Exception` sees it."""
+    """Raised in code that runs on a dead host. Not caught by `except Exception`."""
 
 
 class Host:
@@ -18,11 +18,11 @@ class Host:
         self.name = name
         self.dead = False
         self.suspended = False
-        # What was to run meanwhile, in order.
+        # The callbacks that became due while the host was suspended, in order.
         self.deferred: deque[Callback] = deque()
 
     def resume(self, run_soon: Callable[["Callback"], object]) -> None:
-        """Let what was to run meanwhile run now, unless the host has died."""
+        """Run the callbacks that became due meanwhile, unless the host has died."""
         self.suspended = False
         while self.deferred and not self.dead:
             callback = self.deferred.popleft()

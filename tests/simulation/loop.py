@@ -1,12 +1,11 @@
 """An event loop in virtual time, and threads that run one at a time.
 
-Waiting moves the clock and takes no time. What a program gives to a thread runs in a real
-one, but only while the loop waits for it: the thread hands back at each `pause`, and goes on
-when the loop's clock has come that far. So everything happens in one order, which the pauses
-decide.
+Waiting advances the clock and takes no time. A function for a thread runs in a real one, but only
+while the loop waits for it: the thread hands back at each `pause`, and continues when the loop's
+clock has reached the end of the pause. So there is one order of events, which the pauses determine.
 
-Callbacks and threads belong to the host in whose context they were made. A host that is
-suspended runs nothing until it is resumed; one that is dead not before the end of the loop.
+Callbacks and threads belong to the host in whose context they were created. A suspended host runs
+nothing until it is resumed, and a dead host nothing until the end of the loop.
 """
 
 import asyncio
@@ -23,16 +22,16 @@ Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
 
-# How long cancelled tasks have.
+# How long cancelled tasks may take to end.
 _TO_END_SECONDS = 1000.0
 
 
 class HangError(AssertionError):
-    """Something waits, and nothing will ever happen."""
+    """A task waits, and there are no more events."""
 
 
 class _NoSockets:
-    """What the loop waits by: time passes at once."""
+    """The selector of the loop: it advances the time at once."""
 
     def __init__(self, loop: "VirtualLoop") -> None:
         self._loop = loop
@@ -108,7 +107,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         func: Callable[[*Arguments], Result],
         *args: *Arguments,
     ) -> "asyncio.Future[Result]":
-        """Run `func` in a thread; which executor it was meant for makes no difference."""
+        """Run `func` in a thread. The executor is ignored."""
         del executor
         if self._ending:
             return self._never()
@@ -120,7 +119,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return future
 
     def end(self, hosts: Iterable[Host]) -> None:
-        """End what is left: threads by a `KilledError` where they paused, tasks by cancelling."""
+        """End the remaining threads with a `KilledError` at their pause, and cancel the tasks."""
         self._ending = True
         for job in list(self.jobs):
             job.kill()
@@ -160,17 +159,17 @@ class Job:
         loop.call_soon(self._hand_over)
 
     def pause(self, seconds: float) -> None:
-        """Go on when so much time has passed. Called in the thread."""
+        """Continue after this time. Called in the thread."""
         self._hand_back(self._loop.now + seconds)
 
     def wait(self, future: "asyncio.Future[Result]") -> Result:
-        """Go on when the future is done. Called in the thread."""
+        """Continue when the future is done. Called in the thread."""
         if not future.done():
             self._hand_back(future)
         return future.result()
 
     def kill(self) -> None:
-        """End the thread where it is."""
+        """End the thread at its pause."""
         self._killed = True
         while self._outcome is None:
             self._switch()
@@ -204,7 +203,7 @@ class Job:
             del self._loop.jobs[self]
 
     def _hand_over(self) -> None:
-        """Let the thread run until it hands back. Called by the loop."""
+        """Run the thread until it hands back. Called by the loop."""
         if self._outcome is not None:
             return  # it was killed meanwhile
         self._switch()
@@ -228,7 +227,7 @@ class Job:
 
 
 def current_job() -> Job:
-    """Return the job that calls. What blocks has no business anywhere else."""
+    """Return the job of the calling thread. Blocking calls are not allowed elsewhere."""
     job: Job | None = getattr(_thread, "job", None)
     if job is None:
         raise AssertionError("a blocking call on the event loop")
@@ -238,7 +237,7 @@ def current_job() -> Job:
 def run_coroutine_threadsafe(
     coroutine: Coroutine[Any, Any, Result], loop: VirtualLoop
 ) -> "ThreadFuture[Result]":
-    """Stand in for asyncio's: `result()` hands back to the loop instead of blocking it."""
+    """Replaces asyncio's function: `result()` hands back to the loop instead of blocking it."""
     return _Waited(loop.create_task(coroutine))
 
 

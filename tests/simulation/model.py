@@ -1,7 +1,7 @@
-"""What must be true of every version of every table, whoever made it.
+"""The invariants of every version of every table.
 
-The model is told of each batch that is sent and of what is answered, and of each version of a
-table at the moment when the catalog points to it. It compares the two at once, so that a
+Each batch that is sent, each answer, and each version of a table are reported to the model, a
+version at the moment when it becomes the current one. The model checks them at once, so that a
 violation names the commit that caused it.
 """
 
@@ -22,10 +22,10 @@ Identifier = tuple[str, ...]
 
 @dataclass(eq=False, slots=True)
 class Sent:
-    """A batch, and what is known of it.
+    """A batch and its outcome.
 
-    `rows`: the values of its columns, by label. `in_doubt`: an answer was lost, or said that
-    nobody knows. `landed`: the table versions that its rows came with, by table UUID.
+    `rows`: the values of its columns, by label. `in_doubt`: an answer was lost, or was
+    `outcome_unknown`. `landed`: the table versions that added its rows, by table UUID.
     """
 
     rows: Mapping[str, Mapping[str, str]]
@@ -37,7 +37,7 @@ class Sent:
     landed: dict[str, "Version"] = field(default_factory=dict)
 
     @property
-    def is_named(self) -> bool:
+    def is_keyed(self) -> bool:
         return self.key is not None or self.position is not None
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ class Sent:
 
 @dataclass(eq=False, slots=True)
 class Version:
-    """A version of a table: what the catalog points to from `since` on."""
+    """A version of a table, the current one in the catalog since `since`."""
 
     table: Identifier
     metadata: TableMetadata
@@ -61,12 +61,12 @@ class Version:
 
     @property
     def is_managed(self) -> bool:
-        """Whether the table is Lakegate's to tidy, as the README says."""
+        """Whether Lakegate maintains the table, as the documentation says."""
         return self.metadata.properties.get("lakegate.managed") == "true"
 
 
 class Model:
-    """The tables as they are, and the batches as they were answered."""
+    """The versions of the tables, and the batches with their answers."""
 
     def __init__(self, world: World, storage: Storage) -> None:
         self.world = world
@@ -79,10 +79,10 @@ class Model:
         self._deleted: set[str] = set()
         self._next_offset: dict[tuple[str, str], int] = {}
 
-    # What catalogs say
+    # Reports of catalogs
 
     def moved(self, table: Identifier, metadata: TableMetadata, location: str) -> None:
-        """Take note of a version: from now on the catalog points to it."""
+        """Record a new current version in the catalog, and check it."""
         before = self.current.get(table)
         version = Version(table, metadata, location, self.world.loop.now)
         self.current[table] = version
@@ -102,13 +102,13 @@ class Model:
         self._compare(before or Version(table, metadata, location, 0.0), version)
 
     def dropped(self, table: Identifier) -> None:
-        """Take note that the name means no table any more."""
+        """Record that a table was dropped."""
         version = self.current.pop(table)
         self._dropped_at[version.uuid] = self.world.loop.now
         self.world.say(f"{'.'.join(table)} is dropped")
 
     def about_to_delete(self, path: str) -> None:
-        """Check that the file may go."""
+        """Check that the file may be deleted."""
         host = HOST.get()
         for version in self.current.values():
             if path in self.files(version):
@@ -118,32 +118,32 @@ class Model:
                 self.world.violation(f"{path} is deleted, and is not ours to tidy")
 
     def files(self, version: Version) -> set[str]:
-        """Name what engines need to read a version, with all its snapshots."""
+        """Return the files that engines need to read all snapshots of a version."""
         if not version.files:
             version.files = {version.location, *self.reader.files(version.metadata.snapshots)}
         return version.files
 
-    # What senders say
+    # Reports of senders
 
     def sending(self, sent: Sent) -> None:
-        """Take note that a batch goes on its way, once more perhaps."""
+        """Record an attempt to send a batch."""
         sent.under_way += 1
         self._batches.update(dict.fromkeys(sent.rows, sent))
 
     def doubted(self, sent: Sent) -> None:
-        """Take note that nobody knows what became of the batch."""
+        """Record that the outcome of a batch is unknown."""
         sent.under_way -= 1
         sent.in_doubt = True
 
     def refused(self, sent: Sent, why: str) -> None:
-        """Check that nothing of a refused batch is there; what comes later is seen then."""
+        """Check that no row of a refused batch is in the table. Later commits are checked too."""
         sent.under_way -= 1
         there = [v for uuid, v in sent.landed.items() if uuid not in self._dropped_at]
         if there and not (sent.in_doubt or sent.acknowledged):
             self.world.violation(f"{sent} was refused ({why}), and is there")
 
     def acknowledged(self, sent: Sent, answer: Acknowledgement, asked_at: float) -> None:
-        """Check that the rows are where the acknowledgement says."""
+        """Check that the rows are in the acknowledged snapshot."""
         sent.under_way -= 1
         sent.acknowledged = True
         version = self._by_snapshot.get(int(answer.snapshot_id or 0))
@@ -152,19 +152,19 @@ class Model:
             return
         if missing := set(sent.rows) - set(version.rows) - self._deleted:
             self.world.violation(f"{missing} are acknowledged, and not in the snapshot")
-        if sent.is_named:  # it may have joined its predecessor, which asked before
+        if sent.is_keyed:  # it may have joined an earlier attempt
             asked_at -= LONGEST_PAUSE_SECONDS
         if self._dropped_at.get(version.uuid, asked_at) < asked_at:
             self.world.violation(f"{sent} was acknowledged for a table that was dropped before")
 
     def applied(self, sent: Sent) -> None:
-        """Check what a server says of a stream: that it has gone on behind this batch."""
+        """Check the answer of a server that the stream is past this batch."""
         sent.acknowledged = True
         if not sent.landed:
             self.world.violation(f"{sent} counts in its stream, and was never there")
 
     def check_at_the_end(self) -> None:
-        """Check once more what was acknowledged, and that every file is there."""
+        """Check all acknowledged batches again, and that every referenced file exists."""
         for version in self.current.values():
             try:
                 for path in self.files(version):
@@ -180,7 +180,7 @@ class Model:
             if sent.acknowledged and label not in there | self._deleted and not dropped:
                 self.world.violation(f"{label} was acknowledged, and is not there at the end")
 
-    # How versions follow each other
+    # Checks of a version against the one before it
 
     def _compare(self, before: Version, after: Version) -> None:
         if before.uuid != after.uuid:

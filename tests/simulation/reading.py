@@ -1,4 +1,4 @@
-"""What is in a table, read plainly: manifest lists, manifests, Parquet. No code under test."""
+"""Reads tables from manifest lists, manifests and Parquet files, without the code under test."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -14,13 +14,13 @@ from pyiceberg.table.snapshots import Snapshot
 from tests.simulation.storage import Storage
 
 FIELD_ID = b"PARQUET:field_id"
-# A row by field id; `LABEL` is how rows are told apart.
+# A row by field id; `LABEL` identifies it.
 Row = dict[int, Any]
 LABEL = "label"
 
 
 class BrokenTableError(Exception):
-    """A table that no engine could read."""
+    """No engine can read the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class _Manifest:
 
 
 class Reader:
-    """Reads tables at once, whatever the time. Files never change, so each is read once."""
+    """Reads tables without pauses. Files never change, so each is read once."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -52,7 +52,7 @@ class Reader:
         return rows
 
     def files(self, snapshots: Iterable[Snapshot]) -> Iterator[str]:
-        """Name every file that reading the snapshots takes."""
+        """Return every file that is needed to read the snapshots."""
         for snapshot in snapshots:
             yield snapshot.manifest_list
             for manifest in self._list(snapshot):
@@ -104,7 +104,7 @@ class Reader:
     def _check_partition(
         self, metadata: TableMetadata, manifest: ManifestFile, file: DataFile
     ) -> None:
-        """Make sure that a query that prunes by the partitions of a file finds its rows."""
+        """Check that the rows of a file match its partition, by which queries prune."""
         schema, spec = metadata.schema(), metadata.specs()[manifest.partition_spec_id]
         if len(file.partition) != len(spec.fields):
             raise BrokenTableError(f"{file.file_path} is not partitioned as its manifest says")
@@ -124,7 +124,7 @@ class Reader:
 
 
 class _AtOnce(PyArrowFileIO):
-    """Files without any pause."""
+    """Access to files without pauses."""
 
     def __init__(self, storage: Storage) -> None:
         super().__init__()

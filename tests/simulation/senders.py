@@ -1,4 +1,4 @@
-"""Senders: with keys, in streams or with neither; impatient; honest about what they know."""
+"""Senders of batches: keyed, in streams, or unkeyed. They time out and retry."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -18,13 +18,13 @@ IN_FLIGHT = 3
 
 
 def is_in_doubt(error: LakegateError) -> bool:
-    """Whether a refusal leaves open what became of the rows."""
+    """Whether a refusal leaves the outcome unknown."""
     return error.code is ErrorCode.OUTCOME_UNKNOWN
 
 
 @dataclass
 class Sender:
-    """Sends some batches to a table, through whichever server it meets."""
+    """Sends batches to a table, each through a random server."""
 
     world: World
     model: Model
@@ -53,14 +53,14 @@ class Sender:
             answer = await self._send(sent)
             retried = isinstance(answer, LakegateError) and not is_in_doubt(answer)
             if isinstance(answer, Acknowledgement):
-                if not sent.is_named or not self.world.happens(0.2):
+                if not sent.is_keyed or not self.world.happens(0.2):
                     return
-            elif not retried and not sent.is_named:
-                return  # it may be there: sent again, it might be there twice
+            elif not retried and not sent.is_keyed:
+                return  # it may be committed: a retry could commit it twice
             await self._pause(10.0)
 
     async def _send(self, sent: Sent) -> Acknowledgement | LakegateError | None:
-        """Send once; tell the model of the answer."""
+        """Send once, and report the answer to the model."""
         server = self.world.chance.choice(self.servers)
         batch = Batch(
             self.table,
@@ -92,7 +92,7 @@ class Sender:
         return answer
 
     async def _stream(self) -> None:
-        """Send a stream, some of its batches at a time, and go on where the server says."""
+        """Send a stream, some of its batches at a time, and continue at the server's offset."""
         stream_id, waiting, expected = self._new_stream()
         for _ in range(4 * self.batches):
             while len(waiting) < IN_FLIGHT and self.sent < self.batches:
@@ -107,7 +107,7 @@ class Sender:
             there = await self._asked(stream_id)
             if there is None:
                 continue
-            if there < expected:  # the table is another one: the stream begins anew
+            if there < expected:  # the table was replaced: the stream starts again
                 stream_id, waiting, expected = self._new_stream()
                 continue
             for sent in waiting[: there - expected]:
@@ -127,7 +127,7 @@ class Sender:
         return await _or_none(server.next_offset(self.table, stream_id))
 
     def _new(self) -> Sent:
-        """Make a batch of rows that nobody else sends."""
+        """Return a batch of unique rows."""
         self.sent += 1
         chance = self.world.chance
         rows = {}

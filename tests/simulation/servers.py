@@ -1,4 +1,4 @@
-"""Servers: the real `Lake` of a process that is suspended, stopped, killed and started again."""
+"""Servers: the real `Lake` in processes that are suspended, stopped, killed and restarted."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -68,31 +68,31 @@ class Server:
         await self._call(self.lake.ensure_table(*request))
 
     async def close(self) -> None:
-        """Stop the process as SIGTERM does: what takes too long is given up."""
+        """Stop the process as SIGTERM does: batches that take too long are abandoned."""
         self._world.say(f"{self.name} is stopped")
         patience = self._world.chance.choice([0.0, 0.005, 0.05, 0.5, 1000.0])
         ended: set[asyncio.Future[Any]] = {self._task(self.lake.close()), self._died}
         done, _ = await asyncio.wait(ended, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         if not done:
             self._world.say(f"{self.name} gives up")
-            await self._task(self._give_up())
+            await self._task(self._abort())
             await asyncio.sleep(self._world.chance.choice([0.0, 0.01, 1.0]))
         self._die()
 
-    async def _give_up(self) -> None:
-        self.lake.give_up()
+    async def _abort(self) -> None:
+        self.lake.abort()
 
     async def end(self) -> None:
-        """Stop the process and wait for it, however long that takes."""
+        """Stop the process and wait for it without a limit."""
         await self._call(self.lake.close())
 
     def kill(self) -> None:
-        """End the process where it is."""
+        """Kill the process."""
         self._world.say(f"{self.name} is killed")
         self._die()
 
     async def suspend(self, seconds: float) -> None:
-        """Stop the process for a while, as SIGSTOP does."""
+        """Suspend the process for a while, as SIGSTOP does."""
         self._world.say(f"{self.name} is suspended for {seconds:.0f} s")
         host = self.host
         host.suspended = True
@@ -111,7 +111,7 @@ class Server:
         return asyncio.get_running_loop().create_task(call, context=self._context.copy())
 
     async def _call(self, call: Coroutine[Any, Any, Answer]) -> Answer:
-        """Call over the network: the answer comes unless the process dies before."""
+        """Call over the network. There is no answer if the process dies before."""
         task, died = self._task(call), self._died
         either: set[asyncio.Future[Any]] = {task, died}
         try:

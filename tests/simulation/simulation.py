@@ -1,4 +1,4 @@
-"""One simulation: everything that a seed brings about."""
+"""One simulation: all actors of one seed."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from tests.simulation.world import World, the_only
 from tests.testing.lines import COLUMNS as LINES
 
 from lakegate.errors import LakegateError
-from lakegate.lake.table.tables import TableShape
+from lakegate.lake.table.definition import TableDefinition
 from lakegate.model import TableName
 
 OURS = TableName("default", "ours")
@@ -35,14 +35,14 @@ ENGINE_ACTIONS = (
     "read_slowly",
 )
 SERVER_EVENTS = ("close", "kill", "suspend")
-# How long things go wrong, and how long everything may take after that, in virtual time.
+# How long there are faults, and how long the simulation may take after them, in virtual time.
 TROUBLE_SECONDS = 700.0
 DEADLINE_SECONDS = 5_000.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a seed came to."""
+    """The result of one seed."""
 
     seed: int
     trace: list[str]
@@ -74,7 +74,7 @@ class Simulation:
         self._table = THEIRS if self._foreign else OURS
 
     async def run(self) -> None:
-        """Let everything happen until the senders are done, then look at what is there."""
+        """Run all actors until the senders are done, then check the tables."""
         chance, world = self._world.chance, self._world
         world.say(f"{'REST' if self._is_rest else 'SQL'} {world.weather}")
         if self._foreign:
@@ -100,7 +100,7 @@ class Simulation:
     async def _until_sent(
         self, senders: list[asyncio.Task[None]], actors: list[asyncio.Task[None]]
     ) -> None:
-        """Wait for the senders, or for a violation; then everyone ends. Raise what they raise."""
+        """Wait for the senders or a violation, then stop all actors. Raises their exceptions."""
         sent = asyncio.create_task(asyncio.wait(senders))
         violated = asyncio.create_task(self._world.violated.wait())
         either: set[asyncio.Task[Any]] = {sent, violated}
@@ -121,7 +121,7 @@ class Simulation:
                 raise ended
 
     async def _end(self, servers: list[Server]) -> None:
-        """Let what is under way come to its end, and check all there is."""
+        """Wait for the operations in progress, and check all tables."""
         self._world.calm = True
         for server in servers:
             self._world.say(f"{server.name} ends")
@@ -173,7 +173,7 @@ class Simulation:
         chance = self._world.chance
         while True:
             await asyncio.sleep(chance.choice([0.01, 1.0, 10.0]))
-            shape = TableShape(
+            shape = TableDefinition(
                 columns=pa.schema([(chance.choice(COLUMNS), pa.string())]),
                 properties={"user.number": f"{chance.randrange(100)}"},
             )
@@ -188,5 +188,5 @@ class Simulation:
 
 
 def _some(world: World, of: tuple[str, ...]) -> list[str]:
-    """Choose some, so that each is now and then alone."""
+    """Choose a random subset, sometimes of one."""
     return world.chance.sample(of, world.chance.randrange(min(len(of), 4) + 1))

@@ -1,4 +1,4 @@
-"""Files in memory. Each time one is opened, written or deleted, everything else may happen."""
+"""Files in memory. Other actors may run whenever one is opened, written or deleted."""
 
 import io
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class StoredFile:
 
 
 class Storage:
-    """The files by location. Its methods take no time: they are for the simulation itself."""
+    """The files by location. Its methods are for the simulation itself, and do not pause."""
 
     def __init__(self) -> None:
         self.files: dict[str, StoredFile] = {}
@@ -41,7 +41,7 @@ class Storage:
 
 
 class MemoryFileIO(PyArrowFileIO):
-    """The way programs reach the files. `on_delete` is asked before each deletion."""
+    """The programs' access to the files. `on_delete` is called before each deletion."""
 
     def __init__(self, world: World, storage: Storage, on_delete: Any) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class MemoryOutput(OutputFile):
 
 
 class _Writing:
-    """A file that is there once it is closed."""
+    """A file that exists once it is closed."""
 
     def __init__(self, location: str, file_io: MemoryFileIO) -> None:
         self._location = location
@@ -139,7 +139,7 @@ class _Writing:
 
 
 class _FileSystem(FileSystemHandler):  # type: ignore[misc] # PyArrow has no types
-    """The same files as PyArrow reaches them, also from threads of its own: without pauses."""
+    """The same files for PyArrow, which uses threads of its own: without pauses."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -183,7 +183,7 @@ class _FileSystem(FileSystemHandler):  # type: ignore[misc] # PyArrow has no typ
 
 
 class _Kept(io.BytesIO):
-    """A file that is there once it is closed."""
+    """A file that exists once it is closed."""
 
     def __init__(self, location: str, storage: Storage) -> None:
         super().__init__()
@@ -197,5 +197,5 @@ class _Kept(io.BytesIO):
 
 
 def name_of(location: str) -> str:
-    """Return the part of a location that a trace needs."""
+    """Return a short form of a location for the trace."""
     return location.rsplit("/", 1)[-1]

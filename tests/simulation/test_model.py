@@ -1,4 +1,4 @@
-"""The simulation finds what it is for: a server with a fault breaks a promise before long."""
+"""The simulation finds faults: a server with a planted one soon violates an invariant."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ SEEDS = 40
     ],
 )
 def test_a_fault_is_found(where: str, fault: object, found: str, tmp_path: Path) -> None:
-    with mock.patch(f"lakegate.lake.{where}", fault):
+    with mock.patch(f"lakegate.lake.commit.{where}", fault):
         assert any(found in violation for violation in _violations(tmp_path))
 
 

@@ -1,17 +1,17 @@
-"""The promise, in worlds where everything happens at the worst moment.
+"""Exactly once, simulated with faults at any moment.
 
-A seed makes a world: servers with the real code below `Lake`, on a catalog, a ledger and a
-storage that pause, fail and lose answers; senders that retry and break off; other engines at
-the same table; servers that are suspended, stopped and killed. The same seed makes the same
-world, step by step.
+A seed determines a world: servers with the real code from `Lake` down, on a catalog, a ledger and a
+storage that pause, fail and lose answers; senders that retry and time out; other engines on the
+same table; servers that are suspended, stopped and killed. The same seed gives the same world, step
+by step.
 
-- `loop`: virtual time, and threads that run one at a time; `world`: what a seed decides;
-- `storage`, `catalogs`: what servers talk to; `servers`, `senders`, `engines`: who acts;
-- `model`, with `reading`: what must be true, checked at each version of a table;
-- `simulation`: all of it together.
+- `loop`: virtual time, and threads that run one at a time; `world`: the decisions of a seed;
+- `storage`, `catalogs`: the services that servers use; `servers`, `senders`, `engines`: the actors;
+- `model`, with `reading`: the invariants, checked at each version of a table;
+- `simulation`: one run.
 
 `LAKEGATE_SIMULATION_SECONDS=600 pytest tests/simulation` runs new seeds for ten minutes,
-`LAKEGATE_SIMULATION_SEED=7 pytest tests/simulation -s` one seed, and prints what happens.
+`LAKEGATE_SIMULATION_SEED=7 pytest tests/simulation -s` one seed, and prints its trace.
 """
 
 import os
@@ -29,7 +29,7 @@ LINES_SHOWN = 60
 
 
 def seeds() -> Iterator[int]:
-    """Return the one that is asked for, always the same ones, or new ones for as long."""
+    """Yield the seed of the environment, the fixed seeds, or new ones for the given time."""
     if SEED is not None:
         yield int(SEED)
     elif SECONDS:

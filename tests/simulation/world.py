@@ -1,4 +1,4 @@
-"""What a simulation is made of: one seed, one clock, one order of events."""
+"""The state of a simulation: one seed, one clock, one order of events."""
 
 import asyncio
 import random
@@ -26,17 +26,17 @@ from tests.simulation.loop import (
 
 from lakegate import clock
 from lakegate.database.engine import transaction
-from lakegate.lake.commit.group import Member
 from lakegate.lake.commit.group_commit import GroupCommit
+from lakegate.lake.commit.queued_batch import QueuedBatch
 
 LONGEST_PAUSE_SECONDS = 200.0
 
 
 @dataclass(frozen=True, slots=True)
 class Weather:
-    """How likely things are that go wrong, and how long things take.
+    """The probabilities of faults.
 
-    `long_pauses`: of an I/O operation, to take longer than leases and graces.
+    `long_pauses`: of an I/O operation that takes longer than leases and grace periods.
     """
 
     long_pauses: float = 0.0
@@ -48,7 +48,7 @@ class Weather:
 
     @classmethod
     def of(cls, chance: random.Random) -> "Weather":
-        """Choose a weather: in each some things go well, so that others come to light."""
+        """Choose the probabilities. Some are zero, so that one fault does not hide another."""
         return cls(
             long_pauses=chance.choice([0, 0, 0.002, 0.01]),
             broken_storage=chance.choice([0, 0, 0, 0.01]),
@@ -61,7 +61,7 @@ class Weather:
 
 @dataclass
 class World:
-    """The seed's chances, the loop, the trace and what was found wrong."""
+    """The random numbers of the seed, the loop, the trace and the violations."""
 
     seed: int
     loop: VirtualLoop = field(default_factory=VirtualLoop)
@@ -73,31 +73,31 @@ class World:
         self.chance = random.Random(self.seed)  # noqa: S311 - no secret
         self.weather = Weather.of(self.chance)
         self.violated: asyncio.Event = asyncio.Event()
-        # Nothing goes wrong and nothing takes long any more: the world comes to its end.
+        # Set at the end: there are no more faults and long pauses.
         self.calm = False
-        # How every program reaches files; set by whoever has them.
+        # The access of all programs to files; set by the simulation.
         self.file_io: FileIO | None = None
 
     def say(self, what: str) -> None:
-        """Write a line of the trace."""
+        """Add a line to the trace."""
         host = HOST.get()
         self.trace.append(f"{self.loop.now:10.3f} {host.name if host else '-':10} {what}")
 
     def violation(self, what: str) -> None:
-        """Note that a promise is broken."""
+        """Record the violation of an invariant."""
         self.say(f"VIOLATION {what}")
         self.violations.append(what)
         self.violated.set()
 
     def point(self, what: str) -> None:
-        """Stand at an I/O operation, where everything else may happen."""
+        """Pause at an I/O operation, while other actors run."""
         if current_job().quiet:
             return
         self.say(what)
         current_job().pause(self._duration())
 
     def happens(self, probability: float) -> bool:
-        """Whether something happens here."""
+        """Whether an event of this probability happens."""
         return not self.calm and self.chance.random() < probability
 
     def _duration(self) -> float:
@@ -110,7 +110,7 @@ class World:
 
     @contextmanager
     def ledger_transaction(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        """Stand in for a transaction of the ledger: time passes before and after it."""
+        """Replaces a transaction of the ledger, with a pause before and after it."""
         self.point("ledger")
         if self.happens(self.weather.silent_ledger):
             raise OperationalError("a transaction", {}, OSError("the ledger is away"))
@@ -122,7 +122,7 @@ class World:
 
 
 class _Inline(Executor):
-    """Runs what PyIceberg gives to threads at once."""
+    """Runs functions for PyIceberg's threads at once."""
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         future: Future[Any] = Future()
@@ -131,7 +131,7 @@ class _Inline(Executor):
 
 
 class _Time:
-    """Stands in for the module `time` in PyIceberg."""
+    """Replaces the module `time` in PyIceberg."""
 
     time = staticmethod(lambda: clock.now_ms() / 1000)
     monotonic = staticmethod(clock.monotonic)
@@ -139,19 +139,19 @@ class _Time:
 
 
 class _Serials:
-    """Numbers objects, so that a set of them is walked through in the same order each time."""
+    """Numbers objects, so that the order of a set of them is deterministic."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[int, object]] = {}
 
     @property
     def of(self) -> Any:
-        known = self._known  # the objects too: the next one must not get the same id
+        known = self._known  # keeps the objects alive, so that no other one gets the same id
         return lambda each: known.setdefault(id(each), (len(known), each))[0]
 
 
 def without_disk(connection: sqlite3.Connection, _record: object = None) -> None:
-    """Set up a database that need not outlive this process."""
+    """Configure a database that is not needed after this process."""
     connection.execute("PRAGMA synchronous=OFF")
     connection.execute("PRAGMA journal_mode=MEMORY")
 
@@ -180,7 +180,7 @@ def the_only(world: World) -> Iterator[None]:
             stack.enter_context(mock.patch(name, replacement))
         stack.enter_context(mock.patch.object(ExecutorFactory, "get_or_create", _Inline))
         stack.enter_context(mock.patch.object(manifest._manifest_cache, "_cache", None))
-        for walked in (Member, GroupCommit):
+        for walked in (QueuedBatch, GroupCommit):
             stack.enter_context(mock.patch.object(walked, "__hash__", _Serials().of))
         stack.enter_context(computed_once())
         try:

@@ -1,4 +1,4 @@
-"""Batches that are to be applied once, for tests."""
+"""Keyed batches for tests: with an idempotency key, or a place in a stream."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""A decoder for tests, slow and obvious: one JSON object a line, unknown fields become strings."""
+"""A simple decoder for tests: one JSON object a line, unknown fields become strings."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ COLUMNS = pa.schema([("at", pa.timestamp("us", tz="UTC")), ("label", pa.string()
 
 
 class LinesDecoder(StubDecoder):
-    """Decodes lines; `calls` says how many bodies each call got."""
+    """Decodes lines; `calls` has the number of bodies of each call."""
 
     def __init__(self, default_schema: pa.Schema = COLUMNS) -> None:
         self.default_schema = default_schema
@@ -38,11 +38,11 @@ class LinesDecoder(StubDecoder):
                 rows.extend(lines)
         new = dict.fromkeys(name for row in rows for name in row if name not in schema.names)
         columns = pa.schema([*schema, *(pa.field(name, pa.string()) for name in new)])
-        cells = [{name: _cell(columns.field(name), row[name]) for name in row} for row in rows]
-        return DecodedGroup(pa.Table.from_pylist(cells, schema=columns), outcomes)
+        values = [{name: _value(columns.field(name), row[name]) for name in row} for row in rows]
+        return DecodedGroup(pa.Table.from_pylist(values, schema=columns), outcomes)
 
 
-def _cell(column: pa.Field, value: Any) -> Any:
+def _value(column: pa.Field, value: Any) -> Any:
     if value is not None and column.type == pa.string():
         return str(value)
     if pa.types.is_timestamp(column.type):

@@ -1,13 +1,13 @@
-"""What other engines see of a table."""
+"""Tables as other engines read them."""
 
 from typing import Any
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
+from tests.testing.duckdb_reader import duckdb_reader
 from tests.testing.lines import ORDERS
 
-from lakegate.cli.sql import open_reader
 from lakegate.model import TableName
 
 
@@ -24,15 +24,15 @@ def labels(catalog: Catalog, name: TableName = ORDERS, snapshot_id: str | None =
 def duckdb_rows(catalog: Catalog, columns: str = "label", name: TableName = ORDERS) -> list[Any]:
     """Read with DuckDB's own Iceberg reader, sorted."""
     location = load(catalog, name).metadata_location
-    with open_reader() as reader:
-        rows = reader.sql(f"SELECT {columns} FROM iceberg_scan('{location}')").fetchall()  # noqa: S608 - a test's own words
+    with duckdb_reader() as reader:
+        rows = reader.sql(f"SELECT {columns} FROM iceberg_scan('{location}')").fetchall()  # noqa: S608 - columns that a test names
     return sorted((row if len(row) > 1 else row[0] for row in rows), key=str)
 
 
 def duckdb_table(catalog: Catalog, name: TableName = ORDERS) -> pa.Table:
     """Read all columns with DuckDB's own Iceberg reader."""
     location = load(catalog, name).metadata_location
-    with open_reader() as reader:
+    with duckdb_reader() as reader:
         return reader.execute("SELECT * FROM iceberg_scan(?)", [location]).to_arrow_table()
 
 

@@ -1,4 +1,4 @@
-"""The log quotes nothing that a caller has sent, and a line of it is one line."""
+"""The log quotes nothing that a caller sent, and each record is one line."""
 
 import io
 import logging
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lakegate.log import Formatter
+from lakegate.log import Formatter, configure_logging
 
 FORMAT = "%(levelname)s %(message)s"
 
@@ -34,7 +34,7 @@ def fail(body: str) -> None:
         raise RuntimeError(body) from error
 
 
-def test_an_exception_is_told_by_its_kind_and_its_place(
+def test_an_exception_is_logged_as_its_type_and_its_frames(
     log: logging.Logger, written: io.StringIO
 ) -> None:
     try:
@@ -48,7 +48,7 @@ def test_an_exception_is_told_by_its_kind_and_its_place(
     assert "in fail" in said
 
 
-def test_at_debug_its_words_are_there() -> None:
+def test_at_debug_its_message_is_logged() -> None:
     formatter = Formatter(FORMAT, quotes_exceptions=True)
     try:
         fail("the body")
@@ -58,9 +58,24 @@ def test_at_debug_its_words_are_there() -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\x0b", "\x85", "\u2028", "\x1b[2J", "\x00"])
-def test_nobody_writes_a_line_of_their_own(
+def test_a_logged_value_cannot_forge_a_line(
     log: logging.Logger, written: io.StringIO, end: str
 ) -> None:
     log.warning("idempotency key %s", f"k{end}ERROR all is lost")
     assert len(written.getvalue().splitlines()) == 1
     assert "\x1b" not in written.getvalue()
+
+
+@pytest.mark.parametrize(("level", "lines"), [("INFO", 0), ("DEBUG", 1)])
+def test_pyiceberg_logs_its_routine_at_debug_only(level: str, lines: int) -> None:
+    root, library = logging.getLogger(), logging.getLogger("pyiceberg")
+    before = root.handlers[:], root.level, library.level
+    configure_logging(level)
+    [handler] = root.handlers
+    assert isinstance(handler, logging.StreamHandler)
+    handler.setStream(io.StringIO())
+    try:
+        logging.getLogger("pyiceberg.io").info("Loaded FileIO")
+        assert handler.stream.getvalue().count("Loaded FileIO") == lines
+    finally:
+        root.handlers[:], root.level, library.level = before

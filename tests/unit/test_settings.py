@@ -1,4 +1,4 @@
-"""The settings that are made of others."""
+"""Derived settings, and the validation of addresses and levels."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from lakegate.settings import Settings, read_settings
 
 
 @pytest.mark.parametrize("name", ["home", "a b", "a%20b", "ä"])
-def test_the_embedded_ledger_lies_in_the_home_whatever_its_name(tmp_path: Path, name: str) -> None:
+def test_the_embedded_ledger_is_in_the_home_with_any_name(tmp_path: Path, name: str) -> None:
     home = tmp_path / name
     assert make_url(Settings(home=home).ledger_database).database == str(home / "ledger.db")
 
 
-def test_a_ledger_that_is_given_is_taken_as_it_is() -> None:
+def test_the_url_of_a_ledger_is_used_verbatim() -> None:
     url = "postgresql+psycopg://user:secret@host/db"
     assert Settings(ledger_url=url).ledger_database == url
 
@@ -24,12 +24,12 @@ def test_a_ledger_that_is_given_is_taken_as_it_is() -> None:
     ("given", "taken"),
     [("localhost:0", "127.0.0.1:0"), ("0.0.0.0:65535", "0.0.0.0:65535"), ("[::1]:1", "[::1]:1")],
 )
-def test_an_address_is_that_of_a_machine_and_a_port(given: str, taken: str) -> None:
+def test_an_address_is_an_ip_address_and_a_port(given: str, taken: str) -> None:
     assert Settings(http_addr=given).http_addr == taken
 
 
 @pytest.mark.parametrize("given", ["127.0.0.1:99999", "127.0.0.1", ":80", "a.example:80", "::1"])
-def test_what_is_no_address_is_refused_by_its_name(
+def test_an_invalid_address_is_refused_with_the_name_of_its_variable(
     given: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAKEGATE_HTTP_ADDR", given)
@@ -37,7 +37,7 @@ def test_what_is_no_address_is_refused_by_its_name(
         read_settings()
 
 
-def test_the_level_of_the_log_is_taken_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_level_is_case_insensitive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKEGATE_LOG_LEVEL", "warning")
     assert read_settings().log_level == "WARNING"
     monkeypatch.setenv("LAKEGATE_LOG_LEVEL", "loud")

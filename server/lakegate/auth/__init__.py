@@ -1,1 +1,1 @@
-"""Tokens: what they are, where they are stored, what is cached."""
+"""Tokens: their format, store and cache."""

@@ -1,4 +1,4 @@
-"""Tokens in the ledger's database. Every function blocks."""
+"""Stores tokens in the ledger's database. All methods block."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from lakegate.auth.tokens import Permission, Token, digest_of, new_secret, parse_permissions
-from lakegate.database.engine import alone, now_ms, open_engine, transaction
+from lakegate.database.engine import exclusive_transaction, now_ms, open_engine, transaction
 from lakegate.errors import ErrorCode, LakegateError
 
 _METADATA = MetaData()
@@ -41,26 +41,26 @@ TOKENS = Table(
 
 @dataclass(frozen=True, slots=True)
 class StoredToken:
-    """A token as the store has it."""
+    """A token in the store, revoked or not."""
 
     token: Token
     description: str
-    made_at: datetime
+    created_at: datetime
     revoked_at: datetime | None
 
 
 class TokenStore:
-    """The tokens at one SQLAlchemy URL. Raises `LakegateError` (unavailable)."""
+    """The tokens in one database. Methods raise `LakegateError` (unavailable)."""
 
     def __init__(self, url: str) -> None:
-        """Use the database at `url`; nothing is asked of it yet."""
+        """Use the database at the SQLAlchemy URL `url`. Does not connect yet."""
         self._engine = open_engine(url)
         self._ready = False
 
     def create(
         self, database: str, permissions: Iterable[Permission], description: str = ""
     ) -> tuple[str, Token]:
-        """Make a token and give its secret, which is kept nowhere, and what is kept."""
+        """Create a token. Return its secret, which is not stored, and the token."""
         secret = new_secret()
         token = Token(digest_of(secret), database, frozenset(permissions))
         with self._transaction(writes=True) as connection:
@@ -77,13 +77,13 @@ class TokenStore:
         return secret, token
 
     def tokens(self) -> Sequence[StoredToken]:
-        """Return all tokens that were ever made, the oldest first."""
+        """Return all tokens that were ever created, oldest first."""
         with self._transaction() as connection:
             rows = connection.execute(select(TOKENS).order_by(TOKENS.c.made_ms, TOKENS.c.id))
             return [_stored(row) for row in rows]
 
     def revoke(self, token_id: str) -> bool:
-        """End a token; say whether there is one of this id."""
+        """Revoke a token. Return whether it exists."""
         with self._transaction(writes=True) as connection:
             return bool(
                 connection.execute(
@@ -100,7 +100,7 @@ class TokenStore:
     @contextmanager
     def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
         try:
-            self._make_table()
+            self._create_table()
             with transaction(self._engine, writes=writes) as connection:
                 yield connection
         except SQLAlchemyError as error:
@@ -108,10 +108,10 @@ class TokenStore:
                 ErrorCode.UNAVAILABLE, "the tokens cannot be read", retry_after_seconds=1
             ) from error
 
-    def _make_table(self) -> None:
+    def _create_table(self) -> None:
         if self._ready:
             return
-        with alone(self._engine) as connection:
+        with exclusive_transaction(self._engine) as connection:
             _METADATA.create_all(connection)
         self._ready = True
 

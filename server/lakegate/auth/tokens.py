@@ -1,4 +1,4 @@
-"""A token: a secret that opens one database for some things. Only its hash is ever kept."""
+"""Tokens: secrets with permissions for one database. Only their hashes are stored."""
 
 import hashlib
 import hmac
@@ -11,28 +11,28 @@ from enum import StrEnum
 
 from lakegate.errors import ErrorCode, LakegateError
 
-# What secret scanners look for: lakegate_[0-9A-Za-z]{43}.
+# Secret scanners can search for lakegate_[0-9A-Za-z]{43}.
 PREFIX = "lakegate_"
 _ALPHABET = string.digits + string.ascii_letters
 _SECRET_CHARACTERS = 43  # 256 bits
 _ID_CHARACTERS = 12
 
-# A secret that people bring along; shorter ones could be guessed from their hash.
+# A secret that an operator chose. A shorter one could be found from its hash.
 _SECRET = re.compile(r"[!-~]{32,512}")
 DATABASE = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
 class Permission(StrEnum):
-    """What a token may be for."""
+    """What a token permits."""
 
-    INGEST = "ingest"  # write rows; tables and columns are made as rows need them
-    PROVISION = "provision"  # make and widen tables
+    INGEST = "ingest"  # write rows, and create the tables and columns that they need
+    PROVISION = "provision"  # create and widen tables
     READ = "read"  # describe and list tables
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What is known of a token: all but its secret."""
+    """A token without its secret."""
 
     digest: str
     database: str
@@ -40,33 +40,33 @@ class Token:
 
     @property
     def id(self) -> str:
-        """What people and logs call the token."""
+        """The id of the token in logs and commands."""
         return id_of(self.digest)
 
     def is_of(self, digest: str) -> bool:
-        """Compare in constant time."""
+        """Whether the token has this digest. Compares in constant time."""
         return hmac.compare_digest(self.digest, digest)
 
 
 def new_secret() -> str:
-    """Make a secret that nobody can guess."""
+    """Return a new random secret of 256 bits."""
     return PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_CHARACTERS))
 
 
 def digest_of(secret: str) -> str:
-    """Return the SHA-256 of a secret, in hex. It has 256 bits of chance, so it needs no salt."""
+    """Return the SHA-256 of a secret, in hex. A secret of 256 random bits needs no salt."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def id_of(digest: str) -> str:
-    """Return the id of the token with this digest; it says nothing about the secret."""
+    """Return the id of the token with this digest. It does not reveal the secret."""
     return digest[:_ID_CHARACTERS]
 
 
 def parse_tokens(text: str, source: str) -> Iterator[Token]:
-    """Read tokens, one a line: secret, database, permissions with commas between.
+    """Parse tokens, one a line: secret, database, comma-separated permissions.
 
-    Blank lines and those that begin with `#` are skipped. Raises `LakegateError`
+    Blank lines and lines that start with `#` are skipped. Raises `LakegateError`
     (invalid_argument) that names the line of `source`, and no secret.
     """
     known: dict[str, Token] = {}
@@ -81,7 +81,7 @@ def parse_tokens(text: str, source: str) -> Iterator[Token]:
 
 
 def parse_permissions(words: str) -> frozenset[Permission]:
-    """Read permissions with commas between. Raises `ValueError`."""
+    """Parse comma-separated permissions. Raises `ValueError`."""
     try:
         return frozenset(Permission(word) for word in words.split(","))
     except ValueError:
@@ -93,10 +93,10 @@ def _parse(words: list[str], known: dict[str, Token]) -> Token:
         raise ValueError("it must be: secret database permission[,permission…]")
     secret, database, permissions = words
     if not _SECRET.fullmatch(secret):
-        raise ValueError("a secret must have 32 to 512 characters of ASCII")
+        raise ValueError("a secret must have 32 to 512 ASCII characters")
     if not DATABASE.fullmatch(database):
-        raise ValueError("the database is not a name: [a-z_][a-z0-9_]{0,62}")
+        raise ValueError("the name of the database must be [a-z_][a-z0-9_]{0,62}")
     token = Token(digest_of(secret), database, parse_permissions(permissions))
     if known.setdefault(token.id, token) != token:
-        raise ValueError("the secret is there before, for something else")
+        raise ValueError("the same secret has another database or other permissions above")
     return token

@@ -1,1 +1,1 @@
-"""The command `lakegate`: arguments in, words out, nothing else."""
+"""The command `lakegate`."""

@@ -1,4 +1,4 @@
-"""`lakegate up | serve | sql | tables | …`: what a user types, and what is printed."""
+"""The commands `lakegate up`, `serve`, `sql` and `tables`."""
 
 import gc
 import sys
@@ -21,8 +21,8 @@ from lakegate.lake.table.listing import describe_all
 from lakegate.log import configure_logging
 from lakegate.settings import Settings, read_settings
 
-# How long a thread may hold the interpreter while the event loop waits for it. Python's
-# 5 ms, met at every step of a request, is most of the time of a request.
+# How long a thread may hold the interpreter lock while the event loop waits for it. With Python's
+# default of 5 ms, waiting for it would be most of the latency of a request.
 _SWITCH_SECONDS = 0.0005
 
 _BANNER = """\
@@ -51,7 +51,7 @@ Ctrl-C stops it.
 
 
 class _Commands(click.Group):
-    """Says in one line what is wrong, whichever command finds it."""
+    """Prints a `LakegateError` of any command as one line."""
 
     @override
     def invoke(self, ctx: click.Context) -> object:
@@ -88,7 +88,7 @@ def serve() -> None:
 @main.command("sql")
 @click.argument("statement")
 def sql_command(statement: str) -> None:
-    """Run a SELECT over the tables, with DuckDB's Iceberg reader."""
+    """Run a SELECT with DuckDB's Iceberg reader."""
     settings = read_settings()
     try:
         sql.query(open_catalog(settings.catalog, settings.home), statement).show()
@@ -106,10 +106,10 @@ def tables() -> None:
 
 
 def tune_process() -> None:
-    """Set up the interpreter and the allocator for a server."""
+    """Configure the interpreter and the allocator for a server."""
     return_large_blocks()
     sys.setswitchinterval(_SWITCH_SECONDS)
-    gc.freeze()  # what is imported stays: looking through it again is a pause of 60 ms
+    gc.freeze()  # imported modules stay: collecting them again takes 60 ms
 
 
 def _banner(settings: Settings, gate: Gate) -> str:

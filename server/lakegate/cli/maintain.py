@@ -10,13 +10,13 @@ from lakegate.lake.maintenance.maintain import Maintenance, Progress, Summary
 from lakegate.lake.maintenance.policy import MaintenancePolicy
 from lakegate.settings import read_settings
 
-_STEPS = {"compact": "merging small files", "sweep": "sweeping orphans"}
+_STEPS = {"compact": "merging small files", "sweep": "deleting orphan files"}
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 @click.command()
 def maintain() -> None:
-    """Merge small files, expire snapshots and delete orphans of all tables, once."""
+    """Merge small files, expire snapshots and delete orphan files of all managed tables."""
     settings = read_settings()
     bars = _Bars()
     try:
@@ -27,14 +27,14 @@ def maintain() -> None:
     for line in _lines(summary):
         click.echo(line)
     if summary.failed:
-        raise click.ClickException(f"{summary.failed} tables could not be maintained, see above")
+        raise click.ClickException(f"the maintenance of {summary.failed} tables failed, see above")
 
 
 class _Bars:
     """A progress bar for each step at each table, on standard error."""
 
     def show(self, progress: Progress) -> None:
-        """Begin a bar with the first report of a step, move it with the next."""
+        """Start a bar at the first report of a step, and update it at the others."""
         if progress.done == 0:
             label = f"{progress.table}: {_STEPS[progress.step]}"
             self._bar = click.progressbar(length=progress.total, label=label, file=sys.stderr)

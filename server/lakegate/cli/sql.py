@@ -1,4 +1,4 @@
-"""Look at what landed: DuckDB's own Iceberg reader over the tables of the catalog."""
+"""SQL over the tables of the catalog, with DuckDB's Iceberg reader."""
 
 from importlib.resources import files
 
@@ -10,7 +10,7 @@ from lakegate.model import DEFAULT_DATABASE
 
 
 def open_reader() -> duckdb.DuckDBPyConnection:
-    """Open DuckDB with the Iceberg extension, from the installed package: nothing is fetched."""
+    """Open DuckDB with the Iceberg extension of the installed package. Needs no network."""
     reader = duckdb.connect()
     # Iceberg's manifests are Avro files.
     for extension in ("avro", "iceberg"):
@@ -21,7 +21,7 @@ def open_reader() -> duckdb.DuckDBPyConnection:
 
 
 def query(catalog: Catalog, sql: str) -> duckdb.DuckDBPyRelation:
-    """Run `sql`; `table` means a table of the default database, `database.table` any.
+    """Run `sql`. A table without a database is one of the default database.
 
     Raises `duckdb.Error` for SQL that DuckDB refuses.
     """
@@ -32,7 +32,7 @@ def query(catalog: Catalog, sql: str) -> duckdb.DuckDBPyRelation:
 
 
 def _add_view(reader: duckdb.DuckDBPyConnection, catalog: Catalog, name: str) -> None:
-    """Let `name` stand for the table's current snapshot, where there is such a table."""
+    """Create a view `name` of the current snapshot of the table, if there is such a table."""
     *database, table = name.replace('"', "").split(".")
     try:
         found = catalog.load_table((*(database or [DEFAULT_DATABASE]), table))

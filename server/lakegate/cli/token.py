@@ -1,4 +1,4 @@
-"""The command `lakegate token`: makes, lists and revokes tokens, beside a running gate."""
+"""The command `lakegate token`: creates, lists and revokes tokens. Servers may be running."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +15,13 @@ _COLUMNS = "{:<14}{:<20}{:<24}{:<18}{:<18}{}"
 
 @click.group()
 def token() -> None:
-    """Make, list and revoke the tokens that open the gate."""
+    """Create, list and revoke tokens."""
 
 
 @token.command()
-@click.option("--database", default=DEFAULT_DATABASE, show_default=True, help="What it opens.")
+@click.option(
+    "--database", default=DEFAULT_DATABASE, show_default=True, help="The database of the token."
+)
 @click.option(
     "--permission",
     "permissions",
@@ -27,29 +29,29 @@ def token() -> None:
     multiple=True,
     default=[Permission.INGEST.value],
     show_default=True,
-    help="What for; may be given more than once.",
+    help="What the token permits; may be repeated.",
 )
-@click.option("--description", default="", help="Whose it is, for `lakegate token list`.")
+@click.option("--description", default="", help="A note for `lakegate token list`.")
 def create(database: str, permissions: tuple[str, ...], description: str) -> None:
-    """Make a token. Its secret is printed here, once, and kept nowhere."""
+    """Create a token. Its secret is printed once, and not stored."""
     if not description.isprintable():
         raise click.BadParameter("it must be one line of text", param_hint="--description")
     if not DATABASE.fullmatch(database):
         raise click.BadParameter("it must be [a-z_][a-z0-9_]{0,62}", param_hint="--database")
     with _store() as store:
-        secret, made = store.create(database, map(Permission, permissions), description)
-    click.echo(
-        f"Token {made.id} for the database {database}. Its secret, shown only now:", err=True
-    )
+        secret, new = store.create(database, map(Permission, permissions), description)
+    click.echo(f"Token {new.id} for the database {database}. Its secret, shown only now:", err=True)
     click.echo(secret)
 
 
 @token.command("list")
 def list_tokens() -> None:
-    """List all tokens that were ever made, without their secrets."""
+    """List all tokens that were ever created, without their secrets."""
     with _store() as store:
         tokens = store.tokens()
-    click.echo(_COLUMNS.format("ID", "DATABASE", "PERMISSIONS", "MADE", "REVOKED", "DESCRIPTION"))
+    click.echo(
+        _COLUMNS.format("ID", "DATABASE", "PERMISSIONS", "CREATED", "REVOKED", "DESCRIPTION")
+    )
     for each in tokens:
         click.echo(_line(each).rstrip())
 
@@ -57,7 +59,7 @@ def list_tokens() -> None:
 @token.command()
 @click.argument("token_id")
 def revoke(token_id: str) -> None:
-    """End a token: running servers refuse it within seconds."""
+    """Revoke a token: running servers refuse it within seconds."""
     with _store() as store:
         if not store.revoke(token_id):
             raise click.ClickException(f"there is no token {token_id}")
@@ -69,7 +71,7 @@ def _line(each: StoredToken) -> str:
         each.token.id,
         each.token.database,
         ",".join(sorted(each.token.permissions)),
-        f"{each.made_at:%Y-%m-%d %H:%M}",
+        f"{each.created_at:%Y-%m-%d %H:%M}",
         f"{each.revoked_at:%Y-%m-%d %H:%M}" if each.revoked_at else "",
         each.description,
     )

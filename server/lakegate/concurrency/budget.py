@@ -1,4 +1,4 @@
-"""A budget of bytes that all bodies share: first they wait for room, then they are refused."""
+"""A budget of bytes that all bodies share: they wait for memory first, then are refused."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -6,43 +6,46 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from lakegate.concurrency.shares import Owner, Share, Shares
 from lakegate.errors import ErrorCode, LakegateError
 
 RETRY_AFTER_SECONDS = 1.0
 
 
 @dataclass(eq=False, slots=True)
-class Hold:
-    """A part of a budget, in bytes."""
+class Reservation:
+    """A part of a budget: `size` bytes now, and `announced` bytes later, if they are more."""
 
     budget: "Budget"
-    key: str
+    owner: Owner
+    number: int
     size: int = 0
+    announced: int = 0
 
     async def grow(self, size: int, patience: float | None = None) -> None:
-        """Hold at least `size` bytes; wait for them up to `patience` seconds.
+        """Reserve at least `size` bytes; wait for them up to `patience` seconds.
 
         Raises `LakegateError` (overloaded).
         """
         if size > self.size:
             await self.budget.extend(self, size - self.size, patience)
 
-    def move(self, key: str) -> None:
-        """Count for another key from now on."""
-        self.budget.move(self, key)
-
     def shrink(self, size: int) -> None:
-        """Release what is held beyond `size` bytes."""
-        if size < self.size:
-            self.budget.give_back(self, self.size - size)
+        """Release what is reserved or announced beyond `size` bytes."""
+        self.budget.shrink(self, size)
+
+    def release(self) -> None:
+        """Release everything."""
+        self.shrink(0)
 
 
 @dataclass(eq=False, slots=True)
 class _Request:
-    """A hold that waits for `more` bytes."""
+    """A reservation that waits for `more` bytes."""
 
-    hold: Hold
+    reservation: Reservation
     more: int
+    announced: int
     granted: "asyncio.Future[None]"
 
     def refuse(self) -> None:
@@ -51,134 +54,201 @@ class _Request:
 
 
 class Budget:
-    """Bytes for many holders. Used from one event loop.
+    """Bytes for many owners. Used from one event loop.
 
-    Holders have keys. A key gets at most half of the budget, and keys take turns,
-    so one that is flooded leaves room for the others. Who holds something already
-    and needs more is served before who holds nothing: otherwise all could wait for
-    one another. Where they do all the same, the one that asked last is refused.
+    A reservation grows while its body arrives. What a body announces is reserved for nobody: it
+    counts only against its own owner, whose further bodies do not begin before it fits.
+
+    Growing comes before beginning, and of those that grow the oldest comes first. Where all that
+    a group holds waits to grow, its youngest reservation is refused, until the oldest can be
+    completed: a reservation that is alone in its group may have whatever is free. Those that
+    begin take turns: next is the group that has the least.
     """
 
     def __init__(self, size: int) -> None:
-        """Have `size` bytes to give. A hold may be larger; it is alone then."""
+        """Distribute `size` bytes. A reservation may be larger; it is alone then."""
         self.size = size
         self.used = 0
-        self._used_by: dict[str, int] = {}
-        self._new: OrderedDict[str, deque[_Request]] = OrderedDict()
+        self._shares = Shares()
+        self._made = 0
+        self._beginning: OrderedDict[Owner, deque[_Request]] = OrderedDict()
         self._growing: list[_Request] = []
 
-    async def take(self, key: str, size: int, patience: float | None = None) -> Hold:
-        """Hold `size` bytes for `key` until they are given back.
+    @property
+    def waiting(self) -> int:
+        """How many reservations wait."""
+        return len(self._growing) + sum(map(len, self._beginning.values()))
+
+    async def reserve(
+        self, owner: Owner, size: int, patience: float | None = None, announced: int = 0
+    ) -> Reservation:
+        """Reserve `size` bytes for `owner` until they are released.
 
         Waits up to `patience` seconds for them. Raises `LakegateError` (overloaded).
         """
-        hold = Hold(self, key)
+        self._made += 1
+        reservation = Reservation(self, owner, self._made)
         try:
-            await hold.grow(size, patience)
+            await self.extend(reservation, size, patience, announced)
         except BaseException:
-            hold.shrink(0)  # a cancelled wait may have been granted
+            reservation.release()  # a cancelled wait may have been granted
             raise
-        return hold
+        return reservation
 
     @asynccontextmanager
-    async def hold(self, key: str, size: int, patience: float | None = None) -> AsyncIterator[Hold]:
-        """Hold `size` bytes inside, as `take` does."""
-        hold = await self.take(key, size, patience)
+    async def reserving(
+        self, owner: Owner, size: int, patience: float | None = None, announced: int = 0
+    ) -> AsyncIterator[Reservation]:
+        """Reserve `size` bytes inside, as `reserve` does."""
+        reservation = await self.reserve(owner, size, patience, announced)
         try:
-            yield hold
+            yield reservation
         finally:
-            hold.shrink(0)
+            reservation.release()
 
-    async def extend(self, hold: Hold, more: int, patience: float | None = None) -> None:
-        """Return `more` bytes to `hold`; see `Hold.grow`."""
-        request = _Request(hold, more, asyncio.get_running_loop().create_future())
-        if hold.size:
-            self._growing.append(request)
-        else:
-            self._new.setdefault(hold.key, deque()).append(request)
+    async def extend(
+        self,
+        reservation: Reservation,
+        more: int,
+        patience: float | None = None,
+        announced: int = 0,
+    ) -> None:
+        """Reserve `more` bytes; see `Reservation.grow`."""
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        request = _Request(reservation, more, announced, granted)
+        self._enqueue(request)
         self._serve()
-        if request.granted.done():
-            return request.granted.result()
+        if granted.done():
+            granted.result()
+            return
         try:
             async with asyncio.timeout(patience):
-                await request.granted
+                await granted
         except TimeoutError:
             raise overloaded() from None
         finally:
             self._forget(request)
 
-    def give_back(self, hold: Hold, size: int) -> None:
-        """Take `size` bytes off `hold`."""
-        self._add(hold, -size)
-        self._serve()
+    def shrink(self, reservation: Reservation, size: int) -> None:
+        """Release what is beyond `size` bytes."""
+        if size < max(reservation.size, reservation.announced):
+            self._resize(reservation, min(reservation.size, size), min(reservation.announced, size))
+            self._serve()
 
-    def move(self, hold: Hold, key: str) -> None:
-        """Count `hold` for another key."""
-        size = hold.size
-        self._add(hold, -size)
-        hold.key = key
-        self._add(hold, size)
-        self._serve()  # its former key may have room now
+    def _resize(self, reservation: Reservation, size: int, announced: int) -> None:
+        announced = max(size, announced)
+        self.used += size - reservation.size
+        self._shares.add(
+            reservation.owner,
+            size - reservation.size,
+            announced - reservation.announced,
+            (size > 0) - (reservation.size > 0),
+        )
+        reservation.size, reservation.announced = size, announced
 
-    def _add(self, hold: Hold, size: int) -> None:
-        hold.size += size
-        self.used += size
-        used = self._used_by.pop(hold.key, 0) + size
-        if used:
-            self._used_by[hold.key] = used
+    def _enqueue(self, request: _Request) -> None:
+        reservation = request.reservation
+        if reservation.size:
+            self._growing.append(request)
+            self._growing.sort(key=lambda each: each.reservation.number)
+            self._shares.add_waiting(reservation.owner, reservation.size)
+        else:
+            self._beginning.setdefault(reservation.owner, deque()).append(request)
+
+    def _end_growing(self, request: _Request) -> None:
+        self._growing.remove(request)
+        self._shares.add_waiting(request.reservation.owner, -request.reservation.size)
 
     def _forget(self, request: _Request) -> None:
-        """Drop a request that waits no more, if it is still in a queue."""
+        """Drop a request that is no longer waited for, if it is still in a queue."""
+        owner = request.reservation.owner
         if request in self._growing:
-            self._growing.remove(request)
-        elif request in (queue := self._new.get(request.hold.key, deque())):
+            self._end_growing(request)
+        elif request in (queue := self._beginning.get(owner, deque())):
             queue.remove(request)
             if not queue:
-                del self._new[request.hold.key]
+                del self._beginning[owner]
         else:
             return
         self._serve()
 
     def _serve(self) -> None:
-        """Grant what there is room for."""
-        for request in list(self._growing):
-            if self._fits(request):
-                self._growing.remove(request)
-                self._grant(request)
+        """Grant what there is memory for."""
         if self._growing:
-            if sum(request.hold.size for request in self._growing) == self.used:
-                self._growing.pop().refuse()  # all wait for one another
-            return
-        while (key := self._next_key()) is not None:
-            queue = self._new.pop(key)
+            self._serve_growing()
+        if not self._beginning or any(self._blocking(each) is None for each in self._growing):
+            return  # what is released next is for those that grow
+        while (owner := self._next_owner()) is not None:
+            queue = self._beginning.pop(owner)
             self._grant(queue.popleft())
             if queue:
-                self._new[key] = queue  # behind the other keys
+                self._beginning[owner] = queue  # behind the others
 
-    def _next_key(self) -> str | None:
-        """Return the key whose turn it is, if there is room for what it asks for."""
-        for key, queue in self._new.items():
-            if self._has_share(queue[0]):
-                # The next in turn is not overtaken while it waits for others to end.
-                return key if self._fits(queue[0]) else None
-        return None
-
-    def _fits(self, request: _Request) -> bool:
-        alone = self.used == request.hold.size
-        return alone or self.used + request.more <= self.size
-
-    def _has_share(self, request: _Request) -> bool:
-        used = self._used_by.get(request.hold.key, 0)
-        return used == 0 or used + request.more <= self.size // 2
+    def _serve_growing(self) -> None:
+        for request in list(self._growing):
+            if self._blocking(request) is None and self._fits(request):
+                self._end_growing(request)
+                self._grant(request)
+        self._refuse_one_that_is_stuck()
 
     def _grant(self, request: _Request) -> None:
+        reservation = request.reservation
         if not request.granted.done():
-            self._add(request.hold, request.more)
+            announced = max(reservation.announced, request.announced)
+            self._resize(reservation, reservation.size + request.more, announced)
             request.granted.set_result(None)
+
+    def _refuse_one_that_is_stuck(self) -> None:
+        for request in self._growing:
+            group = self._blocking(request)
+            if group is not None and group.is_stuck:
+                self._refuse_youngest(group)
+                return
+        if self._growing and sum(each.reservation.size for each in self._growing) == self.used:
+            self._refuse_youngest(None)
+
+    def _refuse_youngest(self, group: Share | None) -> None:
+        """Refuse the youngest reservation of a group that waits to grow; None: of all."""
+        for request in reversed(self._growing):
+            if group is None or any(
+                group is each for each in self._shares.of(request.reservation.owner)
+            ):
+                self._end_growing(request)
+                request.refuse()
+                return
+
+    def _blocking(self, request: _Request) -> Share | None:
+        """Return the group that has too much for the reservation to grow, if there is one."""
+        free = self.size - self.used
+        for share in self._shares.of(request.reservation.owner):
+            if share.reservations > 1 and not share.allows(request.more, free):
+                return share
+        return None
+
+    def _next_owner(self) -> Owner | None:
+        """Return the owner whose turn it is, if there is memory for what it asks for."""
+        for owner in sorted(self._beginning, key=self._shares.reserved):
+            request = self._beginning[owner][0]
+            if self._may_begin(request):
+                # The next in turn is not overtaken while it waits for others to end.
+                return owner if self._fits(request) else None
+        return None
+
+    def _may_begin(self, request: _Request) -> bool:
+        free = self.size - self.used
+        outermost, *inner = self._shares.of(request.reservation.owner)
+        announced = max(request.more, request.announced)
+        return all(
+            not share.reserved or share.allows(request.more, free) for share in (outermost, *inner)
+        ) and all(share.allows_announced(announced, self.size) for share in inner)
+
+    def _fits(self, request: _Request) -> bool:
+        alone = self.used == request.reservation.size
+        return alone or self.used + request.more <= self.size
 
 
 def overloaded() -> LakegateError:
-    """Refuse what there is no room for."""
+    """Return the refusal of what there is no memory for."""
     return LakegateError(
         ErrorCode.OVERLOADED,
         "the server has too much to do, and nothing was written: try again",

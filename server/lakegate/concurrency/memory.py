@@ -1,4 +1,4 @@
-"""The memory that the process may take, and what it keeps of the memory that bodies have taken."""
+"""The memory that the process may take, and how unused memory is returned to the system."""
 
 import ctypes
 import os
@@ -11,22 +11,22 @@ _LARGE_BYTES = 256 * 1024
 
 
 def return_large_blocks() -> None:
-    """Have large blocks given back to the system when they are freed (glibc only).
+    """Return large blocks to the system when they are freed (glibc only).
 
-    Left alone, glibc learns from the first bodies to keep their memory for the next.
+    By default, glibc raises its threshold with the first bodies, and keeps their memory.
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def return_free_memory() -> None:
-    """Release to the system what is free between other blocks (glibc only). Blocks."""
+    """Return to the system what is free between other blocks (glibc only). Blocks."""
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         trim(0)
 
 
 def resident_memory() -> int:
-    """Return the bytes of memory that the process has, proc_pid_statm(5); 0 where nothing tells."""
+    """Return the resident bytes of the process, proc_pid_statm(5); 0 where that is missing."""
     fields = _read(Path("/proc/self/statm")).split()
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if fields else 0
 

@@ -1,1 +1,1 @@
-"""SQLite and PostgreSQL, as the ledger, the tokens and SQL catalogs use them."""
+"""SQLite and PostgreSQL, for the ledger, tokens and SQL catalogs."""

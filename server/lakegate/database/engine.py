@@ -14,12 +14,13 @@ from lakegate import clock
 from lakegate.database.postgres import CONNECT_ARGUMENTS, CONNECT_SECONDS
 from lakegate.database.sqlite import BUSY_SECONDS, prepare_connection
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.home import make_private
 
 CONNECTIONS = 8
-# An execution option: the transaction writes, so it takes SQLite's write lock at its
-# beginning. To take it later fails where another writer came between.
+# An execution option: the transaction writes, so it acquires SQLite's write lock when it begins.
+# To acquire it later fails after a write of another connection.
 _WRITES = "lakegate_writes"
-# Any number that no other program locks in the same database.
+# A number that no other program locks in the same database.
 _ADVISORY_LOCK = 5_123_487_001
 
 
@@ -28,14 +29,14 @@ class DatabaseReplacedError(SQLAlchemyError):
 
 
 def open_engine(url: str) -> Engine:
-    """Describe the database at an SQLAlchemy URL; nothing is asked of it yet.
+    """Return the engine of the database at an SQLAlchemy URL. Does not connect yet.
 
-    Raises `LakegateError` (invalid_argument) for one that cannot hold a ledger.
+    Raises `LakegateError` (invalid_argument) for a URL that is not supported.
     """
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):  # the latter for a port that is no number
-        raise _useless() from None  # the URL may hold a password
+    except (ArgumentError, ValueError):  # the latter for a port that is not a number
+        raise _unsupported() from None  # the URL may have a password
     if parsed.drivername in {"postgresql", "postgresql+psycopg"}:
         return create_engine(
             parsed,
@@ -45,8 +46,8 @@ def open_engine(url: str) -> Engine:
             connect_args=CONNECT_ARGUMENTS,
         )
     if parsed.drivername not in {"sqlite", "sqlite+pysqlite"} or not parsed.database:
-        raise _useless()
-    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        raise _unsupported()
+    make_private(Path(parsed.database).parent)
     engine = create_engine(parsed, pool_size=CONNECTIONS, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _connect_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -58,22 +59,22 @@ def open_engine(url: str) -> Engine:
 
 @contextmanager
 def transaction(engine: Engine, *, writes: bool = False) -> Iterator[Connection]:
-    """Open a transaction; it is committed at the end of the block. Raises `SQLAlchemyError`."""
+    """Run the block in a transaction. Raises `SQLAlchemyError`."""
     options = {_WRITES: writes}
     with engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
 
 
 @contextmanager
-def alone(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction that writes while no other server is in one like it."""
+def exclusive_transaction(engine: Engine) -> Iterator[Connection]:
+    """Run the block in a transaction that writes, exclusively among all servers."""
     with transaction(engine, writes=True) as connection:
         if engine.dialect.name == "postgresql":  # SQLite has one writer at a time
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
         yield connection
 
 
-def _useless() -> LakegateError:
+def _unsupported() -> LakegateError:
     return LakegateError(
         ErrorCode.INVALID_ARGUMENT,
         "LAKEGATE_LEDGER_URL must be sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE",
@@ -83,7 +84,7 @@ def _useless() -> LakegateError:
 def _connect_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # `_begin_sqlite` begins transactions
     connection.create_function("lakegate_now_ms", 0, clock.now_ms)
-    # On the disk: a claim that a power failure takes back would let a batch in twice.
+    # Durable: a claim that is lost in a power failure would let a batch be committed twice.
     prepare_connection(connection)
 
 
@@ -93,27 +94,27 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 class _File:
-    """The file of an SQLite database, as the first connection found it.
+    """The identity of the file of an SQLite database, when the first connection opened it.
 
-    Where it is deleted or replaced, open connections go on with the old one, and know nothing
-    of what other servers claim in the new one.
+    If the file is deleted or replaced, open connections still use the old one, and do not see the
+    claims that other servers make in the new one.
     """
 
     def __init__(self) -> None:
-        """Know no file yet."""
+        """Start before the first connection."""
         self._path = ""  # stays empty for a database in memory
         self._first: tuple[int, int] | None = None
 
     def opened(self, connection: sqlite3.Connection, _record: object) -> None:
-        """Note which file the first connection has opened."""
+        """Record the file that the first connection opened."""
         if self._first is None:
             (_, _, self._path), *_ = connection.execute("PRAGMA database_list")
             self._first = self._now()
 
     def check(self, _connection: Connection) -> None:
-        """Raise `DatabaseReplacedError` where the path names another file by now, or none."""
+        """Raise `DatabaseReplacedError` if the path refers to another file now, or to none."""
         if self._now() != self._first:
-            raise DatabaseReplacedError("its file was replaced; restart the server")
+            raise DatabaseReplacedError("the file of the database was replaced: restart the server")
 
     def _now(self) -> tuple[int, int] | None:
         try:
@@ -132,10 +133,10 @@ class now_ms(FunctionElement[int]):  # noqa: N801 - a SQL function
 
 @compiles(now_ms, "sqlite")
 def _now_sqlite(_element: now_ms, _compiler: object, **_: object) -> str:
-    return "lakegate_now_ms()"  # an SQLite database belongs to one machine, and so to one clock
+    return "lakegate_now_ms()"  # all users of an SQLite database are on one machine, with one clock
 
 
 @compiles(now_ms, "postgresql")
 def _now_postgresql(_element: now_ms, _compiler: object, **_: object) -> str:
-    # Not now(): that is when the transaction began, and it may have waited since.
+    # Not now(), which is the start of the transaction: it may have waited since.
     return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"

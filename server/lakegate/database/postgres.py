@@ -1,10 +1,11 @@
-"""PostgreSQL as the ledger and SQL catalogs use it: no wait for it is endless."""
+"""Timeouts of PostgreSQL, for the ledger and SQL catalogs."""
 
 from typing import Any
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 15
-# What a stopped server has locked is free again before the statements that wait for it end.
+# Less than STATEMENT_SECONDS: the locks of a stopped server are released before the statements
+# that wait for them time out.
 IDLE_IN_TRANSACTION_SECONDS = 10
 
 # Arguments of psycopg's `connect`.

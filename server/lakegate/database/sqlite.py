@@ -1,4 +1,4 @@
-"""SQLite as several processes share it: readers go on while one writes, and no commit is lost."""
+"""SQLite for several processes: readers are not blocked by a writer, and commits are durable."""
 
 import sqlite3
 import time
@@ -9,16 +9,16 @@ _RETRY_SECONDS = 0.01
 
 
 def prepare_connection(connection: sqlite3.Connection) -> None:
-    """Set up a new connection: a write-ahead log, on the disk before a commit returns.
+    """Configure a new connection: a write-ahead log that is synced before a commit returns.
 
-    Raises `sqlite3.OperationalError` where the database stays locked.
+    Raises `sqlite3.OperationalError` if the database stays locked.
     """
-    _write_ahead(connection)
+    _enable_write_ahead_log(connection)
     connection.execute("PRAGMA synchronous=FULL")
 
 
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Turn the log on; on a new file SQLite refuses the second who tries, however long he waits."""
+def _enable_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Enable the log. On a new file SQLite refuses concurrent attempts without waiting."""
     until = time.monotonic() + BUSY_SECONDS
     while True:
         try:

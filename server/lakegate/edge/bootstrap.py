@@ -14,32 +14,37 @@ from typing import Any
 
 import yaml
 
-from lakegate.contract import SERVICES, descriptor_set
+from lakegate.contract import descriptor_set
+from lakegate.edge.access_log import access_log
 from lakegate.edge.addresses import split_address
+from lakegate.edge.headers import header_mutations
 from lakegate.edge.lua import with_contract
 from lakegate.edge.refusals import local_reply_config
 from lakegate.edge.routes import routes
 from lakegate.edge.tls import tls_values
+from lakegate.edge.transcoder import transcoder
 from lakegate.settings import Settings
 
-# What surrounds an inflated body on its way to the Lua filter.
-_ANSWER_OVERHEAD_BYTES = 64 * 1024
+# The admin interface of Envoy, in the folder of its configuration.
+ADMIN_SOCKET = "admin.sock"
 _SOURCES = resources.files("lakegate.edge") / "bootstrap"
 
 
 def write_configuration(settings: Settings, upstream_addr: str, directory: Path) -> Path:
-    """Write all that Envoy reads into `directory`; return the path of the bootstrap."""
+    """Write the files that Envoy reads into `directory`; return the path of the bootstrap."""
     values = _values(settings, upstream_addr, directory)
-    for name in ("errors", "ends", "held"):
+    for name in ("errors", "ends"):
         source = (_SOURCES / f"{name}.lua").read_text()
-        values[f"{name}_lua_file"] = _write(
-            directory / f"{name}.lua", with_contract(source, settings)
-        )
+        values[f"{name}_lua_file"] = _write(directory / f"{name}.lua", with_contract(source))
     document = _write(directory / "openapi.json", (_SOURCES / "openapi.json").read_text())
-    values["routes"] = routes(settings.max_body_bytes, values["read_seconds"], document)
     descriptors = directory / "lakegate.binpb"
     descriptors.write_bytes(descriptor_set().SerializeToString())
-    values["descriptor_set_file"] = str(descriptors)
+    strict, lenient = (
+        transcoder(str(descriptors), ignores_unknown_parameters=ignores)
+        for ignores in (False, True)
+    )
+    values["transcoder"] = strict
+    values["routes"] = routes(values["read_seconds"], document, lenient)
 
     chains = ("redirect.yaml", "gate.yaml") if settings.tls_cert else ("gate.yaml",)
     values["filter_chains"] = [_read(name, values) for name in chains]
@@ -51,20 +56,18 @@ def write_configuration(settings: Settings, upstream_addr: str, directory: Path)
 def _values(settings: Settings, upstream_addr: str, directory: Path) -> dict[str, Any]:
     listen_host, listen_port = split_address(settings.http_addr)
     upstream_host, upstream_port = split_address(upstream_addr)
-    admin_host, admin_port = split_address(settings.envoy_admin_addr)
     return {
         "listen_host": listen_host,
         "listen_port": listen_port,
         "upstream_host": upstream_host,
         "upstream_port": upstream_port,
-        "admin_host": admin_host,
-        "admin_port": admin_port,
-        "max_body_bytes": settings.max_body_bytes,
-        "max_answer_bytes": settings.max_body_bytes + _ANSWER_OVERHEAD_BYTES,
+        "admin_socket": str(directory / ADMIN_SOCKET),
         "max_heap_bytes": settings.envoy_memory,
         "read_seconds": f"{settings.read_timeout_seconds:.3f}s",
-        "services": list(SERVICES),
+        "idle_seconds": f"{settings.idle_timeout_seconds:.3f}s",
         "local_replies": local_reply_config(),
+        "header_mutations": header_mutations(),
+        "access_log": access_log(is_complete=settings.access_log == "all"),
         **tls_values(settings, directory),
     }
 

@@ -1,9 +1,8 @@
-"""What the Lua filters know of the contract and the settings: a table in front of their text."""
+"""What the Lua filters read of the contract: a table in front of their text."""
 
 import json
 from collections.abc import Mapping
 
-from lakegate.contract import enum_values
 from lakegate.edge.refusals import (
     BARE_DOUBT,
     BARE_FAILURE,
@@ -12,13 +11,25 @@ from lakegate.edge.refusals import (
     Refusal,
 )
 from lakegate.errors import ErrorCode
-from lakegate.settings import Settings
+from lakegate.wire import (
+    BODY_END_KEY,
+    BODY_MARK_KEY,
+    ERROR_BODY_KEY,
+    EXPECTED_SIZE_KEY,
+    HTTP_STATUS_KEY,
+    NOT_SENT_KEY,
+)
 
 
-def with_contract(source: str, settings: Settings) -> str:
+def with_contract(source: str) -> str:
     """Return the text of a filter behind the table `CONTRACT` that it reads."""
     contract = {
-        "max_body_bytes": settings.max_body_bytes,
+        "http_status_key": HTTP_STATUS_KEY,
+        "error_body_key": ERROR_BODY_KEY,
+        "not_sent_key": NOT_SENT_KEY,
+        "body_end_key": BODY_END_KEY,
+        "body_mark_key": BODY_MARK_KEY,
+        "expected_size_key": EXPECTED_SIZE_KEY,
         "http_status": {code.value.name: str(code.value.http_status) for code in ErrorCode},
         "bare_statuses": {
             status.value[0]: _refusal(refusal) for status, refusal in BARE_STATUSES.items()
@@ -26,7 +37,6 @@ def with_contract(source: str, settings: Settings) -> str:
         "bare_failure": _refusal(BARE_FAILURE),
         "bare_too_large": _refusal(BARE_TOO_LARGE),
         "bare_doubt": _refusal(BARE_DOUBT),
-        "enums": {name: ", ".join(values) for name, values in enum_values().items()},
     }
     return f"local CONTRACT = {_literal(contract)}\n{source}"
 

@@ -1,4 +1,4 @@
-"""What callers get where no error of the server reaches them: Envoy's own, and gRPC's own."""
+"""The errors that do not come from the server: those of Envoy, and those of gRPC itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,9 +7,18 @@ from typing import Any
 import grpc
 
 from lakegate.errors import OUTCOME_UNKNOWN_MESSAGE, ErrorCode
+from lakegate.wire import NOT_SENT_KEY, REQUEST_ID_KEY
 
-_CEL = "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
+CEL_FILTER = "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
 _BODY = "%LOCAL_REPLY_BODY%"
+# On every reply: a new request id, and in its place that of the request, where it was read.
+_REQUEST_ID = [
+    {
+        "header": {"key": REQUEST_ID_KEY, "value": value},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }
+    for value in ("%UNIQUE_ID%", f"%REQ({REQUEST_ID_KEY})%")
+]
 _TOO_LARGE = "the body is too large: split it into smaller batches"
 _LATE = "the request did not come in time"
 _UNREACHABLE = "the server cannot be reached or has gone away: try again"
@@ -48,18 +57,16 @@ def _detail(name: str) -> str:
 # message of `invalid_argument`.
 _UNREADABLE: Mapping[str, tuple[int, str]] = {
     "http1.invalid_transfer_encoding": (400, "Transfer-Encoding must be chunked"),
-    "upgrade_failed": (400, "only HTTP is spoken here: there is nothing to upgrade to"),
+    "upgrade_failed": (400, "only HTTP is supported: there is no protocol to upgrade to"),
     "path_normalization_failed": (
         400,
         "the path has an escaped slash, a backslash or a fragment",
     ),
-    "missing_host_header": (400, "the request names no host"),
-    "low_version": (426, "HTTP/1.0 is not spoken here: use HTTP/1.1 or HTTP/2"),
+    "missing_host_header": (400, "the request has no Host header"),
     "http1.headers_too_large": (431, "the headers are too large"),
-    "http1.unexpected_underscore": (400, "the name of a header has an underscore"),
-    "http1.invalid_characters": (400, "a header has a character that none may have"),
+    "http1.invalid_characters": (400, "a header has a character that is not allowed"),
 }
-# By the status that Envoy chose. The first that applies counts.
+# By the status that Envoy chose. The first match applies.
 _BY_STATUS = (
     ("== 404", Refusal(ErrorCode.NOT_FOUND, "there is nothing at %REQ(:PATH):100%")),
     (
@@ -71,8 +78,8 @@ _BY_STATUS = (
     (">= 500", Refusal(ErrorCode.UNAVAILABLE, _UNREACHABLE)),
 )
 
-# gRPC's statuses that come without an error of the server: gRPC refused the call itself, in
-# words that are not for callers. All others are BARE_FAILURE.
+# The statuses of calls that gRPC itself refused, with messages that are not for callers. All
+# others are BARE_FAILURE.
 BARE_STATUSES: Mapping[grpc.StatusCode, Refusal] = {
     # A server that shuts down cancels its calls.
     grpc.StatusCode.CANCELLED: Refusal(ErrorCode.UNAVAILABLE, _UNREACHABLE),
@@ -86,26 +93,24 @@ BARE_STATUSES: Mapping[grpc.StatusCode, Refusal] = {
         ErrorCode.PERMISSION_DENIED, "the server does not allow it"
     ),
     grpc.StatusCode.RESOURCE_EXHAUSTED: Refusal(
-        ErrorCode.OVERLOADED, "the server has too much to do: try again"
+        ErrorCode.OVERLOADED, "the server is overloaded: try again"
     ),
     grpc.StatusCode.UNIMPLEMENTED: Refusal(ErrorCode.NOT_FOUND, "there is nothing here"),
     grpc.StatusCode.UNAVAILABLE: Refusal(ErrorCode.UNAVAILABLE, _UNREACHABLE),
-    grpc.StatusCode.UNAUTHENTICATED: Refusal(
-        ErrorCode.UNAUTHENTICATED, "the server does not know the caller"
-    ),
+    grpc.StatusCode.UNAUTHENTICATED: Refusal(ErrorCode.UNAUTHENTICATED, "the token is not valid"),
 }
 BARE_FAILURE = Refusal(ErrorCode.INGEST_FAILED, "the server failed; its log has the cause")
 BARE_TOO_LARGE = Refusal(ErrorCode.BODY_TOO_LARGE, _TOO_LARGE)
 BARE_DOUBT = Refusal(ErrorCode.OUTCOME_UNKNOWN, OUTCOME_UNKNOWN_MESSAGE)
 _OVERLOADED = Refusal(
-    ErrorCode.OVERLOADED, "the server has too much to do, and nothing was written: try again"
+    ErrorCode.OVERLOADED, "the server is overloaded, and nothing was written: try again"
 )
 
 
 def local_reply_config() -> dict[str, Any]:
-    """Return Envoy's `local_reply_config`: its own replies, with our bodies.
+    """Return Envoy's `local_reply_config`: the statuses and bodies of its own replies.
 
-    A message in it is a format string of Envoy. The first mapper that applies counts.
+    A message in it is a format string of Envoy. The first mapper whose filter matches applies.
     """
     return {
         "mappers": [
@@ -120,7 +125,7 @@ def local_reply_config() -> dict[str, Any]:
                 _text(BARE_DOUBT.message),
                 status=BARE_DOUBT.code.value.http_status,
             ),
-            _mapper(_GRPC, _text(_BODY), header=("lakegate-not-sent", "true")),
+            _mapper(_GRPC, _text(_BODY), header=(NOT_SENT_KEY, "true")),
             # The refusals of errors.lua are complete.
             _mapper(_detail("lua_response"), _text(_BODY), content_type="application/json"),
             # The transcoder's errors keep their status.
@@ -137,8 +142,8 @@ def local_reply_config() -> dict[str, Any]:
                 for detail, (status, message) in _UNREADABLE.items()
             ),
             *(_refused(f"response.code {status}", refusal) for status, refusal in _BY_STATUS),
+            _mapper("true", _error(Refusal(ErrorCode.INVALID_ARGUMENT, _BODY))),
         ],
-        "body_format": _error(Refusal(ErrorCode.INVALID_ARGUMENT, _BODY)),
     }
 
 
@@ -156,22 +161,23 @@ def _mapper(
     header: tuple[str, str] | None = None,
     content_type: str | None = None,
 ) -> dict[str, Any]:
-    expression = {"@type": _CEL, "expression": when}
+    expression = {"@type": CEL_FILTER, "expression": when}
     mapper: dict[str, Any] = {
         "filter": {"extension_filter": {"name": "cel", "typed_config": expression}},
         "body_format_override": body | ({"content_type": content_type} if content_type else {}),
+        "headers_to_add": [*_REQUEST_ID],
     }
     if status:
         mapper["status_code"] = status
     if header:
         key, value = header
-        mapper["headers_to_add"] = [{"header": {"key": key, "value": value}}]
+        mapper["headers_to_add"].append({"header": {"key": key, "value": value}})
     return mapper
 
 
 def _error(refusal: Refusal) -> dict[str, Any]:
     name = refusal.code.value.name
-    error = {"code": name, "message": refusal.message, "request_id": "%REQ(X-REQUEST-ID)%"}
+    error = {"code": name, "message": refusal.message, "request_id": f"%RESP({REQUEST_ID_KEY})%"}
     return {"json_format": {"error": error}}
 
 

@@ -9,33 +9,41 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any, TypeAlias
 
-from lakegate.contract import HELD_BODIES, INTERNAL_SERVICE, METHODS, Method, Route
+from lakegate.contract import METHODS, Method, Route
+from lakegate.edge.transcoder import TRANSCODER
 
 _Json: TypeAlias = dict[str, Any]
 
 _SERVER: _Json = {"cluster": "server", "timeout": "0s"}
 _LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute"
-_STAGE = "lakegate-body"  # of a body that is held: held.lua sets it
+
+# Services beside the contract, which need no token.
+_HEALTH = "/grpc.health.v1.Health/"
+_REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/"
+_BUFFER = "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute"
+# Envoy holds a message of such a call, up to the limit. Not one of reflection, whose calls end
+# only after their answers.
+_SMALL: _Json = {
+    "typed_per_filter_config": {"buffer": {"@type": _BUFFER, "buffer": {"max_request_bytes": 4096}}}
+}
+# The server inflates no message of such a call: without the header it takes it as it is.
+_UNCOMPRESSED: _Json = {"request_headers_to_remove": ["grpc-encoding"]}
 
 
-def routes(max_body_bytes: int, read_seconds: str, openapi_file: str) -> list[_Json]:
+def routes(read_seconds: str, openapi_file: str, lenient: _Json) -> list[_Json]:
     """Return the routes.
 
-    `max_body_bytes`: how much of a body is held at most, `read_seconds`: for how long.
+    `read_seconds`: how long calls may take that anybody may make. `lenient`: the transcoder on
+    the routes of rows, which ignores query parameters: senders of web hooks add some.
     """
     in_time = _SERVER | {"max_stream_duration": {"max_stream_duration": read_seconds}}
     document = Route("GET", "/openapi.json")
     return [
-        # What only the Lua filters call.
-        {"match": {"prefix": f"/{INTERNAL_SERVICE}/"}, "direct_response": {"status": 404}},
         *(_native(method, in_time) for method in METHODS),
+        {"match": {"prefix": _HEALTH, "grpc": {}}, "route": _SERVER, **_SMALL, **_UNCOMPRESSED},
+        {"match": {"prefix": _REFLECTION, "grpc": {}}, "route": in_time, **_UNCOMPRESSED},
         {"match": {"prefix": "/", "grpc": {}}, "route": _SERVER},
-        *(
-            route
-            for method in METHODS
-            if method.route
-            for route in _rest(method, method.route, in_time, max_body_bytes)
-        ),
+        *(_rest(method, method.route, lenient) for method in METHODS if method.route),
         {
             "match": _match(document),
             "direct_response": {"status": 200, "body": {"filename": openapi_file}},
@@ -51,34 +59,17 @@ def _native(method: Method, in_time: _Json) -> _Json:
         route = _SERVER | {"idle_timeout": "3600s"}
         return {"match": match, "route": route, **_filters(**_ends(method, rest=False))}
     if method.permission is None:  # anybody may call it, but not for ever
-        return {"match": match, "route": in_time | {"timeout": "15s"}}
+        return {"match": match, "route": in_time | {"timeout": "15s"}, **_SMALL, **_UNCOMPRESSED}
     return {"match": match, "route": _SERVER, **_filters(**_ends(method, rest=False))}
 
 
-def _rest(method: Method, route: Route, in_time: _Json, max_body_bytes: int) -> list[_Json]:
-    """Return the routes of a REST request that is not transcoded yet."""
-    match = _match(route)
+def _rest(method: Method, route: Route, lenient: _Json) -> _Json:
+    """Return the route of a REST request that is not transcoded yet. Its body streams through."""
+    forward = {"match": _match(route), "route": _SERVER}
     if route.verb == "GET":  # the transcoder would keep a body of any size
-        return [{"match": match, "route": _SERVER, **_filters(hold={"drop": True})}]
-    ends = _ends(method, rest=True)
-    if method.takes_body:  # it streams through
-        return [{"match": match, "route": _SERVER, **_filters(**ends)}]
-    body = HELD_BODIES[method.name]
-    ask = _filters(ask={"ask": f"Admit{body}"}, hold={}, **ends)
-    hold = _filters(hold={"inflate": f"Inflate{body}"})
-    limit = {"request_body_buffer_limit": max_body_bytes}
-    return [
-        # The server is asked for the caller while little of the body is read; then the body
-        # is held for a limited time; once it is whole, only the server is waited for.
-        {"match": _at(match, {"present_match": True, "invert_match": True}), "route": in_time}
-        | ask,
-        {"match": _at(match, {"string_match": {"exact": "admitted"}}), "route": in_time}
-        | hold
-        | limit,
-        {"match": _at(match, {"string_match": {"exact": "whole"}}), "route": _SERVER}
-        | hold
-        | limit,
-    ]
+        return forward | _filters(ends={"drop": True})
+    transcoder = {TRANSCODER: lenient} if method.commits_rows else {}
+    return forward | _filters(transcoder, **_ends(method, rest=True))
 
 
 def _wrong_methods(known: Iterable[Route]) -> list[_Json]:
@@ -102,28 +93,20 @@ def _match(route: Route) -> _Json:
 
 
 def _path(path: str) -> _Json:
-    if "{" not in path:
-        return {"path": path}
-    return {"safe_regex": {"regex": re.sub(r"{\w+}", "[^/]+", path)}}
-
-
-def _at(match: _Json, stage: _Json) -> _Json:
-    """Return a match for one stage of a body that is held."""
-    return match | {"headers": [*match["headers"], {"name": _STAGE, **stage}]}
+    """Return a match for a path, with or without a slash at its end, as the transcoder does."""
+    regex = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))
+    return {"safe_regex": {"regex": f"{regex}/?"}}
 
 
 def _ends(method: Method, *, rest: bool) -> dict[str, _Json]:
-    if not method.commits_rows:
+    if not (method.commits_rows or method.takes_body):
         return {}
-    return {"ends": {"takes": "body" if method.takes_body else "message", "rest": rest}}
+    takes = "body" if method.takes_body else "message"
+    return {"ends": {"takes": takes, "rest": rest, "commits_rows": method.commits_rows}}
 
 
-def _filters(**contexts: _Json) -> _Json:
-    """Return what enables Lua filters on a route, by their names, each with its context."""
-    if not contexts:
-        return {}
-    return {
-        "typed_per_filter_config": {
-            name: {"@type": _LUA, "filter_context": context} for name, context in contexts.items()
-        }
-    }
+def _filters(others: _Json | None = None, **contexts: _Json) -> _Json:
+    """Return what enables Lua filters on a route, each with its context, and configures others."""
+    filters = {name: {"@type": _LUA, "filter_context": each} for name, each in contexts.items()}
+    filters |= others or {}
+    return {"typed_per_filter_config": filters} if filters else {}

@@ -1,4 +1,4 @@
-"""Envoy's TLS: towards callers, and towards the server. What the bootstrap is filled in with."""
+"""Envoy's TLS, towards callers and towards the server, as values of the bootstrap."""
 
 import json
 from pathlib import Path
@@ -20,17 +20,27 @@ _TLS = f"{_CONFIG}.extensions.transport_sockets.tls.v3"
 _PARAMETERS = {"tls_minimum_protocol_version": "TLSv1_2"}
 
 
+_TLS_INSPECTOR: dict[str, Any] = {
+    "name": "envoy.filters.listener.tls_inspector",
+    "typed_config": {
+        "@type": f"{_CONFIG}.extensions.filters.listener.tls_inspector.v3.TlsInspector"
+    },
+}
+
+# It waits for the first bytes of a request, for as long as the listener lets it.
+_HTTP_INSPECTOR: dict[str, Any] = {
+    "name": "envoy.filters.listener.http_inspector",
+    "typed_config": {
+        "@type": f"{_CONFIG}.extensions.filters.listener.http_inspector.v3.HttpInspector"
+    },
+}
+
+
 def tls_values(settings: Settings, directory: Path) -> dict[str, object]:
     """Return the values of the bootstrap that depend on TLS; may write to `directory`."""
     with_tls = settings.tls_cert is not None
-    inspector = {
-        "name": "envoy.filters.listener.tls_inspector",
-        "typed_config": {
-            "@type": f"{_CONFIG}.extensions.filters.listener.tls_inspector.v3.TlsInspector"
-        },
-    }
     return {
-        "listener_filters": [inspector] if with_tls else [],
+        "listener_filters": [*([_TLS_INSPECTOR] if with_tls else []), _HTTP_INSPECTOR],
         "chain_match": {"transport_protocol": "tls"} if with_tls else {},
         "downstream_transport_socket": _downstream(settings, directory),
         "upstream_transport_socket": _upstream(settings, directory),

@@ -1,8 +1,8 @@
-"""What goes wrong below the lake, in the error vocabulary.
+"""Errors of the lake, and their translation into the error vocabulary.
 
-Callers are told in our words what failed. What a catalog, a database or storage says of it
-names hosts and paths, so it goes to the log alone; and there without the values of partitions,
-which are callers' data and part of the paths of their files.
+The messages for callers are Lakegate's own. Those of a catalog, a database or storage contain
+hosts and paths, so they are only logged, without the values of partitions: these are callers' data
+and part of the paths of files.
 """
 
 import logging
@@ -30,30 +30,30 @@ class TableMissingError(Exception):
 
 
 class TableReplacedError(Exception):
-    """The table was dropped and made anew: its files and field ids mean nothing now."""
+    """The table was dropped and created again: its old files and field ids are invalid."""
 
 
 class TableChangedError(Exception):
-    """Data files were written for columns or for a partitioning that the table has no more."""
+    """Data files were written for columns or a partitioning that the table no longer has."""
 
 
 class CommitOutcomeUnknownError(Exception):
-    """The catalog did not report whether it made a change; the cause says what it did report."""
+    """The catalog did not report whether it made a change; the cause is what it did report."""
 
 
 class FilesTooOldError(Exception):
-    """A sweep has put up a fence since data files were begun, and may have deleted them."""
+    """A sweep may have deleted data files: it committed a fence after they were begun."""
 
 
 class ColumnConflictError(Exception):
-    """Another writer gave a column that was to be added another type."""
+    """Another writer has added a column of the same name with another type."""
 
 
 class LedgerUnavailableError(Exception):
-    """The ledger did not answer, or did not say what became of a transaction."""
+    """The ledger did not answer, or did not report whether it committed a transaction."""
 
 
-# The catalog did not answer, or did not report what became of a commit.
+# The catalog did not answer, or did not report whether it made a commit.
 CATALOG_FAILURES = (
     CommitOutcomeUnknownError,
     CommitStateUnknownException,
@@ -64,7 +64,7 @@ CATALOG_FAILURES = (
     ServiceUnavailableError,
     TooManyRequestsError,
 )
-# What another attempt may well cure: somebody was faster, or the catalog was away.
+# Another attempt may succeed: another writer committed first, or the catalog did not answer.
 RETRYABLE = (CommitFailedException, *CATALOG_FAILURES)
 # A partition in a path, `column=value`, its value quoted as in a URL.
 _PARTITION = re.compile(r"(?<=/)([^/=\s]+)=[^/\s'\"]*")
@@ -72,19 +72,19 @@ MAX_DESCRIBED_CHARACTERS = 1000
 
 
 def table_not_found(table: TableName) -> LakegateError:
-    """Refuse a table that is not there."""
+    """Return the refusal of a request to a missing table."""
     return LakegateError(ErrorCode.TABLE_NOT_FOUND, f"There is no table {table}.")
 
 
 def draining() -> LakegateError:
-    """Refuse a request that came while the server ends."""
+    """Return the refusal of a request while the server shuts down."""
     return LakegateError(
         ErrorCode.UNAVAILABLE, "The server is shutting down.", retry_after_seconds=1
     )
 
 
 def conflict(table: TableName, attempts: int) -> LakegateError:
-    """Refuse after the last attempt at a commit that other writers were faster with."""
+    """Return the refusal after conflicts in all attempts at a commit."""
     return LakegateError(
         ErrorCode.COMMIT_CONFLICT,
         f"Conflict: other writers committed to {table} first, {attempts} times in a row.",
@@ -98,10 +98,7 @@ def outcome_unknown() -> LakegateError:
 
 
 def as_lakegate_error(error: BaseException, table: TableName, attempts: int = 1) -> LakegateError:
-    """Translate any error into the error vocabulary.
-
-    What a caller is not told is logged.
-    """
+    """Translate any error into the error vocabulary; log what the caller does not get."""
     match error:
         case LakegateError():
             return error

@@ -1,4 +1,4 @@
-"""The lake: what the rooms above see of the tables."""
+"""The lake: its interface for the folders above, all tables together."""
 
 import asyncio
 from collections import OrderedDict
@@ -7,48 +7,51 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError
 
+from lakegate.concurrency.retry import commit_policy
 from lakegate.concurrency.workers import DECODING_FACTOR, Workers
 from lakegate.lake.commit.committer import TableCommitter
-from lakegate.lake.commit.exactly_once import replayed
-from lakegate.lake.commit.group_commit import CommitPolicy
+from lakegate.lake.commit.policy import CommitPolicy
+from lakegate.lake.commit.replay import replay_of
 from lakegate.lake.failures import as_lakegate_error, draining, outcome_unknown
-from lakegate.lake.ledger.entries import Entry, entry_of, is_named
+from lakegate.lake.ledger.entries import Entry, entry_of, is_keyed
+from lakegate.lake.ledger.expiry import LedgerExpiry, TimeToLive
 from lakegate.lake.ledger.ledger import Ledger
-from lakegate.lake.ledger.sweep import LedgerSweep, TimeToLive
 from lakegate.lake.maintenance.background import BackgroundMaintenance
 from lakegate.lake.maintenance.policy import MaintenancePolicy
+from lakegate.lake.table.cached_table import CachedTable
 from lakegate.lake.table.creation_limit import TableLimit
-from lakegate.lake.table.state import load_state
-from lakegate.lake.table.tables import TableDescription, TableShape, describe, ensure_table
-from lakegate.lake.table.warm import WarmTable
+from lakegate.lake.table.definition import TableDefinition
+from lakegate.lake.table.description import TableDescription, describe, load_description
+from lakegate.lake.table.tables import ensure_table
 from lakegate.model import Acknowledgement, Batch, TableName
 from lakegate.settings import Settings
 
-# Threads wait for storage and for the catalog most of their time.
+# Most of them wait for storage or for the catalog.
 WORKER_THREADS = 32
 HOUR_MS = 3_600_000
-# How many tables are kept warm while nothing is written to them; each is some hundred kilobytes.
+# How many idle tables are kept in memory; each takes some hundred kilobytes.
 IDLE_TABLES = 256
-# The digest of a larger body is computed in a thread.
-DIGESTED_AT_ONCE_BYTES = 64 * 1024
+# Larger bodies are digested in a thread.
+DIGESTED_INLINE_BYTES = 64 * 1024
 
 
 class Lake:
-    """Takes batches into tables. Used from one event loop; every method may be awaited at once."""
+    """Commits batches to tables. Used from one event loop; its methods may run concurrently."""
 
     def __init__(
         self, catalog: Catalog, settings: Settings, workers: Workers | None = None
     ) -> None:
-        """Serve the tables of `catalog`. `workers` run what blocks; by default, threads."""
+        """Serve the tables of `catalog`; `workers` run blocking calls, by default in threads."""
         decoding_bytes = settings.memory_budget // 2
         self._catalog = catalog
+        self._max_columns = settings.max_table_columns
         self._table_limit = TableLimit(catalog, settings.max_tables)
         self._ledger = Ledger(settings.ledger_database, settings.ledger_lease_seconds)
         maintenance = MaintenancePolicy.of(settings)
         self._policy = CommitPolicy(
             group_max_bytes=min(settings.group_max_bytes, decoding_bytes // DECODING_FACTOR),
             interval_seconds=settings.commit_interval_ms / 1000,
-            attempts=settings.commit_attempts,
+            retry=commit_policy(settings.commit_attempts),
             retention=maintenance.retention,
         )
         self._committers: OrderedDict[TableName, TableCommitter] = OrderedDict()
@@ -59,7 +62,7 @@ class Lake:
             self._committers.values,
         )
         self._workers = workers or Workers(WORKER_THREADS, decoding_bytes)
-        self._ledger_sweep = LedgerSweep(
+        self._ledger_expiry = LedgerExpiry(
             self._ledger,
             self._workers,
             TimeToLive(
@@ -79,47 +82,47 @@ class Lake:
             raise draining()
         self._maintenance.start()
         entry = await self._entry_of(batch)
-        if self._closed:  # meanwhile
+        if self._closed:
             raise draining()
-        while entry and (first := self._committer(batch.table).once.first_of(entry)):
-            if (acknowledgement := await replayed(first, batch, entry)) is not None:
+        while entry and (first := self._committer(batch.table).exactly_once.in_flight.get(entry)):
+            if (acknowledgement := await replay_of(first, batch, entry)) is not None:
                 return acknowledgement
             if self._closed:
                 raise outcome_unknown() if first.in_doubt else draining()
         return await self._committer(batch.table).append(batch, entry)
 
-    def give_up(self) -> None:
-        """Refuse new batches, and at once every batch that is not answered.
+    def abort(self) -> None:
+        """Refuse new batches, and every batch that is not answered.
 
-        The code is `outcome_unknown` where the commit of the batch may have reached the catalog,
-        and `unavailable` where it never will.
+        The code is `outcome_unknown` if the commit of the batch may have reached the catalog, and
+        `unavailable` if it never will.
         """
         self._closed = True
         for committer in self._committers.values():
-            committer.give_up()
+            committer.abort()
 
     async def _entry_of(self, batch: Batch) -> Entry | None:
-        """Return what the ledger knows the batch by."""
-        if not is_named(batch):
+        """Return the entry of a keyed batch."""
+        if not is_keyed(batch):
             return None
-        self._ledger_sweep.periodic.start()
-        if batch.idempotency_key is None or len(batch.body.data) < DIGESTED_AT_ONCE_BYTES:
-            return entry_of(batch)  # batches of a stream must keep their order
+        self._ledger_expiry.periodic.start()
+        if batch.idempotency_key is None or len(batch.body.data) < DIGESTED_INLINE_BYTES:
+            return entry_of(batch)  # without a thread, batches of a stream keep their order
         return await self._workers.run(entry_of, batch)
 
     async def next_offset(self, name: TableName, stream_id: str) -> int:
-        """Return the offset that a stream of batches goes on with: 0 for an unknown one."""
+        """Return the next offset of a stream; 0 for an unknown one."""
         try:
-            return await self._committer(name).once.next_offset(stream_id)
+            return await self._committer(name).exactly_once.next_offset(stream_id)
         except Exception as error:
             raise as_lakegate_error(error, name) from error
 
     async def ensure_table(
-        self, name: TableName, default: pa.Schema, shape: TableShape | None = None
+        self, name: TableName, default: pa.Schema, definition: TableDefinition | None = None
     ) -> TableDescription:
-        """Make a table of the columns `default`, or make sure that there is one of this `shape`.
+        """Create a table, or widen it to `definition`; a new one has the columns `default`.
 
-        Raises `LakegateError` (schema_conflict) where that would be no widening.
+        Raises `LakegateError` (schema_conflict) for a change that is not a widening.
         """
         if self._closed:
             raise draining()
@@ -127,16 +130,18 @@ class Lake:
         try:
             async with table.lock:
                 table.forget()
-                state = await self._workers.run(ensure_table, self._catalog, name, default, shape)
+                state = await self._workers.run(
+                    ensure_table, self._catalog, name, default, definition, self._max_columns
+                )
                 table.remember(state)
+            return await self._workers.run(describe, state, name)
         except Exception as error:
             raise as_lakegate_error(error, name) from error
-        return describe(state, name)
 
     async def describe(self, name: TableName) -> TableDescription:
-        """Describe a table as the catalog has it now. Raises `LakegateError` (table_not_found)."""
+        """Read the table from the catalog. Raises `LakegateError` (table_not_found)."""
         try:
-            return describe(await self._workers.run(load_state, self._catalog, name), name)
+            return await self._workers.run(load_description, self._catalog, name)
         except Exception as error:
             raise as_lakegate_error(error, name) from error
 
@@ -158,10 +163,10 @@ class Lake:
         return page, page[-1] if len(names) > len(page) else ""
 
     async def close(self) -> None:
-        """Refuse new batches, answer those accepted, and let go of the catalog."""
+        """Refuse new batches, answer those accepted, and close the catalog and the ledger."""
         self._closed = True
         await self._maintenance.stop()
-        await self._ledger_sweep.periodic.stop()
+        await self._ledger_expiry.periodic.stop()
         await asyncio.gather(*(committer.drain() for committer in self._committers.values()))
         self._workers.close()
         self._catalog.close()
@@ -171,15 +176,15 @@ class Lake:
         committer = self._committers.get(name)
         if committer is None:
             self._drop_idle()
-            table = WarmTable(self._catalog, name, self._workers, self._table_limit)
+            table = CachedTable(self._catalog, name, self._workers, self._table_limit)
             committer = self._committers[name] = TableCommitter(table, self._policy, self._ledger)
         self._committers.move_to_end(name)
         return committer
 
     def _drop_idle(self) -> None:
-        """Forget the table that was idle for the longest time, if there are many."""
+        """Remove the table that was idle for the longest time, if there are many."""
         if len(self._committers) < IDLE_TABLES:
             return
-        longest = next((n for n, committer in self._committers.items() if committer.idle), None)
+        longest = next((name for name, each in self._committers.items() if each.idle), None)
         if longest is not None:
             del self._committers[longest]

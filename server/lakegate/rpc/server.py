@@ -1,4 +1,4 @@
-"""The gRPC server: every service on one port, and its orderly end."""
+"""The gRPC server: every service on one port."""
 
 import asyncio
 from typing import Protocol
@@ -12,32 +12,35 @@ from grpc_reflection.v1alpha import reflection
 
 from lakegate.contract import SERVICES
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.model import Decoder
 from lakegate.rpc.flow.admission import MESSAGE_OVERHEAD_BYTES, Admission
 from lakegate.rpc.interceptors.admission import AdmissionInterceptor
 from lakegate.rpc.interceptors.auth import AuthInterceptor
 from lakegate.rpc.interceptors.calls import CallInterceptor
 from lakegate.rpc.interceptors.drain import DrainInterceptor
+from lakegate.rpc.interceptors.public import PublicInterceptor
 from lakegate.rpc.request.formats import Formats
 from lakegate.rpc.services.health import HealthServicer
-from lakegate.rpc.services.inflate import add_inflate_servicer
 from lakegate.rpc.services.ingest import IngestServicer, Streams
-from lakegate.rpc.services.query_events import QueryEventServicer, add_query_event_servicer
-from lakegate.rpc.services.tables import Tables, TableServicer
+from lakegate.rpc.services.query_events import (
+    QueryEventDecoders,
+    QueryEventServicer,
+    add_query_event_servicer,
+)
+from lakegate.rpc.services.tables import Tables, TableServicer, add_table_servicer
 from lakegate.rpc.tls import mutual_tls
 from lakegate.settings import Settings
-from lakegate.v1 import health_pb2_grpc, ingest_pb2_grpc, tables_pb2_grpc
+from lakegate.v1 import health_pb2_grpc, ingest_pb2_grpc
 
 # Envoy takes headers of 64 KiB and adds some; each counts 32 bytes more (RFC 7541, section 4.1).
 _MAX_METADATA_BYTES = 80 * 1024
-# How long the answers may take that the lake gives when it gives up.
+# How long the answers may take after the lake has aborted its batches.
 _ANSWER_SECONDS = 2.0
 
 
 class Lake(Tables, Streams, Protocol):
-    """What the servicers together need of the lake, and the end of the server."""
+    """What the servicers and the end of the server need of the lake."""
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """Refuse at once every batch that is not answered, and those that come after.
 
         The code is `outcome_unknown` where the batch may be committed, else `unavailable`.
@@ -53,7 +56,7 @@ class Server:
         settings: Settings,
         lake: Lake,
         formats: Formats,
-        query_events: Decoder,
+        query_events: QueryEventDecoders,
         auth: AuthInterceptor,
     ) -> None:
         """Build the server and register every service; must run on the event loop."""
@@ -65,7 +68,13 @@ class Server:
         self._calls = DrainInterceptor(self._draining)
         admission = Admission.of(settings)
         self._server = grpc.aio.server(
-            interceptors=(CallInterceptor(), self._calls, auth, AdmissionInterceptor(admission)),
+            interceptors=(
+                CallInterceptor(),
+                self._calls,
+                auth,
+                PublicInterceptor(admission.guard),
+                AdmissionInterceptor(admission),
+            ),
             options=options(settings),
         )
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(
@@ -74,10 +83,10 @@ class Server:
         add_query_event_servicer(
             QueryEventServicer(lake, query_events, admission, self._draining), self._server
         )
-        add_inflate_servicer(self._server, admission)
-        tables_pb2_grpc.add_TableServiceServicer_to_server(
-            TableServicer(lake, formats.default.default_schema), self._server
+        tables = TableServicer(
+            lake, formats.default.default_schema, settings.max_table_columns, admission
         )
+        add_table_servicer(tables, self._server)
         health_pb2_grpc.add_HealthServiceServicer_to_server(
             HealthServicer(self._draining), self._server
         )
@@ -109,8 +118,8 @@ class Server:
     async def stop(self) -> None:
         """Refuse new calls, answer those under way, then close.
 
-        After `drain_seconds` the lake answers what it still has. What is under way then has
-        never been handed to the lake, and is cut off.
+        After `drain_seconds` the lake answers the batches that it has. Calls that are under way
+        after that never reached the lake, and are cut off.
         """
         await self._health.enter_graceful_shutdown()
         self._draining.set()
@@ -118,7 +127,7 @@ class Server:
             async with asyncio.timeout(self._settings.drain_seconds):
                 await self._calls.ended()
         except TimeoutError:
-            self._lake.give_up()
+            self._lake.abort()
         await self._server.stop(_ANSWER_SECONDS)
 
 
@@ -126,14 +135,16 @@ def options(settings: Settings) -> list[tuple[str, int]]:
     """Return the channel arguments of the server."""
     return [
         ("grpc.max_receive_message_length", settings.max_body_bytes + MESSAGE_OVERHEAD_BYTES),
-        # Whatever Envoy lets through, and what it adds to that; beyond, gRPC refuses calls
-        # in its own words, and between the two sizes it does so at random.
+        # No compressed messages: gRPC decompresses them before their memory can be reserved.
+        ("grpc.compression_enabled_algorithms_bitset", 1),
+        # What Envoy accepts and adds. Above it gRPC refuses calls in its own words; between the
+        # two sizes it does so at random.
         ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", _MAX_METADATA_BYTES),
-        # What a sender may have on its way before anybody reads it, in bytes a call:
-        # without a probe of the bandwidth it does not grow.
+        # What a sender may have on its way before anybody reads it, in bytes a call.
+        # It does not grow without a probe of the bandwidth.
         ("grpc.http2.bdp_probe", 0),
         ("grpc.http2.lookahead_bytes", 64 * 1024),
-        # Two servers on one port would split the callers between them unseen.
+        # Without this, a second server on the port would get some of the calls, unnoticed.
         ("grpc.so_reuseport", 0),
     ]

@@ -1,4 +1,4 @@
-"""How a refusal looks on the wire: a rich gRPC status, and beside it the body for REST.
+"""Refusals on the wire: a rich gRPC status, and with it the body for REST.
 
 Rich statuses: `google.rpc.Status` in `grpc-status-details-bin` (gRPC's richer
 error model), with `ErrorInfo`, `BadRequest` and `RetryInfo` as google.rpc
@@ -13,15 +13,13 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.wire import ERROR_BODY_KEY, HTTP_STATUS_KEY
 
 # In bytes. gRPC peers refuse metadata of more than 8 KiB, and a message travels
 # in it three times, in the worst case at three, one and six bytes a byte.
 MAX_MESSAGE_BYTES = 400
 _MAX_VIOLATION_BYTES = 150
 
-# What Envoy's error filter turns into the HTTP answer.
-HTTP_STATUS_KEY = "lakegate-http-status"
-ERROR_BODY_KEY = "lakegate-error-body"
 RETRY_AFTER_KEY = "retry-after"
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
 

@@ -1,4 +1,4 @@
-"""Mutual TLS between Envoy and the server: its certificates, read again when they change."""
+"""Mutual TLS between Envoy and the server: its certificates are read again when they change."""
 
 import logging
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class _Files:
 
 
 def mutual_tls(settings: Settings) -> grpc.ServerCredentials | None:
-    """Return what lets in callers with a certificate of the authority; None where none is set.
+    """Return credentials that accept callers with a certificate of the authority, if one is set.
 
     The files are read again for each new connection. Raises `OSError` where they cannot be read.
     """

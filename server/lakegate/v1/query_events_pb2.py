@@ -23,40 +23,43 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from lakegate.v1 import acknowledgement_pb2 as lakegate_dot_v1_dot_acknowledgement__pb2
 from lakegate.v1 import permission_pb2 as lakegate_dot_v1_dot_permission__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1elakegate/v1/query_events.proto\x12\x0blakegate.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/rpc/status.proto\x1a!lakegate/v1/acknowledgement.proto\x1a\x1clakegate/v1/permission.proto\">\n\x12PushQueriesRequest\x12(\n\x07queries\x18\x01 \x03(\x0b\x32\x17.lakegate.v1.QueryEvent\"\x7f\n\x15StreamQueriesResponse\x12\x37\n\x0f\x61\x63knowledgement\x18\x01 \x01(\x0b\x32\x1c.lakegate.v1.AcknowledgementH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"\xfd\x02\n\nQueryEvent\x12*\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x19.lakegate.v1.QueryContext\x12\x12\n\x05query\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x10\n\x08query_id\x18\x03 \x01(\t\x12\x37\n\x0bquery_state\x18\x04 \x01(\x0e\x32\".lakegate.v1.QueryEvent.QueryState\x12\x11\n\ttimestamp\x18\x05 \x01(\t\x12%\n\x0b\x64uration_ms\x18\x06 \x01(\x01H\x01R\x0b\x64uration_ms\x88\x01\x01\x12\x0c\n\x04tags\x18\x07 \x03(\t\x12.\n\x0c\x66\x61ilure_info\x18\x08 \x03(\x0b\x32\x18.lakegate.v1.FailureInfo\"R\n\nQueryState\x12\x1b\n\x17QUERY_STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x46INISHED\x10\x01\x12\r\n\tSUCCEEDED\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\x42\x08\n\x06_queryB\x0e\n\x0c_duration_ms\"\xb8\x03\n\x0cQueryContext\x12\x14\n\x07\x63\x61talog\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06schema\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x37\n\nquery_type\x18\x03 \x01(\x0e\x32#.lakegate.v1.QueryContext.QueryType\x12\x1b\n\x0eserver_version\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x11\n\x04user\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x17\n\nuser_agent\x18\x06 \x01(\tH\x04\x88\x01\x01\"\xb8\x01\n\tQueryType\x12\x1a\n\x16QUERY_TYPE_UNSPECIFIED\x10\x00\x12\n\n\x06SELECT\x10\x01\x12\x0b\n\x07\x45XPLAIN\x10\x02\x12\x0c\n\x08\x44\x45SCRIBE\x10\x03\x12\n\n\x06INSERT\x10\x04\x12\n\n\x06UPDATE\x10\x05\x12\n\n\x06\x44\x45LETE\x10\x06\x12\x0b\n\x07\x41NALYZE\x10\x07\x12\x13\n\x0f\x44\x41TA_DEFINITION\x10\x08\x12\x17\n\x13\x41LTER_TABLE_EXECUTE\x10\t\x12\t\n\x05MERGE\x10\nB\n\n\x08_catalogB\t\n\x07_schemaB\x11\n\x0f_server_versionB\x07\n\x05_userB\r\n\x0b_user_agent\"\x97\x01\n\x0b\x46\x61ilureInfo\x12*\n\nerror_code\x18\x01 \x01(\x0b\x32\x16.lakegate.v1.ErrorCode\x12\x1c\n\x0f\x66\x61ilure_message\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x0c\x66\x61ilure_type\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\x12\n\x10_failure_messageB\x0f\n\r_failure_type\"\xda\x01\n\tErrorCode\x12)\n\x04type\x18\x01 \x01(\x0e\x32\x1b.lakegate.v1.ErrorCode.Type\x12\x11\n\x04\x63ode\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04name\x18\x03 \x01(\tH\x01\x88\x01\x01\"j\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\x0e\n\nUSER_ERROR\x10\x01\x12\x12\n\x0eINTERNAL_ERROR\x10\x02\x12\x1a\n\x16INSUFFICIENT_RESOURCES\x10\x03\x12\x0c\n\x08\x45XTERNAL\x10\x04\x42\x07\n\x05_codeB\x07\n\x05_name2\xec\x01\n\x11QueryEventService\x12w\n\x0bPushQueries\x12\x1f.lakegate.v1.PushQueriesRequest\x1a\x1c.lakegate.v1.Acknowledgement\")\x88\xb5\x18\x02\x82\xd3\xe4\x93\x02\x1f\"\x14/ingest/push/queries:\x07queries\x12^\n\rStreamQueries\x12\x1f.lakegate.v1.PushQueriesRequest\x1a\".lakegate.v1.StreamQueriesResponse\"\x04\x88\xb5\x18\x02(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1elakegate/v1/query_events.proto\x12\x0blakegate.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x17google/rpc/status.proto\x1a!lakegate/v1/acknowledgement.proto\x1a\x1clakegate/v1/permission.proto\">\n\x12PushQueriesRequest\x12(\n\x07queries\x18\x01 \x03(\x0b\x32\x17.lakegate.v1.QueryEvent\"\x7f\n\x15StreamQueriesResponse\x12\x37\n\x0f\x61\x63knowledgement\x18\x01 \x01(\x0b\x32\x1c.lakegate.v1.AcknowledgementH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"\xfd\x02\n\nQueryEvent\x12*\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x19.lakegate.v1.QueryContext\x12\x12\n\x05query\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x10\n\x08query_id\x18\x03 \x01(\t\x12\x37\n\x0bquery_state\x18\x04 \x01(\x0e\x32\".lakegate.v1.QueryEvent.QueryState\x12\x11\n\ttimestamp\x18\x05 \x01(\t\x12%\n\x0b\x64uration_ms\x18\x06 \x01(\x01H\x01R\x0b\x64uration_ms\x88\x01\x01\x12\x0c\n\x04tags\x18\x07 \x03(\t\x12.\n\x0c\x66\x61ilure_info\x18\x08 \x03(\x0b\x32\x18.lakegate.v1.FailureInfo\"R\n\nQueryState\x12\x1b\n\x17QUERY_STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x46INISHED\x10\x01\x12\r\n\tSUCCEEDED\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\x42\x08\n\x06_queryB\x0e\n\x0c_duration_ms\"\xb8\x03\n\x0cQueryContext\x12\x14\n\x07\x63\x61talog\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06schema\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x37\n\nquery_type\x18\x03 \x01(\x0e\x32#.lakegate.v1.QueryContext.QueryType\x12\x1b\n\x0eserver_version\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x11\n\x04user\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x17\n\nuser_agent\x18\x06 \x01(\tH\x04\x88\x01\x01\"\xb8\x01\n\tQueryType\x12\x1a\n\x16QUERY_TYPE_UNSPECIFIED\x10\x00\x12\n\n\x06SELECT\x10\x01\x12\x0b\n\x07\x45XPLAIN\x10\x02\x12\x0c\n\x08\x44\x45SCRIBE\x10\x03\x12\n\n\x06INSERT\x10\x04\x12\n\n\x06UPDATE\x10\x05\x12\n\n\x06\x44\x45LETE\x10\x06\x12\x0b\n\x07\x41NALYZE\x10\x07\x12\x13\n\x0f\x44\x41TA_DEFINITION\x10\x08\x12\x17\n\x13\x41LTER_TABLE_EXECUTE\x10\t\x12\t\n\x05MERGE\x10\nB\n\n\x08_catalogB\t\n\x07_schemaB\x11\n\x0f_server_versionB\x07\n\x05_userB\r\n\x0b_user_agent\"\x97\x01\n\x0b\x46\x61ilureInfo\x12*\n\nerror_code\x18\x01 \x01(\x0b\x32\x16.lakegate.v1.ErrorCode\x12\x1c\n\x0f\x66\x61ilure_message\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x0c\x66\x61ilure_type\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\x12\n\x10_failure_messageB\x0f\n\r_failure_type\"\xda\x01\n\tErrorCode\x12)\n\x04type\x18\x01 \x01(\x0e\x32\x1b.lakegate.v1.ErrorCode.Type\x12\x11\n\x04\x63ode\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04name\x18\x03 \x01(\tH\x01\x88\x01\x01\"j\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\x0e\n\nUSER_ERROR\x10\x01\x12\x12\n\x0eINTERNAL_ERROR\x10\x02\x12\x1a\n\x16INSUFFICIENT_RESOURCES\x10\x03\x12\x0c\n\x08\x45XTERNAL\x10\x04\x42\x07\n\x05_codeB\x07\n\x05_name2\xb5\x02\n\x11QueryEventService\x12l\n\x0fPushQueriesBody\x12\x14.google.api.HttpBody\x1a\x1c.lakegate.v1.Acknowledgement\"#\x88\xb5\x18\x02\x82\xd3\xe4\x93\x02\x19\"\x14/ingest/push/queries:\x01*(\x01\x12R\n\x0bPushQueries\x12\x1f.lakegate.v1.PushQueriesRequest\x1a\x1c.lakegate.v1.Acknowledgement\"\x04\x88\xb5\x18\x02\x12^\n\rStreamQueries\x12\x1f.lakegate.v1.PushQueriesRequest\x1a\".lakegate.v1.StreamQueriesResponse\"\x04\x88\xb5\x18\x02(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lakegate.v1.query_events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_QUERYEVENTSERVICE'].methods_by_name['PushQueriesBody']._loaded_options = None
+  _globals['_QUERYEVENTSERVICE'].methods_by_name['PushQueriesBody']._serialized_options = b'\210\265\030\002\202\323\344\223\002\031\"\024/ingest/push/queries:\001*'
   _globals['_QUERYEVENTSERVICE'].methods_by_name['PushQueries']._loaded_options = None
-  _globals['_QUERYEVENTSERVICE'].methods_by_name['PushQueries']._serialized_options = b'\210\265\030\002\202\323\344\223\002\037\"\024/ingest/push/queries:\007queries'
+  _globals['_QUERYEVENTSERVICE'].methods_by_name['PushQueries']._serialized_options = b'\210\265\030\002'
   _globals['_QUERYEVENTSERVICE'].methods_by_name['StreamQueries']._loaded_options = None
   _globals['_QUERYEVENTSERVICE'].methods_by_name['StreamQueries']._serialized_options = b'\210\265\030\002'
-  _globals['_PUSHQUERIESREQUEST']._serialized_start=167
-  _globals['_PUSHQUERIESREQUEST']._serialized_end=229
-  _globals['_STREAMQUERIESRESPONSE']._serialized_start=231
-  _globals['_STREAMQUERIESRESPONSE']._serialized_end=358
-  _globals['_QUERYEVENT']._serialized_start=361
-  _globals['_QUERYEVENT']._serialized_end=742
-  _globals['_QUERYEVENT_QUERYSTATE']._serialized_start=634
-  _globals['_QUERYEVENT_QUERYSTATE']._serialized_end=716
-  _globals['_QUERYCONTEXT']._serialized_start=745
-  _globals['_QUERYCONTEXT']._serialized_end=1185
-  _globals['_QUERYCONTEXT_QUERYTYPE']._serialized_start=935
-  _globals['_QUERYCONTEXT_QUERYTYPE']._serialized_end=1119
-  _globals['_FAILUREINFO']._serialized_start=1188
-  _globals['_FAILUREINFO']._serialized_end=1339
-  _globals['_ERRORCODE']._serialized_start=1342
-  _globals['_ERRORCODE']._serialized_end=1560
-  _globals['_ERRORCODE_TYPE']._serialized_start=1436
-  _globals['_ERRORCODE_TYPE']._serialized_end=1542
-  _globals['_QUERYEVENTSERVICE']._serialized_start=1563
-  _globals['_QUERYEVENTSERVICE']._serialized_end=1799
+  _globals['_PUSHQUERIESREQUEST']._serialized_start=194
+  _globals['_PUSHQUERIESREQUEST']._serialized_end=256
+  _globals['_STREAMQUERIESRESPONSE']._serialized_start=258
+  _globals['_STREAMQUERIESRESPONSE']._serialized_end=385
+  _globals['_QUERYEVENT']._serialized_start=388
+  _globals['_QUERYEVENT']._serialized_end=769
+  _globals['_QUERYEVENT_QUERYSTATE']._serialized_start=661
+  _globals['_QUERYEVENT_QUERYSTATE']._serialized_end=743
+  _globals['_QUERYCONTEXT']._serialized_start=772
+  _globals['_QUERYCONTEXT']._serialized_end=1212
+  _globals['_QUERYCONTEXT_QUERYTYPE']._serialized_start=962
+  _globals['_QUERYCONTEXT_QUERYTYPE']._serialized_end=1146
+  _globals['_FAILUREINFO']._serialized_start=1215
+  _globals['_FAILUREINFO']._serialized_end=1366
+  _globals['_ERRORCODE']._serialized_start=1369
+  _globals['_ERRORCODE']._serialized_end=1587
+  _globals['_ERRORCODE_TYPE']._serialized_start=1463
+  _globals['_ERRORCODE_TYPE']._serialized_end=1569
+  _globals['_QUERYEVENTSERVICE']._serialized_start=1590
+  _globals['_QUERYEVENTSERVICE']._serialized_end=1899
 # @@protoc_insertion_point(module_scope)

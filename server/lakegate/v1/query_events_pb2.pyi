@@ -1,4 +1,5 @@
 from google.api import annotations_pb2 as _annotations_pb2
+from google.api import httpbody_pb2 as _httpbody_pb2
 from google.rpc import status_pb2 as _status_pb2
 from lakegate.v1 import acknowledgement_pb2 as _acknowledgement_pb2
 from lakegate.v1 import permission_pb2 as _permission_pb2

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from lakegate.v1 import acknowledgement_pb2 as lakegate_dot_v1_dot_acknowledgement__pb2
 from lakegate.v1 import query_events_pb2 as lakegate_dot_v1_dot_query__events__pb2
 
@@ -39,6 +40,11 @@ class QueryEventServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.PushQueriesBody = channel.stream_unary(
+                '/lakegate.v1.QueryEventService/PushQueriesBody',
+                request_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+                response_deserializer=lakegate_dot_v1_dot_acknowledgement__pb2.Acknowledgement.FromString,
+                _registered_method=True)
         self.PushQueries = channel.unary_unary(
                 '/lakegate.v1.QueryEventService/PushQueries',
                 request_serializer=lakegate_dot_v1_dot_query__events__pb2.PushQueriesRequest.SerializeToString,
@@ -58,9 +64,21 @@ class QueryEventServiceServicer:
     Every call needs a token, as the metadata `x-ryft-token`.
     """
 
+    def PushQueriesBody(self, request_iterator, context):
+        """The body of `POST /ingest/push/queries`, in chunks as they arrive: the JSON
+        of one event or of an array of events, committed together. The headers, and
+        so the metadata, `Idempotency-Key` or `X-Idempotency-Key` identify them over
+        retries. A body that breaks off is not written.
+
+        A client with generated code calls PushQueries instead.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PushQueries(self, request, context):
-        """One event or an array of events, committed together. The metadata
-        `idempotency-key` or `x-idempotency-key` identify them over retries.
+        """Events that are committed together. The metadata `idempotency-key` or
+        `x-idempotency-key` identify them over retries.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -79,6 +97,11 @@ class QueryEventServiceServicer:
 
 def add_QueryEventServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'PushQueriesBody': grpc.stream_unary_rpc_method_handler(
+                    servicer.PushQueriesBody,
+                    request_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                    response_serializer=lakegate_dot_v1_dot_acknowledgement__pb2.Acknowledgement.SerializeToString,
+            ),
             'PushQueries': grpc.unary_unary_rpc_method_handler(
                     servicer.PushQueries,
                     request_deserializer=lakegate_dot_v1_dot_query__events__pb2.PushQueriesRequest.FromString,
@@ -103,6 +126,33 @@ class QueryEventService:
 
     Every call needs a token, as the metadata `x-ryft-token`.
     """
+
+    @staticmethod
+    def PushQueriesBody(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/lakegate.v1.QueryEventService/PushQueriesBody',
+            google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            lakegate_dot_v1_dot_acknowledgement__pb2.Acknowledgement.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def PushQueries(request,

@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from lakegate.v1 import permission_pb2 as lakegate_dot_v1_dot_permission__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18lakegate/v1/tables.proto\x12\x0blakegate.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1clakegate/v1/permission.proto\"\xe9\x01\n\x12\x45nsureTableRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\x12$\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x13.lakegate.v1.Column\x12\x14\n\x0cpartition_by\x18\x04 \x03(\t\x12\x43\n\nproperties\x18\x05 \x03(\x0b\x32/.lakegate.v1.EnsureTableRequest.PropertiesEntry\x1a\x31\n\x0fPropertiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"2\n\x0fGetTableRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\"L\n\x11ListTablesRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"=\n\x12ListTablesResponse\x12\x0e\n\x06tables\x18\x01 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xad\x01\n\x05Table\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\x12$\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x13.lakegate.v1.Column\x12\x13\n\x0bsnapshot_id\x18\x04 \x01(\t\x12\x10\n\x08location\x18\x05 \x01(\t\x12\x14\n\x0cpartition_by\x18\x06 \x03(\t\x12\x0c\n\x04rows\x18\x07 \x01(\x03\x12\x12\n\ndata_files\x18\x08 \x01(\x03\"$\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t2\x8d\x03\n\x0cTableService\x12\x80\x01\n\x0b\x45nsureTable\x12\x1f.lakegate.v1.EnsureTableRequest\x1a\x12.lakegate.v1.Table\"<\x88\xb5\x18\x03\x82\xd3\xe4\x93\x02\x32\"-/v1/admin/databases/{database}/tables/{table}:\x01*\x12w\n\x08GetTable\x12\x1c.lakegate.v1.GetTableRequest\x1a\x12.lakegate.v1.Table\"9\x88\xb5\x18\x04\x82\xd3\xe4\x93\x02/\x12-/v1/admin/databases/{database}/tables/{table}\x12\x80\x01\n\nListTables\x12\x1e.lakegate.v1.ListTablesRequest\x1a\x1f.lakegate.v1.ListTablesResponse\"1\x88\xb5\x18\x04\x82\xd3\xe4\x93\x02\'\x12%/v1/admin/databases/{database}/tablesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18lakegate/v1/tables.proto\x12\x0blakegate.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1clakegate/v1/permission.proto\"\xe9\x01\n\x12\x45nsureTableRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\x12$\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x13.lakegate.v1.Column\x12\x14\n\x0cpartition_by\x18\x04 \x03(\t\x12\x43\n\nproperties\x18\x05 \x03(\x0b\x32/.lakegate.v1.EnsureTableRequest.PropertiesEntry\x1a\x31\n\x0fPropertiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"c\n\x16\x45nsureTableBodyRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\x12(\n\ndefinition\x18\x03 \x01(\x0b\x32\x14.google.api.HttpBody\"2\n\x0fGetTableRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\"L\n\x11ListTablesRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"=\n\x12ListTablesResponse\x12\x0e\n\x06tables\x18\x01 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xad\x01\n\x05Table\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\x12$\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x13.lakegate.v1.Column\x12\x13\n\x0bsnapshot_id\x18\x04 \x01(\t\x12\x10\n\x08location\x18\x05 \x01(\t\x12\x14\n\x0cpartition_by\x18\x06 \x03(\t\x12\x0c\n\x04rows\x18\x07 \x01(\x03\x12\x12\n\ndata_files\x18\x08 \x01(\x03\"$\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t2\xea\x03\n\x0cTableService\x12H\n\x0b\x45nsureTable\x12\x1f.lakegate.v1.EnsureTableRequest\x1a\x12.lakegate.v1.Table\"\x04\x88\xb5\x18\x03\x12\x93\x01\n\x0f\x45nsureTableBody\x12#.lakegate.v1.EnsureTableBodyRequest\x1a\x12.lakegate.v1.Table\"E\x88\xb5\x18\x03\x82\xd3\xe4\x93\x02;\"-/v1/admin/databases/{database}/tables/{table}:\ndefinition(\x01\x12w\n\x08GetTable\x12\x1c.lakegate.v1.GetTableRequest\x1a\x12.lakegate.v1.Table\"9\x88\xb5\x18\x04\x82\xd3\xe4\x93\x02/\x12-/v1/admin/databases/{database}/tables/{table}\x12\x80\x01\n\nListTables\x12\x1e.lakegate.v1.ListTablesRequest\x1a\x1f.lakegate.v1.ListTablesResponse\"1\x88\xb5\x18\x04\x82\xd3\xe4\x93\x02\'\x12%/v1/admin/databases/{database}/tablesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,25 +37,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENSURETABLEREQUEST_PROPERTIESENTRY']._loaded_options = None
   _globals['_ENSURETABLEREQUEST_PROPERTIESENTRY']._serialized_options = b'8\001'
   _globals['_TABLESERVICE'].methods_by_name['EnsureTable']._loaded_options = None
-  _globals['_TABLESERVICE'].methods_by_name['EnsureTable']._serialized_options = b'\210\265\030\003\202\323\344\223\0022\"-/v1/admin/databases/{database}/tables/{table}:\001*'
+  _globals['_TABLESERVICE'].methods_by_name['EnsureTable']._serialized_options = b'\210\265\030\003'
+  _globals['_TABLESERVICE'].methods_by_name['EnsureTableBody']._loaded_options = None
+  _globals['_TABLESERVICE'].methods_by_name['EnsureTableBody']._serialized_options = b'\210\265\030\003\202\323\344\223\002;\"-/v1/admin/databases/{database}/tables/{table}:\ndefinition'
   _globals['_TABLESERVICE'].methods_by_name['GetTable']._loaded_options = None
   _globals['_TABLESERVICE'].methods_by_name['GetTable']._serialized_options = b'\210\265\030\004\202\323\344\223\002/\022-/v1/admin/databases/{database}/tables/{table}'
   _globals['_TABLESERVICE'].methods_by_name['ListTables']._loaded_options = None
   _globals['_TABLESERVICE'].methods_by_name['ListTables']._serialized_options = b'\210\265\030\004\202\323\344\223\002\'\022%/v1/admin/databases/{database}/tables'
-  _globals['_ENSURETABLEREQUEST']._serialized_start=102
-  _globals['_ENSURETABLEREQUEST']._serialized_end=335
-  _globals['_ENSURETABLEREQUEST_PROPERTIESENTRY']._serialized_start=286
-  _globals['_ENSURETABLEREQUEST_PROPERTIESENTRY']._serialized_end=335
-  _globals['_GETTABLEREQUEST']._serialized_start=337
-  _globals['_GETTABLEREQUEST']._serialized_end=387
-  _globals['_LISTTABLESREQUEST']._serialized_start=389
-  _globals['_LISTTABLESREQUEST']._serialized_end=465
-  _globals['_LISTTABLESRESPONSE']._serialized_start=467
-  _globals['_LISTTABLESRESPONSE']._serialized_end=528
-  _globals['_TABLE']._serialized_start=531
-  _globals['_TABLE']._serialized_end=704
-  _globals['_COLUMN']._serialized_start=706
-  _globals['_COLUMN']._serialized_end=742
-  _globals['_TABLESERVICE']._serialized_start=745
-  _globals['_TABLESERVICE']._serialized_end=1142
+  _globals['_ENSURETABLEREQUEST']._serialized_start=129
+  _globals['_ENSURETABLEREQUEST']._serialized_end=362
+  _globals['_ENSURETABLEREQUEST_PROPERTIESENTRY']._serialized_start=313
+  _globals['_ENSURETABLEREQUEST_PROPERTIESENTRY']._serialized_end=362
+  _globals['_ENSURETABLEBODYREQUEST']._serialized_start=364
+  _globals['_ENSURETABLEBODYREQUEST']._serialized_end=463
+  _globals['_GETTABLEREQUEST']._serialized_start=465
+  _globals['_GETTABLEREQUEST']._serialized_end=515
+  _globals['_LISTTABLESREQUEST']._serialized_start=517
+  _globals['_LISTTABLESREQUEST']._serialized_end=593
+  _globals['_LISTTABLESRESPONSE']._serialized_start=595
+  _globals['_LISTTABLESRESPONSE']._serialized_end=656
+  _globals['_TABLE']._serialized_start=659
+  _globals['_TABLE']._serialized_end=832
+  _globals['_COLUMN']._serialized_start=834
+  _globals['_COLUMN']._serialized_end=870
+  _globals['_TABLESERVICE']._serialized_start=873
+  _globals['_TABLESERVICE']._serialized_end=1363
 # @@protoc_insertion_point(module_scope)

@@ -1,4 +1,5 @@
 from google.api import annotations_pb2 as _annotations_pb2
+from google.api import httpbody_pb2 as _httpbody_pb2
 from lakegate.v1 import permission_pb2 as _permission_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -28,6 +29,16 @@ class EnsureTableRequest(_message.Message):
     partition_by: _containers.RepeatedScalarFieldContainer[str]
     properties: _containers.ScalarMap[str, str]
     def __init__(self, database: _Optional[str] = ..., table: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., partition_by: _Optional[_Iterable[str]] = ..., properties: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class EnsureTableBodyRequest(_message.Message):
+    __slots__ = ("database", "table", "definition")
+    DATABASE_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    database: str
+    table: str
+    definition: _httpbody_pb2.HttpBody
+    def __init__(self, database: _Optional[str] = ..., table: _Optional[str] = ..., definition: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
 
 class GetTableRequest(_message.Message):
     __slots__ = ("database", "table")

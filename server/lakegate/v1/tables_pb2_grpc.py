@@ -40,6 +40,11 @@ class TableServiceStub:
                 request_serializer=lakegate_dot_v1_dot_tables__pb2.EnsureTableRequest.SerializeToString,
                 response_deserializer=lakegate_dot_v1_dot_tables__pb2.Table.FromString,
                 _registered_method=True)
+        self.EnsureTableBody = channel.stream_unary(
+                '/lakegate.v1.TableService/EnsureTableBody',
+                request_serializer=lakegate_dot_v1_dot_tables__pb2.EnsureTableBodyRequest.SerializeToString,
+                response_deserializer=lakegate_dot_v1_dot_tables__pb2.Table.FromString,
+                _registered_method=True)
         self.GetTable = channel.unary_unary(
                 '/lakegate.v1.TableService/GetTable',
                 request_serializer=lakegate_dot_v1_dot_tables__pb2.GetTableRequest.SerializeToString,
@@ -66,6 +71,19 @@ class TableServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EnsureTableBody(self, request_iterator, context):
+        """Makes the database and the table where they are missing. Where the table
+        is there, it is widened to what is asked: new columns are added, `int`
+        becomes `long`. Anything else that differs is FAILED_PRECONDITION
+        (`schema_conflict`). Asking twice is the same as asking once. The body is
+        JSON, at most 1 MiB after decompression, and comes in chunks.
+
+        A client with generated code calls EnsureTable instead.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetTable(self, request, context):
         """Describes a table. NOT_FOUND (`table_not_found`) where there is none.
         """
@@ -86,6 +104,11 @@ def add_TableServiceServicer_to_server(servicer, server):
             'EnsureTable': grpc.unary_unary_rpc_method_handler(
                     servicer.EnsureTable,
                     request_deserializer=lakegate_dot_v1_dot_tables__pb2.EnsureTableRequest.FromString,
+                    response_serializer=lakegate_dot_v1_dot_tables__pb2.Table.SerializeToString,
+            ),
+            'EnsureTableBody': grpc.stream_unary_rpc_method_handler(
+                    servicer.EnsureTableBody,
+                    request_deserializer=lakegate_dot_v1_dot_tables__pb2.EnsureTableBodyRequest.FromString,
                     response_serializer=lakegate_dot_v1_dot_tables__pb2.Table.SerializeToString,
             ),
             'GetTable': grpc.unary_unary_rpc_method_handler(
@@ -126,6 +149,33 @@ class TableService:
             target,
             '/lakegate.v1.TableService/EnsureTable',
             lakegate_dot_v1_dot_tables__pb2.EnsureTableRequest.SerializeToString,
+            lakegate_dot_v1_dot_tables__pb2.Table.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnsureTableBody(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/lakegate.v1.TableService/EnsureTableBody',
+            lakegate_dot_v1_dot_tables__pb2.EnsureTableBodyRequest.SerializeToString,
             lakegate_dot_v1_dot_tables__pb2.Table.FromString,
             options,
             channel_credentials,

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from lakegate.concurrency.workers import CELL_BYTES, DECODING_FACTOR
+from lakegate.concurrency.workers import DECODING_FACTOR, VALUE_BYTES
 from lakegate.decode.registry import FORMATS
 from lakegate.model import Body
 
@@ -46,7 +46,7 @@ def _measure(format_: str, body: bytes) -> Memory:
     before = _peak()
     estimate = decoder.estimate([Body(body)], len(decoder.default_schema))
     decoder.decode([Body(body)], decoder.default_schema)
-    charged = DECODING_FACTOR * estimate.size + CELL_BYTES * estimate.cells
+    charged = DECODING_FACTOR * estimate.size + VALUE_BYTES * estimate.values
     return Memory(charged, _peak() - before)
 
 

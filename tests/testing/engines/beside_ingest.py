@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tests.testing.servers.cluster import Cluster
-from tests.testing.servers.traffic import Batch, Load, Told, assert_promise_kept, send_all
+from tests.testing.servers.traffic import Answers, Batch, Load, assert_promise_kept, send_all
 
 # For longer: LAKEGATE_TEST_SECONDS=600.
 SECONDS = float(os.environ.get("LAKEGATE_TEST_SECONDS", "60"))
@@ -51,24 +51,24 @@ async def assert_engine_works_beside_ingest(
     engine: Engine, dialect: Dialect, cluster: Cluster
 ) -> None:
     """Ingest while the engine works: its statements succeed, and every row is as both left it."""
-    told = Told()
-    await send_all(cluster.servers, told, [0], Load(senders=1))  # makes the table
+    answers = Answers()
+    await send_all(cluster.servers, answers, [0], Load(senders=1))  # makes the table
     pace = Load(column_every=dialect.column_every, pause=PAUSE_SECONDS)
-    ingest = asyncio.ensure_future(send_all(cluster.servers, told, _until(SECONDS), pace))
+    ingest = asyncio.ensure_future(send_all(cluster.servers, answers, _until(SECONDS), pace))
     try:
         for turn in itertools.count():
-            await asyncio.to_thread(_work, engine, dialect, turn, told)
+            await asyncio.to_thread(_work, engine, dialect, turn, answers)
             if ingest.done():
                 break
     finally:
         ingest.cancel()
         await asyncio.wait({ingest})
     await ingest
-    assert told.refused == {}
-    assert_promise_kept(cluster.catalog, told)
+    assert answers.refused == {}
+    assert_promise_kept(cluster.catalog, answers)
     seen = engine.execute(f"SELECT label FROM {TABLE} ORDER BY label")  # noqa: S608 - its own words
-    acknowledged = {label for batch in told.acknowledged for label in batch.labels}
-    assert [label for (label,) in seen] == sorted(acknowledged - told.deleted)
+    acknowledged = {label for batch in answers.acknowledged for label in batch.labels}
+    assert [label for (label,) in seen] == sorted(acknowledged - answers.deleted)
 
 
 def _until(seconds: float) -> Iterator[int]:
@@ -77,18 +77,18 @@ def _until(seconds: float) -> Iterator[int]:
     return itertools.takewhile(lambda _: time.monotonic() < end, itertools.count(1))
 
 
-def _work(engine: Engine, dialect: Dialect, turn: int, told: Told) -> None:
+def _work(engine: Engine, dialect: Dialect, turn: int, answers: Answers) -> None:
     """Do once all that engines do to tables."""
-    doomed = _doomed(told)
+    doomed = _doomed(answers)
     listed = ", ".join(f"'{label}'" for label in doomed)
     _execute(engine, f"DELETE FROM {TABLE} WHERE label IN ({listed})")  # noqa: S608 - a test's own words
-    told.deleted.update(doomed)
+    answers.deleted.update(doomed)
     _execute(engine, f"ALTER TABLE {TABLE} ADD COLUMN own_{turn} {dialect.text}")
     _execute(engine, dialect.compact)
     _execute(engine, f"ALTER TABLE {TABLE} RENAME COLUMN own_{turn} TO renamed_{turn}")
-    acknowledged = {label for batch in list(told.acknowledged) for label in batch.labels}
+    acknowledged = {label for batch in list(answers.acknowledged) for label in batch.labels}
     seen = _execute(engine, f"SELECT label FROM {TABLE} WHERE renamed_{turn} IS NULL")  # noqa: S608 - a test's own words
-    assert acknowledged - told.deleted <= {label for (label,) in seen}
+    assert acknowledged - answers.deleted <= {label for (label,) in seen}
     _execute(engine, f"ALTER TABLE {TABLE} DROP COLUMN renamed_{turn}")
 
 
@@ -100,9 +100,11 @@ def _execute(engine: Engine, sql: str) -> list[list[Any]]:
     return engine.execute(sql)
 
 
-def _doomed(told: Told) -> list[str]:
+def _doomed(answers: Answers) -> list[str]:
     """Return all rows of a batch and one row of some others."""
-    there = [batch for batch in told.acknowledged if not told.deleted.intersection(batch.labels)]
+    there = [
+        batch for batch in answers.acknowledged if not answers.deleted.intersection(batch.labels)
+    ]
     whole, *others = _spread(there)
     return [*whole.labels, *(batch.labels[0] for batch in others)]
 

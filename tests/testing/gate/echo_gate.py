@@ -19,11 +19,9 @@ from grpc_health.v1.health import aio as grpc_health
 
 from lakegate.edge.process import Envoy, running_envoy
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.rpc.flow.admission import Admission
 from lakegate.rpc.interceptors.calls import CallInterceptor
 from lakegate.rpc.request.completeness import whole_body
 from lakegate.rpc.server import options
-from lakegate.rpc.services.inflate import add_inflate_servicer
 from lakegate.settings import Settings
 from lakegate.v1 import (
     health_pb2_grpc,
@@ -51,7 +49,6 @@ class Echo(
 
     metadata: list[dict[str, str]] = field(default_factory=list)
     pieces: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
-    queries: list[PushQueriesRequest] = field(default_factory=list)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -71,6 +68,11 @@ class Echo(
         await self._do_as_asked(headers)
         return Acknowledgement(snapshot_id=body.hexdigest(), bytes_written=size)
 
+    async def PushQueriesBody(
+        self, chunks: AsyncIterator[HttpBody], context: Context
+    ) -> Acknowledgement:
+        return await self.IngestBody(chunks, context)
+
     async def Ingest(self, request: IngestRequest, context: Context) -> Acknowledgement:
         await self._do_as_asked(self._remember(context))
         return Acknowledgement(snapshot_id=request.table)
@@ -83,9 +85,7 @@ class Echo(
             yield IngestStreamResponse(acknowledgement=Acknowledgement(snapshot_id=request.table))
 
     async def PushQueries(self, request: PushQueriesRequest, context: Context) -> Acknowledgement:
-        headers = self._remember(context)
-        self.queries.append(request)
-        await self._do_as_asked(headers)
+        await self._do_as_asked(self._remember(context))
         return Acknowledgement(rows_ingested=len(request.queries))
 
     async def GetHealth(self, request: GetHealthRequest, context: Context) -> GetHealthResponse:
@@ -136,9 +136,7 @@ class EchoGate:
 
 
 def free_ports() -> Settings:
-    return Settings(
-        http_addr="127.0.0.1:0", grpc_addr="127.0.0.1:0", envoy_admin_addr="127.0.0.1:0"
-    )
+    return Settings(http_addr="127.0.0.1:0", grpc_addr="127.0.0.1:0")
 
 
 @contextmanager
@@ -157,8 +155,9 @@ def _no_errors_in_envoys_log() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def running_echo_gate() -> AsyncIterator[EchoGate]:
-    settings = free_ports()
+async def running_echo_gate(**changes: object) -> AsyncIterator[EchoGate]:
+    """Run the two; `changes`: of the settings."""
+    settings = free_ports().model_copy(update=changes)
     echo = Echo()
     server = grpc.aio.server(interceptors=(CallInterceptor(),), options=options(settings))
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(echo, server)
@@ -166,7 +165,6 @@ async def running_echo_gate() -> AsyncIterator[EchoGate]:
     health_pb2_grpc.add_HealthServiceServicer_to_server(echo, server)
     tables_pb2_grpc.add_TableServiceServicer_to_server(echo, server)
     grpc_health_pb2_grpc.add_HealthServicer_to_server(grpc_health.HealthServicer(), server)
-    add_inflate_servicer(server, Admission.of(settings))
     port = server.add_insecure_port(settings.grpc_addr)
     await server.start()
     try:

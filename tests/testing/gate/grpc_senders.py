@@ -67,7 +67,7 @@ def body(
 
 
 def send_all(address: str, senders: int, send: Send) -> list[Outcome]:
-    """Have as many senders `send` at once; give what each was told."""
+    """Run this many senders at once; return the outcome of each."""
     with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
         each = senders // PROCESSES
         groups = [range(first, first + each) for first in range(0, senders, each)]

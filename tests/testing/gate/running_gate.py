@@ -15,8 +15,7 @@ import httpx
 import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table.metadata import TableMetadataV2
-
-from lakegate.cli.sql import open_reader
+from tests.testing.duckdb_reader import duckdb_reader
 
 START_SECONDS = 60
 STOP_SECONDS = 60
@@ -107,7 +106,7 @@ def lakegate(
 
 
 def read_with_duckdb(metadata_location: str) -> pa.Table:
-    with open_reader() as reader:
+    with duckdb_reader() as reader:
         reader.execute("SET TimeZone = 'UTC'")
         return reader.execute("SELECT * FROM iceberg_scan(?)", [metadata_location]).to_arrow_table()
 
@@ -120,11 +119,10 @@ def running_gate(home: Path, settings: Mapping[str, str] | None = None) -> Itera
         "LAKEGATE_HOME": str(home),
         "LAKEGATE_HTTP_ADDR": "127.0.0.1:0",
         "LAKEGATE_GRPC_ADDR": "127.0.0.1:0",
-        "LAKEGATE_ENVOY_ADMIN_ADDR": "127.0.0.1:0",
         "LAKEGATE_LOG_LEVEL": "WARNING",
         **(settings or {}),
     }
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (
         (home / "log").open("w") as log,
         subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Two servers on one catalog and one ledger, and what others see of their tables."""
+"""Two servers on one catalog and one ledger."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -38,7 +38,7 @@ def running_cluster(home: Path, settings: Mapping[str, object]) -> Iterator[Clus
 def shared_catalog(
     monkeypatch: pytest.MonkeyPatch, properties: Mapping[str, str]
 ) -> dict[str, object]:
-    """Describe a catalog in the environment, as a user would; gives the settings that name it."""
+    """Configure a catalog in the environment, as a user would; return the settings that name it."""
     for name, value in properties.items():
         monkeypatch.setenv(f"PYICEBERG_CATALOG__{SHARED.upper()}__{name}", value)
     return {"catalog": SHARED}

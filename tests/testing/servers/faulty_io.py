@@ -1,4 +1,4 @@
-"""Storage that fails while a switch is on: the disk is full, or the server answers 500."""
+"""Storage that fails while it is told to: the disk is full, or the server answers 500."""
 
 import errno
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ SERVER_ERROR = OSError("AWS Error INTERNAL_FAILURE during PutObject operation: H
 
 
 class FaultyFileIO(PyArrowFileIO):
-    """Fails to write files whose names end as `broken` says, with `error`."""
+    """Raises `error` for files whose names end with `broken`."""
 
     broken: str | None = None
     error: OSError = DISK_FULL

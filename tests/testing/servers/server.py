@@ -1,4 +1,4 @@
-"""Servers in processes of their own that start in no time, and can be killed."""
+"""Servers in separate processes, which start quickly and can be killed."""
 
 import asyncio
 import multiprocessing
@@ -17,7 +17,7 @@ START_SECONDS = 60
 
 @dataclass
 class Server:
-    """A `lakegate serve`, started again after each time it is killed."""
+    """A `lakegate serve` that can be killed and started again."""
 
     home: Path
     settings: Mapping[str, object] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Server:
 
 
 def _environment() -> dict[str, str]:
-    """What the fork server, started earlier, may not have seen."""
+    """Return the environment that the fork server, started earlier, may lack."""
     return {name: value for name, value in os.environ.items() if name.startswith("PYICEBERG_")}
 
 

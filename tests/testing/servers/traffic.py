@@ -1,4 +1,4 @@
-"""Senders of batches to several servers, with keys and without, and what they were told."""
+"""Senders of batches to several servers, with and without keys, and the answers that they get."""
 
 import asyncio
 import itertools
@@ -25,14 +25,14 @@ from lakegate.v1.ingest_pb2_grpc import IngestServiceStub
 
 ROWS = 3  # of a batch: one that is committed in part would show
 PATIENCE_SECONDS = 30
-# What a refusal without Lakegate's own reason is: the connection broke, nobody knows when.
+# The reason of a refusal without Lakegate's own: the connection broke at an unknown moment.
 BROKEN = "broken connection"
 UNKNOWN = {BROKEN, ErrorCode.OUTCOME_UNKNOWN.name}
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some rows with labels of their own; `column` has the label too, where there is one."""
+    """Rows with unique labels; `column`, if any, has the label too."""
 
     label: str
     column: str | None = None
@@ -51,12 +51,12 @@ class Batch:
 
 
 @dataclass
-class Told:
-    """What senders were told of their batches.
+class Answers:
+    """The answers that senders got for their batches.
 
-    `unknown`: rows that may or may not be there. `refused`: what was said not to be written, and
-    why. `wrongly_refused`: batches that were refused and whose retry found them committed.
-    `deleted`: labels of rows that another engine has deleted since.
+    `unknown`: batches that may or may not be committed. `refused`: batches that are not committed,
+    with the reason. `wrongly_refused`: batches that were refused and whose retry found them
+    committed. `deleted`: labels of rows that another engine has deleted since.
     """
 
     acknowledged: list[Batch] = field(default_factory=list)
@@ -70,11 +70,11 @@ class Told:
 
 
 class Sender:
-    """Sends batches to whichever server is there, and records what it is told."""
+    """Sends batches to several servers in turn, and records the answers."""
 
-    def __init__(self, servers: Sequence[Server], told: Told) -> None:
+    def __init__(self, servers: Sequence[Server], answers: Answers) -> None:
         self._servers = servers
-        self._told = told
+        self._answers = answers
         self._channels: dict[int, tuple[str, grpc.aio.Channel]] = {}
         self._attempts = itertools.count()
 
@@ -92,14 +92,14 @@ class Sender:
         except grpc.aio.AioRpcError as error:
             reason = _reason(error)
             if reason in UNKNOWN:
-                self._told.unknown.append(batch)
+                self._answers.unknown.append(batch)
             else:
-                self._told.refused[batch] = reason
+                self._answers.refused[batch] = reason
         else:
-            self._told.acknowledged.append(batch)
+            self._answers.acknowledged.append(batch)
 
     async def send_until_acknowledged(self, batch: Batch) -> None:
-        """Send a batch with its label for a key, again and again."""
+        """Send a batch with its label as the key until it is acknowledged."""
         reasons = []
         while True:
             try:
@@ -108,9 +108,9 @@ class Sender:
                 reasons.append(_reason(error))
                 await asyncio.sleep(0.01)
                 continue
-            self._told.acknowledged.append(batch)
+            self._answers.acknowledged.append(batch)
             if answer.replayed and not UNKNOWN.intersection(reasons):
-                self._told.wrongly_refused[batch] = reasons
+                self._answers.wrongly_refused[batch] = reasons
             return
 
     async def _ingest(self, request: IngestRequest) -> Acknowledgement:
@@ -143,7 +143,7 @@ def _reason(error: grpc.aio.AioRpcError) -> str:
 
 @dataclass(frozen=True)
 class Load:
-    """How batches are sent: every `column_every`th brings a new column, where that is not 0.
+    """How batches are sent: every `column_every`th has a new column, unless that is 0.
 
     Each sender waits for `pause` seconds between its batches.
     """
@@ -154,13 +154,13 @@ class Load:
 
 
 async def send_all(
-    servers: Sequence[Server], told: Told, numbers: Iterable[int], load: Load
+    servers: Sequence[Server], answers: Answers, numbers: Iterable[int], load: Load
 ) -> None:
-    """Have senders send a batch for each number, half of the senders with keys."""
+    """Send a batch for each number; half of the senders use keys."""
     shared = iter(numbers)
 
     async def work(number: int) -> None:
-        async with Sender(servers, told) as sender:
+        async with Sender(servers, answers) as sender:
             for batch in _batches(shared, str(number), load.column_every):
                 if number % 2:
                     await sender.send_until_acknowledged(batch)
@@ -177,37 +177,37 @@ def _batches(numbers: Iterator[int], prefix: str, column_every: int) -> Iterator
         yield Batch(f"{prefix}-{number}", f"column_{number}" if widens else None)
 
 
-def assert_promise_kept(catalog: Catalog, told: Told) -> None:
-    """Compare what was told with what PyIceberg and DuckDB read."""
+def assert_promise_kept(catalog: Catalog, answers: Answers) -> None:
+    """Compare the answers with what PyIceberg and DuckDB read."""
     broken = {
-        "pyiceberg": _violations(load(catalog).scan().to_arrow(), told),
-        "duckdb": _violations(duckdb_table(catalog), told),
+        "pyiceberg": _violations(load(catalog).scan().to_arrow(), answers),
+        "duckdb": _violations(duckdb_table(catalog), answers),
     }
     assert broken == {"pyiceberg": {}, "duckdb": {}}, broken
 
 
-def _violations(seen: pa.Table, told: Told) -> dict[str, tuple[int, list[str]]]:
-    """Count the rows of each kind that must not be, and name the first of them."""
+def _violations(seen: pa.Table, answers: Answers) -> dict[str, tuple[int, list[str]]]:
+    """Return how many rows of each forbidden kind there are, and the first labels."""
     rows = Counter(seen["label"].to_pylist())
-    sure = Counter(_labels(told.acknowledged)) - Counter(told.deleted)
+    sure = Counter(_labels(answers.acknowledged)) - Counter(answers.deleted)
     others = rows - sure
-    in_part = [b for b in told.unknown if sum(others[one] for one in b.labels) not in {0, ROWS}]
+    in_part = [b for b in answers.unknown if sum(others[one] for one in b.labels) not in {0, ROWS}]
     kinds = {
         "acknowledged and missing": sure - rows,
         "doubled": rows - Counter(set(rows)),
-        "deleted and there": rows & Counter(told.deleted),
-        "refused and there": others & Counter(_labels(told.refused)),
-        "refused and found by the retry": Counter(_labels(told.wrongly_refused)),
-        "never sent": others - Counter(_labels([*told.refused, *told.unknown])),
+        "deleted and there": rows & Counter(answers.deleted),
+        "refused and there": others & Counter(_labels(answers.refused)),
+        "refused and found by the retry": Counter(_labels(answers.wrongly_refused)),
+        "never sent": others - Counter(_labels([*answers.refused, *answers.unknown])),
         "there in part": Counter(_labels(in_part)),
-        "without their column": Counter(_without_column(seen, told)),
+        "without their column": Counter(_without_column(seen, answers)),
     }
     return {kind: (labels.total(), sorted(labels)[:10]) for kind, labels in kinds.items() if labels}
 
 
-def _without_column(seen: pa.Table, told: Told) -> Iterator[str]:
-    """Return the rows that are there, but not with what they had in a column of their own."""
-    for batch in told.acknowledged:
+def _without_column(seen: pa.Table, answers: Answers) -> Iterator[str]:
+    """Return the labels of rows whose own column lacks its value."""
+    for batch in answers.acknowledged:
         if batch.column is not None:
             there = seen.filter(pc.is_in(seen["label"], pa.array(batch.labels)))
             for label, value in zip(there["label"].to_pylist(), _values(there, batch), strict=True):

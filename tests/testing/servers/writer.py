@@ -1,6 +1,6 @@
-"""A process that appends rows, one a batch, until it is done or killed.
+"""A process that appends batches of one row until it ends or is killed.
 
-What it was told is in a file that survives it.
+It writes its answers to a file.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from lakegate.errors import LakegateError
 from lakegate.lake.catalog import sql
 from lakegate.lake.catalog.metadata_file import MetadataWriter
 from lakegate.lake.catalog.open import open_catalog
-from lakegate.lake.commit import group, group_commit, preparation, snapshot
+from lakegate.lake.commit import group_commit, preparation, prepared_group, snapshot
 from lakegate.lake.lake import Lake
 from lakegate.lake.ledger.ledger import Ledger
 from lakegate.lake.maintenance import compaction, rewrite, sweep
@@ -31,7 +31,7 @@ from lakegate.lake.maintenance.maintain import Maintenance
 from lakegate.lake.maintenance.policy import MaintenancePolicy
 from lakegate.settings import Settings
 
-# The steps of a commit, in order: where each is looked up, and its name there.
+# The steps of a commit, in order: the owner of each function, and its name.
 STEPS: dict[str, tuple[Any, str]] = {
     "decode": (LinesDecoder, "decode"),
     "data files": (preparation, "write_data_files"),
@@ -39,15 +39,15 @@ STEPS: dict[str, tuple[Any, str]] = {
     "manifest list": (snapshot, "new_snapshot"),
     "metadata": (MetadataWriter, "write"),
     "catalog": (sql.LeanSqlCatalog, "_swap"),
-    "answer": (group.PreparedGroup, "acknowledge"),
+    "answer": (prepared_group.PreparedGroup, "acknowledge"),
 }
-# What comes in addition for batches with a key.
+# Additional steps for keyed batches.
 LEDGER_STEPS: dict[str, tuple[Any, str]] = {
     "look up": (Ledger, "look_up"),
     "claim": (Ledger, "claim"),
     "settle": (Ledger, "settle"),
 }
-# Those of a compaction and of the sweep after it.
+# The steps of a compaction and of the sweep after it.
 MAINTENANCE_STEPS: dict[str, tuple[Any, str]] = {
     "read": (compaction, "read_data_files"),
     "merged file": (compaction, "write_data_files"),
@@ -55,7 +55,7 @@ MAINTENANCE_STEPS: dict[str, tuple[Any, str]] = {
     "rewritten manifests": (rewrite.Rewrite, "prepare"),
     "replacement's manifest list": (rewrite, "new_snapshot"),
     "replacement's commit": (rewrite, "commit_snapshot"),
-    "fence": (sweep, "put_fence"),
+    "fence": (sweep, "commit_fence"),
     "orphans": (sweep, "delete_files"),
     "marks": (sweep, "write_marks"),
 }
@@ -63,7 +63,7 @@ MAINTENANCE_STEPS: dict[str, tuple[Any, str]] = {
 
 @dataclass(frozen=True)
 class Fault:
-    """Die at the `nth` time of a step, before it or after it; or stop, `by` another signal."""
+    """Kill the process before or after the `nth` call of a step, or stop it `by` another signal."""
 
     step: str
     after: bool
@@ -77,7 +77,7 @@ class Fault:
 
         @functools.wraps(original)
         def fatal(*args: Any, **kwargs: Any) -> Any:
-            # To this very thread, so that it goes no step further: see pthread_kill(3).
+            # To this thread, so that it makes no further step: see pthread_kill(3).
             last = next(times) == self.nth
             if last and not self.after:
                 signal.pthread_kill(threading.get_ident(), self.by)
@@ -91,9 +91,9 @@ class Fault:
 
 @dataclass(frozen=True)
 class Work:
-    """What a writer does: `senders` at once send `batches` each, labelled with `prefix`.
+    """What a writer does: `senders` concurrent senders send `batches` each, labelled with `prefix`.
 
-    `keyed`: whether each batch has its label for a key.
+    `keyed`: whether each batch has its label as its idempotency key.
     """
 
     settings: Settings
@@ -107,7 +107,7 @@ class Work:
 
 
 def start_maintenance(settings: Settings, fault: Fault) -> ForkServerProcess:
-    """Start maintenance in a process of its own; it is to die of `fault`."""
+    """Start maintenance with `fault` in a separate process."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     process = context.Process(target=_maintain, args=(settings, fault))
@@ -122,7 +122,7 @@ def _maintain(settings: Settings, fault: Fault) -> None:
 
 
 def start(work: Work) -> ForkServerProcess:
-    """Start a writer in a process of its own."""
+    """Start a writer in a separate process."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     process = context.Process(target=_main, args=(work,))
@@ -131,12 +131,12 @@ def start(work: Work) -> ForkServerProcess:
 
 
 def acknowledged(work: Work) -> list[str]:
-    """Return the labels that the writer was told are committed."""
+    """Return the labels of the batches that were acknowledged."""
     return [line for line in _lines(work) if not line.startswith("!")]
 
 
 def refused(work: Work) -> list[str]:
-    """Return the errors that the writer met."""
+    """Return the errors that the writer got."""
     return [line for line in _lines(work) if line.startswith("!")]
 
 

@@ -1,4 +1,4 @@
-"""The keyring reads seldom, knows new tokens at once, and outlives its database."""
+"""The keyring reads rarely, accepts new tokens at once, and survives failures of its database."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from lakegate.errors import ErrorCode, LakegateError
 
 
 class Source:
-    """Tokens that a test gives and takes."""
+    """Tokens that a test adds and removes."""
 
     def __init__(self) -> None:
         self.tokens: list[Token] = []
@@ -47,7 +47,7 @@ async def test_known_tokens_are_read_once_for_many_calls() -> None:
     assert source.readings == 1
 
 
-async def test_a_token_is_known_as_soon_as_it_is_made() -> None:
+async def test_a_new_token_is_valid_at_once() -> None:
     source = Source()
     keyring = Keyring(source.read, 3600)
     await keyring.keys()
@@ -73,7 +73,7 @@ async def test_a_flood_of_wrong_tokens_shares_its_readings() -> None:
     assert source.readings <= 3
 
 
-async def test_tokens_hold_while_the_database_is_away() -> None:
+async def test_tokens_stay_valid_while_the_database_does_not_answer() -> None:
     source = Source()
     secret = source.add()
     keyring = Keyring(source.read, 0)
@@ -83,7 +83,7 @@ async def test_tokens_hold_while_the_database_is_away() -> None:
     assert await unknown(keyring, new_secret()) is ErrorCode.UNAUTHENTICATED
 
 
-async def test_nobody_is_let_in_before_the_tokens_could_be_read() -> None:
+async def test_calls_are_refused_until_the_tokens_can_be_read() -> None:
     source = Source()
     source.broken = True
     keyring = Keyring(source.read, 3600)
@@ -94,7 +94,9 @@ async def test_nobody_is_let_in_before_the_tokens_could_be_read() -> None:
 
 
 @pytest.mark.parametrize("fault", ["missing", "no tokens"])
-async def test_a_bad_file_keeps_its_tokens_and_no_revoked_ones(tmp_path: Path, fault: str) -> None:
+async def test_while_a_file_is_bad_its_previous_tokens_stay_valid(
+    tmp_path: Path, fault: str
+) -> None:
     written = new_secret()
     file = tmp_path / "tokens"
     file.write_text(f"{written} sales ingest")
@@ -114,7 +116,7 @@ async def test_a_bad_file_keeps_its_tokens_and_no_revoked_ones(tmp_path: Path, f
     store.close()
 
 
-async def test_nobody_is_let_in_before_the_file_could_be_read(tmp_path: Path) -> None:
+async def test_calls_are_refused_until_the_file_can_be_read(tmp_path: Path) -> None:
     store = TokenStore(f"sqlite:///{tmp_path / 'ledger.db'}")
     keyring = Keyring(reader(store, tmp_path / "missing", "", None), 0)
     with pytest.raises(LakegateError, match="cannot read"):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakegate.concurrency.budget import Budget, Hold
+from lakegate.concurrency.budget import Budget, Reservation
 from lakegate.errors import ErrorCode, LakegateError
 
 AT_ONCE = 0.0
@@ -17,43 +17,45 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def refused(waiting: "asyncio.Future[Hold] | asyncio.Task[Hold] | asyncio.Task[None]") -> str:
+async def refused(
+    waiting: "asyncio.Future[Reservation] | asyncio.Task[Reservation] | asyncio.Task[None]",
+) -> str:
     with pytest.raises(LakegateError) as refusal:
         await waiting
     assert refusal.value.retry_after_seconds
     return refusal.value.code.value.name
 
 
-def taking(budget: Budget, key: str, size: int) -> "asyncio.Task[Hold]":
-    return asyncio.create_task(budget.take(key, size))
+def reserving(budget: Budget, key: str, size: int) -> "asyncio.Task[Reservation]":
+    return asyncio.create_task(budget.reserve((key,), size))
 
 
-async def test_what_fits_is_held_at_once_and_the_rest_waits_for_it() -> None:
+async def test_what_fits_is_reserved_at_once_and_the_rest_waits_for_it() -> None:
     budget = Budget(100)
-    first = await budget.take("a", 50)
-    await budget.take("b", 50)
-    waiting = taking(budget, "c", 10)
+    first = await budget.reserve(("a",), 50)
+    await budget.reserve(("b",), 50)
+    waiting = reserving(budget, "c", 10)
     await settle()
     assert not waiting.done()
-    first.shrink(0)
+    first.release()
     assert (await waiting).size == 10
     assert budget.used == 60
 
 
-async def test_who_waited_too_long_is_refused_and_holds_nothing() -> None:
+async def test_who_waited_too_long_is_refused_and_has_nothing() -> None:
     budget = Budget(100)
-    async with budget.hold("a", 100):
-        waiting = asyncio.create_task(budget.take("b", 1, AT_ONCE))
+    async with budget.reserving(("a",), 100):
+        waiting = asyncio.create_task(budget.reserve(("b",), 1, AT_ONCE))
         assert await refused(waiting) == ErrorCode.OVERLOADED.value.name
         assert budget.used == 100
     assert budget.used == 0
 
 
-async def test_a_key_gets_half_and_leaves_room_for_others() -> None:
+async def test_a_key_gets_half_and_leaves_memory_for_others() -> None:
     budget = Budget(100)
-    await budget.take("flooded", 50)
-    more = [taking(budget, "flooded", 10) for _ in range(50)]
-    other = taking(budget, "other", 50)
+    await budget.reserve(("flooded",), 50)
+    more = [reserving(budget, "flooded", 10) for _ in range(50)]
+    other = reserving(budget, "other", 50)
     await settle()
     assert other.done()
     assert not any(each.done() for each in more)
@@ -63,17 +65,17 @@ async def test_a_key_gets_half_and_leaves_room_for_others() -> None:
 
 async def test_keys_take_turns() -> None:
     budget = Budget(100)
-    everything = await budget.take("a", 100)
+    everything = await budget.reserve(("a",), 100)
     order: list[str] = []
 
     async def take(key: str) -> None:
-        async with budget.hold(key, 50):
+        async with budget.reserving((key,), 50):
             order.append(key)
             await asyncio.sleep(0)
 
     tasks = [asyncio.create_task(take(key)) for key in "bbbbcd"]
     await settle()
-    everything.shrink(0)
+    everything.release()
     await asyncio.gather(*tasks)
     assert order[:3] == ["b", "c", "d"]
     assert sorted(order) == list("bbbbcd")
@@ -81,70 +83,58 @@ async def test_keys_take_turns() -> None:
 
 async def test_the_next_in_turn_is_not_overtaken_by_those_who_need_less() -> None:
     budget = Budget(100)
-    held = await budget.take("a", 60)
-    large = taking(budget, "b", 50)
-    small = taking(budget, "c", 1)
+    held = await budget.reserve(("a",), 60)
+    large = reserving(budget, "b", 50)
+    small = reserving(budget, "c", 1)
     await settle()
     assert not large.done()
     assert not small.done()
-    held.shrink(0)
+    held.release()
     await asyncio.gather(large, small)
 
 
-async def test_more_than_the_budget_is_held_alone() -> None:
+async def test_more_than_the_budget_is_reserved_alone() -> None:
     budget = Budget(100)
-    held = await budget.take("a", 1)
-    large = taking(budget, "b", 1000)
+    held = await budget.reserve(("a",), 1)
+    large = reserving(budget, "b", 1000)
     await settle()
     assert not large.done()
-    held.shrink(0)
-    (await large).shrink(0)
+    held.release()
+    (await large).release()
     assert budget.used == 0
 
 
 async def test_growing_comes_before_beginning() -> None:
     budget = Budget(100)
-    grows, other = await budget.take("a", 40), await budget.take("b", 50)
-    new = taking(budget, "c", 50)
+    grows, other = await budget.reserve(("a",), 40), await budget.reserve(("b",), 50)
+    new = reserving(budget, "c", 50)
     growing = asyncio.create_task(grows.grow(60))
     await settle()
     assert not growing.done()
-    other.shrink(0)
+    other.release()
     await growing
     assert not new.done()
-    grows.shrink(0)
+    grows.release()
     await new
 
 
-async def test_where_all_wait_for_one_another_the_last_is_refused() -> None:
+async def test_where_all_wait_for_one_another_the_youngest_is_refused() -> None:
     budget = Budget(100)
-    first, last = await budget.take("a", 50), await budget.take("b", 50)
+    first, last = await budget.reserve(("a",), 50), await budget.reserve(("b",), 50)
     first_growing = asyncio.create_task(first.grow(80))
     last_growing = asyncio.create_task(last.grow(80))
     assert await refused(last_growing) == "overloaded"
-    last.shrink(0)  # as whoever is refused does
+    last.release()  # as whoever is refused does
     await first_growing
     assert budget.used == 80
 
 
-async def test_a_hold_that_moves_leaves_room_for_its_former_key() -> None:
-    budget = Budget(100)
-    first = await budget.take("a", 50)
-    waiting = taking(budget, "a", 50)
-    await settle()
-    assert not waiting.done()
-    first.move("b")
-    await waiting
-    first.shrink(0)
-    assert budget.used == 50
-
-
 async def test_a_cancelled_wait_leaves_nothing_behind() -> None:
     budget = Budget(100)
-    held = await budget.take("a", 100)
-    waiting = taking(budget, "b", 10)
+    held = await budget.reserve(("a",), 100)
+    waiting = reserving(budget, "b", 10)
     await settle()
-    held.shrink(0)  # grants it …
+    held.release()  # grants it …
     waiting.cancel()  # … before it knows
     await asyncio.gather(waiting, return_exceptions=True)
     assert budget.used == 0
@@ -154,25 +144,25 @@ async def test_a_cancelled_wait_leaves_nothing_behind() -> None:
     sizes=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 120)), max_size=30),
     growth=st.integers(0, 60),
 )
-async def test_whatever_is_asked_the_budget_holds_and_everybody_is_answered(
+async def test_the_budget_is_never_exceeded_and_everybody_is_answered(
     sizes: list[tuple[str, int]], growth: int
 ) -> None:
     budget = Budget(100)
-    holds: list[Hold] = []
 
-    async def holder(key: str, size: int) -> bool:
+    async def user(key: str, size: int) -> bool:
         try:
-            async with budget.hold(key, size) as hold:
-                holds.append(hold)
+            async with budget.reserving((key,), size) as reservation:
                 for more in (size, size + growth):
-                    await hold.grow(more)
-                    assert budget.used <= 100 or budget.used == max(h.size for h in holds)
+                    await reservation.grow(more)
+                    shares = budget._shares._shares.values()
+                    alone = sum(share.reservations for share in shares) == 1
+                    assert budget.used <= 100 or alone
                     await asyncio.sleep(0)
         except LakegateError:
             return False
         return True
 
     async with asyncio.timeout(30):
-        answers = await asyncio.gather(*(holder(*each) for each in sizes))
+        answers = await asyncio.gather(*(user(*each) for each in sizes))
     assert budget.used == 0
     assert not sizes or any(answers)

@@ -1,4 +1,4 @@
-"""The memory that a process has, and that it may take: what control groups say."""
+"""The memory that a process has, and the limits of its control groups."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is done again and again goes on, whatever one of its times comes to."""
+"""A periodic function is called again, also after it has failed."""
 
 import asyncio
 

@@ -11,7 +11,7 @@ CONNECTIONS = 8
 FILES = 30
 
 
-def test_nobody_who_opens_a_new_file_at_the_same_time_is_refused(tmp_path: Path) -> None:
+def test_concurrent_opens_of_a_new_file_all_succeed(tmp_path: Path) -> None:
     together = Barrier(CONNECTIONS)
 
     def open_and_write(path: Path) -> None:

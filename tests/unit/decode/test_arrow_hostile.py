@@ -2,32 +2,13 @@
 
 import random
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pyarrow as pa
 import pytest
 from tests.testing.decode.arrow_bodies import bad_body, decode, refusal, stream
+from tests.testing.decode.arrow_memory import FLAT, MIB, arrow_memory_at_most
 
 from lakegate.errors import ErrorCode
-
-MIB = 1024 * 1024
-FLAT = 160 * MIB  # what decoding may hold at once: a few times the 64 MiB a body may have
-
-POOLS: list[pa.MemoryPool] = []  # what they gave out may outlive the test
-
-
-@contextmanager
-def arrow_memory_at_most(limit: int) -> Iterator[None]:
-    before = pa.default_memory_pool()
-    pool = pa.proxy_memory_pool(before)
-    POOLS.append(pool)
-    pa.set_memory_pool(pool)
-    try:
-        yield
-    finally:
-        pa.set_memory_pool(before)
-    assert pool.max_memory() <= limit
 
 
 def test_a_compressed_buffer_may_not_become_more_than_a_body_may_be() -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 from tests.testing.decode.arrow_bodies import bad_body, refusal, rows
-from tests.unit.decode.test_arrow_hostile import FLAT, MIB, arrow_memory_at_most
+from tests.testing.decode.arrow_memory import FLAT, MIB, arrow_memory_at_most
 
 from lakegate.columns.registry import parse_field
 from lakegate.decode import limits

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.testing.decode.arrow_bodies import bad_body, refusal, rows
-from tests.unit.decode.test_arrow_hostile import FLAT, MIB, arrow_memory_at_most
+from tests.testing.decode.arrow_memory import FLAT, MIB, arrow_memory_at_most
 
 from lakegate.decode.parquet.decoder import ParquetDecoder
 from lakegate.errors import ErrorCode

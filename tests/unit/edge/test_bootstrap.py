@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lakegate import wire
 from lakegate.edge.bootstrap import write_configuration
 from lakegate.errors import ErrorCode
 from lakegate.settings import Settings
@@ -57,7 +58,7 @@ def test_every_rest_path_of_the_contract_is_routed_with_its_methods(tmp_path: Pa
     (manager,) = chain["filters"]
     (host,) = manager["typed_config"]["route_config"]["virtual_hosts"]
     allowed = {
-        route["match"].get("path") or route["match"]["safe_regex"]["regex"]: header["value"]
+        route["match"]["safe_regex"]["regex"].removesuffix("/?"): header["value"]
         for route in host["routes"]
         for added in route.get("response_headers_to_add", [])
         for header in [added["header"]]
@@ -66,11 +67,20 @@ def test_every_rest_path_of_the_contract_is_routed_with_its_methods(tmp_path: Pa
         "/health": "GET",
         "/v1/ingest": "POST",
         "/ingest/push/queries": "POST",
-        "/openapi.json": "GET",
+        r"/openapi\.json": "GET",
         "/v1/admin/databases/[^/]+/tables": "GET",
         "/v1/admin/databases/[^/]+/tables/[^/]+": "GET, POST",
         "/v1/databases/[^/]+/tables/[^/]+/streams/[^/]+": "GET",
     }
+
+
+def test_the_headers_between_envoy_and_the_server_are_those_of_the_wire_module() -> None:
+    named = {
+        name
+        for path in [*SOURCES, *ENVOY.glob("*.lua")]
+        for name in re.findall(r"\blakegate-[a-z-]+", path.read_text())
+    }
+    assert named <= {value for name, value in vars(wire).items() if name.endswith("_KEY")}
 
 
 def test_the_filters_name_only_codes_of_the_vocabulary() -> None:

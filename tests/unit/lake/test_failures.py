@@ -1,4 +1,4 @@
-"""Callers are told what failed, not what is behind the gate; the log has the rest."""
+"""Callers get the code and a general message; hosts, paths and causes are only logged."""
 
 import logging
 
@@ -35,7 +35,7 @@ PATH = "/var/lake/default/orders/data/label=hush%2Fhush/00000.parquet"
         (OSError(20, "Not a directory", PATH), ErrorCode.INGEST_FAILED, "Storage", "/var/lake"),
     ],
 )
-def test_what_is_behind_the_gate_is_in_the_log_alone(
+def test_hosts_and_paths_are_only_logged(
     error: Exception,
     code: ErrorCode,
     message: str,
@@ -43,21 +43,21 @@ def test_what_is_behind_the_gate_is_in_the_log_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.INFO):
-        told = as_lakegate_error(error, ORDERS)
-    assert told.code is code
-    assert told.message.startswith(message)
-    assert secret not in told.message
+        refusal = as_lakegate_error(error, ORDERS)
+    assert refusal.code is code
+    assert refusal.message.startswith(message)
+    assert secret not in refusal.message
     assert secret in caplog.text
     assert "hush" not in caplog.text  # the value of a partition is a caller's
 
 
-def test_a_fault_of_ours_is_told_without_its_words() -> None:
-    told = as_lakegate_error(RuntimeError("could not convert 'hush'"), ORDERS)
-    assert told.code is ErrorCode.INGEST_FAILED
-    assert "hush" not in told.message
+def test_the_message_of_an_unexpected_error_is_not_sent() -> None:
+    refusal = as_lakegate_error(RuntimeError("could not convert 'hush'"), ORDERS)
+    assert refusal.code is ErrorCode.INGEST_FAILED
+    assert "hush" not in refusal.message
 
 
-def test_the_log_has_the_cause_of_a_change_of_unknown_outcome() -> None:
+def test_the_log_has_the_cause_of_an_unknown_outcome() -> None:
     error = CommitOutcomeUnknownError()
     error.__cause__ = CommitStateUnknownException("oops at node-7")
     assert described(error) == "CommitStateUnknownException: oops at node-7"

@@ -1,4 +1,4 @@
-"""A batch that is alone at its table goes before the shared commits of other tables."""
+"""A batch that is alone at its table is preferred to the shared commits of other tables."""
 
 import asyncio
 
@@ -6,8 +6,8 @@ import pytest
 from tests.testing.lines import LinesDecoder, batch
 from tests.testing.waiting import until
 
-from lakegate.concurrency import priority as precedence_module
-from lakegate.concurrency.priority import Precedence
+from lakegate.concurrency import priority as priority_module
+from lakegate.concurrency.priority import Priority
 from lakegate.lake.lake import Lake
 from lakegate.model import TableName
 
@@ -15,13 +15,13 @@ QUIET = TableName("default", "quiet")
 
 
 @pytest.fixture
-def precedence() -> Precedence:
-    return Precedence()
+def priority() -> Priority:
+    return Priority()
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precedence_module, "LONGEST_WAIT_SECONDS", 60.0)
+    monkeypatch.setattr(priority_module, "LONGEST_WAIT_SECONDS", 60.0)
 
 
 def answer() -> asyncio.Future[object]:
@@ -29,20 +29,20 @@ def answer() -> asyncio.Future[object]:
 
 
 @pytest.mark.usefixtures("patient")
-async def test_who_gives_way_waits_for_nobody_where_nobody_goes_first(
-    precedence: Precedence,
+async def test_a_shared_commit_does_not_wait_if_no_batch_is_preferred(
+    priority: Priority,
 ) -> None:
-    await precedence.give_way()
+    await priority.yield_turn()
 
 
 @pytest.mark.usefixtures("patient")
-async def test_who_gives_way_waits_until_the_last_that_goes_first_is_answered(
-    precedence: Precedence,
+async def test_a_shared_commit_waits_until_the_last_preferred_batch_is_answered(
+    priority: Priority,
 ) -> None:
     one, two = answer(), answer()
-    precedence.give(one)
-    precedence.give(two)
-    waiting = asyncio.create_task(precedence.give_way())
+    priority.prefer(one)
+    priority.prefer(two)
+    waiting = asyncio.create_task(priority.yield_turn())
     one.set_result(None)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -53,20 +53,20 @@ async def test_who_gives_way_waits_until_the_last_that_goes_first_is_answered(
 
 
 @pytest.mark.usefixtures("patient")
-async def test_a_sender_that_is_gone_holds_nobody_up(precedence: Precedence) -> None:
+async def test_a_sender_that_has_left_delays_no_commit(priority: Priority) -> None:
     gone = answer()
-    precedence.give(gone)
+    priority.prefer(gone)
     gone.cancel()
-    await precedence.give_way()
+    await priority.yield_turn()
 
 
-async def test_who_gives_way_does_not_wait_for_long(
-    precedence: Precedence, monkeypatch: pytest.MonkeyPatch
+async def test_a_shared_commit_waits_for_a_limited_time(
+    priority: Priority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(precedence_module, "LONGEST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(priority_module, "LONGEST_WAIT_SECONDS", 0.0)
     never = answer()
-    precedence.give(never)
-    await precedence.give_way()
+    priority.prefer(never)
+    await priority.yield_turn()
     assert not never.done()
 
 
@@ -74,14 +74,14 @@ async def test_who_gives_way_does_not_wait_for_long(
 async def test_a_shared_commit_begins_when_a_lone_batch_of_another_table_is_answered(
     lake: Lake, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gives_way = asyncio.Event()
-    give_way = Precedence.give_way
+    yields = asyncio.Event()
+    yield_turn = Priority.yield_turn
 
-    async def noted(precedence: Precedence) -> None:
-        gives_way.set()
-        await give_way(precedence)
+    async def recorded(priority: Priority) -> None:
+        yields.set()
+        await yield_turn(priority)
 
-    monkeypatch.setattr(Precedence, "give_way", noted)
+    monkeypatch.setattr(Priority, "yield_turn", recorded)
     events: list[str] = []
     busy = LinesDecoder()
 
@@ -92,13 +92,13 @@ async def test_a_shared_commit_begins_when_a_lone_batch_of_another_table_is_answ
     await lake.append(batch(decoder, {"label": "first"}, table=QUIET))
     busy.calls.clear()
     decoder.calls.clear()
-    gives_way.clear()
+    yields.clear()
     async with lake._committer(QUIET).table.lock:  # no commit of it can end
         lone = asyncio.ensure_future(lake.append(batch(decoder, {"label": "lone"}, table=QUIET)))
         lone.add_done_callback(lambda _: events.append(f"answered before {busy.calls}"))
         await until(lambda: bool(decoder.calls))
         flooded = flood()
-        await gives_way.wait()
+        await yields.wait()
     await asyncio.gather(lone, flooded)
     assert events == ["answered before []"]
     assert busy.calls == [3]

@@ -8,14 +8,13 @@ from google.rpc import error_details_pb2, status_pb2
 
 from lakegate.errors import ErrorCode, LakegateError, Violation
 from lakegate.rpc.status import (
-    ERROR_BODY_KEY,
-    HTTP_STATUS_KEY,
     MAX_MESSAGE_BYTES,
     STATUS_DETAILS_KEY,
     error_metadata,
     grpc_status_code,
     rich_status,
 )
+from lakegate.wire import ERROR_BODY_KEY, HTTP_STATUS_KEY
 
 # gRPC peers refuse more than this by default.
 METADATA_LIMIT = 8192

@@ -25,7 +25,7 @@ from lakegate.errors import ErrorCode, LakegateError
 from lakegate.model import Body, DecodedGroup, MemoryEstimate
 from lakegate.v1 import query_events_pb2 as pb
 
-_SCHEMA = pa.schema(
+SCHEMA = pa.schema(
     [
         pa.field("query_id", pa.string()),
         pa.field("query", pa.string()),
@@ -79,7 +79,7 @@ _LEAST_EVENT_BYTES = 40
 class QueryEventDecoder:
     """Decodes `lakegate.v1.PushQueriesRequest` messages in their wire form."""
 
-    default_schema = _SCHEMA
+    default_schema = SCHEMA
 
     def __init__(self) -> None:
         """Prepare the mapping from the message to Arrow."""
@@ -93,18 +93,7 @@ class QueryEventDecoder:
         with `invalid_query_event` where an event breaks a rule of the payload.
         """
         del schema  # the shape of an event is fixed
-        requests, malformed = self._parse([body.data for body in bodies])
-        events = Flattened(requests)
-        rows = _rows(events.items)
-        refusals = malformed | check(events, rows["timestamp"])
-        refused = pc.is_in(events.parent, pa.array(refusals, pa.int64()))
-        return DecodedGroup(
-            rows=rows.filter(pc.invert(refused)) if refusals else rows,
-            outcomes=[
-                refusals.get(i, count)
-                for i, count in enumerate(pc.list_value_length(requests).to_pylist())
-            ],
-        )
+        return checked(*self._parse([body.data for body in bodies]))
 
     def estimate(self, bodies: Sequence[Body], columns: int) -> MemoryEstimate:
         """Return what events take that are as small as they can be."""
@@ -133,6 +122,24 @@ class QueryEventDecoder:
         return self._requests.list_to_record_batch(messages).column("queries")
 
 
+def checked(requests: pa.ListArray, malformed: dict[int, LakegateError]) -> DecodedGroup:
+    """Return the rows of requests whose events keep the rules.
+
+    `malformed`: the requests that cannot be read, which have no events here.
+    """
+    events = Flattened(requests)
+    rows = _rows(events.items)
+    refusals = malformed | check(events, rows["timestamp"])
+    refused = pc.is_in(events.parent, pa.array(refusals, pa.int64()))
+    return DecodedGroup(
+        rows=rows.filter(pc.invert(refused)) if refusals else rows,
+        outcomes=[
+            refusals.get(i, count)
+            for i, count in enumerate(pc.list_value_length(requests).to_pylist())
+        ],
+    )
+
+
 def _rows(event: pa.StructArray) -> pa.Table:
     """Lay the events out as rows of the table."""
     context = event.field("context")
@@ -144,7 +151,7 @@ def _rows(event: pa.StructArray) -> pa.Table:
         "timestamp": parse_iso_8601(event.field("timestamp")),
         "duration_ms": event.field("duration_ms"),
         "context": _with_names(context, ("query_type",), QUERY_TYPES),
-        "tags": event.field("tags").cast(_SCHEMA.field("tags").type),
+        "tags": event.field("tags").cast(SCHEMA.field("tags").type),
         "failure_info": pa.ListArray.from_arrays(
             failures.offsets,
             _with_names(failures.values, ("error_code", "type"), ERROR_TYPES),
@@ -152,7 +159,7 @@ def _rows(event: pa.StructArray) -> pa.Table:
         "ingested_at": pa.repeat(pa.scalar(datetime.now(UTC), TIMESTAMP), len(event)),
     }
     return pa.Table.from_arrays(
-        [columns[field.name].cast(field.type) for field in _SCHEMA], schema=_SCHEMA
+        [columns[field.name].cast(field.type) for field in SCHEMA], schema=SCHEMA
     )
 
 

@@ -85,11 +85,11 @@ def check(events: Flattened, timestamps: pa.Array) -> dict[int, LakegateError]:
         breaches.setdefault(events.parent[event].as_py(), []).append((position, violation))
 
     for rule in _event_rules(events.items, timestamps):
-        for event in _marked(rule.broken):
+        for event in _marked(rule.broken, events.parent):
             note(event, rule.path, rule.expected)
     failures = Flattened(_field(events.items, "failure_info"))
     for rule in _failure_rules(failures.items):
-        for failure in _marked(rule.broken):
+        for failure in _marked(rule.broken, pc.take(events.parent, failures.parent)):
             path = f"failureInfo[{failures.position[failure]}].{rule.path}"
             note(failures.parent[failure].as_py(), path, rule.expected)
     return {request: _refusal(found) for request, found in breaches.items()}
@@ -140,9 +140,17 @@ def _refusal(breaches: list[tuple[int, Violation]]) -> LakegateError:
     )
 
 
-def _marked(mask: pa.Array) -> list[int]:
-    indices: list[int] = pc.indices_nonzero(mask).to_pylist()
-    return indices
+def _marked(mask: pa.Array, requests: pa.Array) -> list[int]:
+    """Return the indices of marked items, no more of a request than are listed.
+
+    `requests`: for each item its request, ascending.
+    """
+    indices = pc.indices_nonzero(mask)
+    of = pc.take(requests, indices)
+    place = pc.subtract(pc.cumulative_sum(pa.repeat(1, len(of))), 1)
+    rank = pc.subtract(place, pc.index_in(of, of))  # index_in finds the first of equal values
+    marked: list[int] = indices.filter(pc.less(rank, _LISTED_VIOLATIONS)).to_pylist()
+    return marked
 
 
 def _field(struct: pa.Array, *path: str) -> pa.Array:

@@ -1,8 +1,7 @@
-"""Local files that outlive a power cut: each is on the disk when it is closed.
+"""Local files that survive a power failure: each is synced to the disk when it is closed.
 
-A commit names files that were closed before it, and the embedded catalog syncs
-its own. So a snapshot that was acknowledged is whole, whatever happens next.
-Object stores promise as much by themselves.
+A commit references files that were closed before it, and the embedded catalog syncs its database.
+So an acknowledged snapshot is complete after a power failure. Object stores guarantee the same.
 """
 
 import io
@@ -13,18 +12,19 @@ from pyiceberg.io import OutputStream
 from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 from typing_extensions import override
 
-_BUFFER_BYTES = 256 * 1024
-# Of manifests and manifest lists. The metadata file that names them comes after them, into
-# the same folder, which is synced then.
+# Below the size from which the allocator maps memory for each block.
+_BUFFER_BYTES = 64 * 1024
+# Of manifests and manifest lists. The metadata file that references them is written after them to
+# the same folder, which is then synced.
 MANIFEST_SUFFIX = ".avro"
 
 
 class DurableFileIO(PyArrowFileIO):
-    """PyIceberg's file access over PyArrow, but for how local files are written."""
+    """PyIceberg's file access over PyArrow, with durable writes of local files."""
 
     @override
     def new_output(self, location: str) -> PyArrowFile:
-        """Return the file at `location`, to be written."""
+        """Return the file at `location`, for writing."""
         scheme, netloc, path = self.parse_location(location, self.properties)
         if scheme != "file":
             return super().new_output(location)
@@ -34,13 +34,17 @@ class DurableFileIO(PyArrowFileIO):
 class _DurableFile(PyArrowFile):
     @override
     def create(self, overwrite: bool = False) -> OutputStream:
-        path = Path(self._path)
-        _make_folder(path.parent)
-        return io.BufferedWriter(_SyncedFile(path, "w" if overwrite else "x"), _BUFFER_BYTES)
+        mode = "w" if overwrite else "x"
+        try:
+            file = _SyncedFile(self._path, mode)
+        except FileNotFoundError:
+            _make_folder(Path(self._path).parent)
+            file = _SyncedFile(self._path, mode)
+        return io.BufferedWriter(file, _BUFFER_BYTES)
 
 
 class _SyncedFile(io.FileIO):
-    """A file that syncs itself, and the names in its folder, when it is closed."""
+    """A file that is synced, and its folder too, when it is closed."""
 
     @override
     def close(self) -> None:
@@ -50,20 +54,20 @@ class _SyncedFile(io.FileIO):
             os.fsync(self.fileno())
         finally:
             super().close()
-        path = Path(os.fsdecode(self.name))
-        if path.suffix != MANIFEST_SUFFIX:
-            _sync_folder(path.parent)
+        path = os.fsdecode(self.name)
+        if not path.endswith(MANIFEST_SUFFIX):
+            _sync_folder(os.path.dirname(path))  # noqa: PTH120 - a path object is ten times slower
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, and sync their names."""
+    """Create a folder and its parents, and sync their names."""
     if not folder.exists():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         _sync_folder(folder.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path | str) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,13 +1,15 @@
-"""Metadata files, written at the cost of what is new in them.
+"""Writes metadata files; the cost of one is that of its new parts.
 
 Most of a table's metadata is its snapshots, and a snapshot never changes (Iceberg table spec,
-"Snapshots"): each is serialized once, and its JSON is kept for the next metadata file.
+"Snapshots"): each is serialized once, and its JSON is cached for the next metadata file.
 """
 
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from pyiceberg.io import OutputFile
 from pyiceberg.serializers import Compressor
@@ -15,21 +17,48 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot, SnapshotLogEntry
 from pyiceberg.utils.config import Config
 
-# Tables whose JSON is kept: each has some 700 bytes for a snapshot.
+# The number of tables whose JSON is cached. A snapshot takes about 700 bytes.
 KEPT_TABLES = 64
 
-# By id: the format version that it was written for, the snapshot, its JSON.
-_Known = dict[int, tuple[int, Snapshot, str]]
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class _Array:
+    """The immutable items of a JSON array, and the JSON of each."""
+
+    items: Sequence[object] = ()
+    json: Sequence[str] = ()
+
+    def following(self, items: Sequence[Item], dump: Callable[[Item], str]) -> "_Array":
+        """Return the array of `items`. `dump` serializes those that are not in this one."""
+        first = items[0] if items else None
+        start = next((at for at, each in enumerate(self.items) if each is first), 0)
+        kept = len(self.items) - start
+        # Lists compare identical items by identity.
+        if items[:kept] == self.items[start:]:
+            return _Array(items, [*self.json[start:], *map(dump, items[kept:])])
+        known = dict(zip(map(id, self.items), self.json, strict=True))
+        return _Array(items, [known.get(id(each)) or dump(each) for each in items])
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The long arrays of a table's last metadata file."""
+
+    format_version: int
+    snapshots: _Array = _Array()
+    log: _Array = _Array()
 
 
 class MetadataWriter:
     """Writes the metadata files of any number of tables, from any thread."""
 
     def __init__(self) -> None:
-        """Begin with nothing kept."""
-        # As PyIceberg: with the legacy setting, a missing current snapshot is written as -1.
+        """Start with an empty cache."""
+        # As in PyIceberg: with the legacy setting, a missing current snapshot is written as -1.
         self._exclude_none = not Config().get_bool("legacy-current-snapshot-id")
-        self._tables: OrderedDict[uuid.UUID, _Known] = OrderedDict()
+        self._tables: OrderedDict[uuid.UUID, _Written] = OrderedDict()
         self._lock = threading.Lock()
 
     def write(self, metadata: TableMetadata, output: OutputFile) -> None:
@@ -40,37 +69,36 @@ class MetadataWriter:
             stream.write(data)
 
     def _json(self, metadata: TableMetadata) -> str:
-        known = self._known(metadata.table_uuid)
-        version = metadata.format_version
-        snapshots = {
-            each.snapshot_id: self._snapshot_json(each, known, version)
-            for each in metadata.snapshots
-        }
-        self._keep(metadata.table_uuid, snapshots)
+        written = self._following(metadata)
+        self._keep(metadata.table_uuid, written)
         json = self._dumped(metadata.model_copy(update={"snapshots": [], "snapshot_log": []}))
-        json = _with_items(json, "snapshots", (json for _, _, json in snapshots.values()))
-        return _with_items(json, "snapshot-log", map(_log_entry_json, metadata.snapshot_log))
+        json = _with_items(json, "snapshot-log", written.log)
+        return _with_items(json, "snapshots", written.snapshots)
 
-    def _snapshot_json(
-        self, snapshot: Snapshot, known: _Known, version: int
-    ) -> tuple[int, Snapshot, str]:
-        earlier = known.get(snapshot.snapshot_id)
-        if earlier is not None and earlier[0] == version and earlier[1] is snapshot:
-            return earlier
-        # Tables of version 1 have no sequence numbers (Iceberg table spec, "Snapshots").
-        unnumbered = snapshot.model_copy(update={"sequence_number": None})
-        return version, snapshot, self._dumped(unnumbered if version == 1 else snapshot)
+    def _following(self, metadata: TableMetadata) -> _Written:
+        version = metadata.format_version
+        with self._lock:
+            before = self._tables.get(metadata.table_uuid)
+        if before is None or before.format_version != version:
+            before = _Written(version)
+
+        def dump(snapshot: Snapshot) -> str:
+            # Tables of version 1 have no sequence numbers (Iceberg table spec, "Snapshots").
+            unnumbered = {"sequence_number": None} if version == 1 else {}
+            return self._dumped(snapshot.model_copy(update=unnumbered))
+
+        return _Written(
+            version,
+            before.snapshots.following(metadata.snapshots, dump),
+            before.log.following(metadata.snapshot_log, _log_entry_json),
+        )
 
     def _dumped(self, model: TableMetadata | Snapshot) -> str:
         return model.model_dump_json(exclude_none=self._exclude_none)
 
-    def _known(self, table: uuid.UUID) -> _Known:
+    def _keep(self, table: uuid.UUID, written: _Written) -> None:
         with self._lock:
-            return self._tables.get(table, {})
-
-    def _keep(self, table: uuid.UUID, snapshots: _Known) -> None:
-        with self._lock:
-            self._tables[table] = snapshots
+            self._tables[table] = written
             self._tables.move_to_end(table)
             if len(self._tables) > KEPT_TABLES:
                 self._tables.popitem(last=False)
@@ -80,13 +108,12 @@ def _log_entry_json(entry: SnapshotLogEntry) -> str:
     return f'{{"snapshot-id":{entry.snapshot_id},"timestamp-ms":{entry.timestamp_ms}}}'
 
 
-def _with_items(json: str, name: str, items: Iterable[str]) -> str:
+def _with_items(json: str, name: str, array: _Array) -> str:
     """Fill the empty array `name` of a JSON object.
 
-    Quotes within strings are escaped in JSON, so no string can look like the array.
+    Quotes in strings are escaped in JSON, so no string can match the array.
     """
-    empty = f'"{name}":[]'
-    before, found, after = json.partition(empty)
+    before, found, after = json.partition(f'"{name}":[]')
     if not found:
         raise ValueError(f"The metadata has no {name}")
-    return f'{before}"{name}":[{",".join(items)}]{after}'
+    return "".join((before, f'"{name}":[', ",".join(array.json), "]", after))

@@ -1,4 +1,4 @@
-"""Numbers in the properties of a table, where another engine may have set anything."""
+"""Numeric properties of tables, whose values other engines may have set to any text."""
 
 import logging
 import re
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 _Default = TypeVar("_Default")
 _NUMBER = re.compile(r"-?[0-9]{1,19}")  # 64 bits
-# Properties that PyIceberg reads on its way through a commit.
+# Properties that PyIceberg reads during a commit.
 _OF_PYICEBERG = (
     TableProperties.METADATA_PREVIOUS_VERSIONS_MAX,
     TableProperties.PARQUET_COMPRESSION_LEVEL,
@@ -24,7 +24,7 @@ _OF_PYICEBERG = (
 
 
 def number(properties: Mapping[str, str], key: str, default: _Default) -> int | _Default:
-    """Return a property; the default where it is not set, or is no number, which is logged."""
+    """Return a property. Return the default if it is not set or, with a warning, not a number."""
     value = properties.get(key)
     if value is None:
         return default
@@ -35,12 +35,12 @@ def number(properties: Mapping[str, str], key: str, default: _Default) -> int | 
 
 
 def readable(properties: Mapping[str, str]) -> dict[str, str]:
-    """Return the properties without those of PyIceberg's numbers that are none."""
+    """Return the properties without the numeric ones of PyIceberg that are not numbers."""
     bad = {key for key in _OF_PYICEBERG if number(properties, key, None) is None}
     return {key: value for key, value in properties.items() if key not in bad}
 
 
 @lru_cache(maxsize=1000)
 def _warn(key: str, value: str) -> None:
-    """Log once what would otherwise be logged with each commit."""
-    log.warning("The table property %s is ignored: %r is no number", key, value)
+    """Log a warning once, and not for each commit."""
+    log.warning("The table property %s is ignored: %r is not a number", key, value)

@@ -15,30 +15,30 @@ from pyiceberg.utils.config import Config
 from sqlalchemy import URL, event
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
+from lakegate.concurrency.retry import CATALOG_OPEN
 from lakegate.database.postgres import CONNECT_ARGUMENTS
 from lakegate.database.sqlite import BUSY_SECONDS, prepare_connection
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.home import make_private
 from lakegate.lake.catalog.durable_file_io import DurableFileIO
 from lakegate.lake.catalog.pyiceberg_private import bound_requests, pin_storage
 from lakegate.lake.catalog.sql import LeanSqlCatalog
 from lakegate.lake.failures import CATALOG_FAILURES, described
 
-OPEN_ATTEMPTS = 10
-# What ends the path of a URI.
+# Characters that end the path of a URI.
 _ENDS_A_PATH = frozenset("?#")
 
 C = TypeVar("C", bound=Catalog)
 
 
 def open_catalog(name: str, home: Path, *, fsync: bool = True) -> Catalog:
-    """Open the PyIceberg catalog `name`, or the embedded one where none is configured.
+    """Open the PyIceberg catalog `name`, or the embedded one if none is configured.
 
-    Configured means by `PYICEBERG_CATALOG__<NAME>__*` or by PyIceberg's own file.
-    The embedded catalog is SQLite in `home/catalog.db`, its files in `home/warehouse`,
-    each on the disk before the commit that names it, unless `fsync` is false.
-    How files are reached is the catalog's to say, never a table's: see `pin_storage`.
-    Raises `LakegateError`: invalid_argument for a home that no URI can name as it is,
-    unavailable where the catalog does not answer.
+    A catalog is configured by `PYICEBERG_CATALOG__<NAME>__*` or by PyIceberg's file. The embedded
+    catalog is SQLite in `home/catalog.db`, with files in `home/warehouse`, which are synced before
+    the commit that references them, unless `fsync` is false. The settings of file access are the
+    catalog's, never a table's: see `pin_storage`. Raises `LakegateError`: invalid_argument for a
+    home that cannot be part of a URI, unavailable if the catalog does not answer.
     """
     try:
         catalog = _open(name, home, fsync=fsync)
@@ -66,53 +66,56 @@ def _open_sql(name: str, properties: dict[str, str]) -> LeanSqlCatalog:
     catalog = LeanSqlCatalog(name, **properties)
     if catalog.engine.dialect.name == "postgresql":
         event.listen(catalog.engine, "do_connect", _bound_waits)
-        catalog.engine.dispose()  # so that every connection in use has met the listener
+        catalog.engine.dispose()  # so that the listener is called for every connection in use
     return catalog
 
 
 def _bound_waits(
     _dialect: object, _record: object, _arguments: object, keywords: dict[str, Any]
 ) -> None:
-    """Add what the catalog's URI does not set itself."""
+    """Add the timeouts that the catalog's URI does not set."""
     for name, value in CONNECT_ARGUMENTS.items():
         keywords.setdefault(name, value)
 
 
 def ensure_namespace(catalog: Catalog, database: str) -> None:
-    """Make the namespace `database` where it is missing."""
-    # A SQL catalog that two servers ask at once refuses the second as an IntegrityError.
+    """Create the namespace `database` if it is missing."""
+    # For concurrent calls a SQL catalog raises IntegrityError.
     with contextlib.suppress(NamespaceAlreadyExistsError, IntegrityError):
         catalog.create_namespace((database,))
 
 
 def _open_embedded(name: str, home: Path, *, fsync: bool) -> Catalog:
     if _ENDS_A_PATH.intersection(str(home)):
-        raise LakegateError(ErrorCode.INVALID_ARGUMENT, f"The home {home} may not have ? or #.")
+        raise LakegateError(
+            ErrorCode.INVALID_ARGUMENT, f"The home {home} must not have ? or # in its path."
+        )
     warehouse = home / "warehouse"
-    warehouse.mkdir(parents=True, exist_ok=True)
+    make_private(home)
+    warehouse.mkdir(exist_ok=True)
     database = str(home / "catalog.db")
     url = URL.create("sqlite", database=database, query={"timeout": str(BUSY_SECONDS)})
     uri = url.render_as_string()
-    # Iceberg's locations are URIs that nothing is escaped in: engines take the path as it stands.
+    # Iceberg's locations are URIs without escapes: engines use the path verbatim.
     location = f"file://{warehouse}"
     properties = {"uri": uri, "warehouse": location}
     if fsync:
         properties[PY_IO_IMPL] = f"{DurableFileIO.__module__}.{DurableFileIO.__name__}"
     catalog = _opened_together(lambda: LeanSqlCatalog(name, **properties))
     event.listen(catalog.engine, "connect", _connected)
-    catalog.engine.dispose()  # so that every connection in use has met the listener
+    catalog.engine.dispose()  # so that the listener is called for every connection in use
     return catalog
 
 
 def _opened_together(open_: Callable[[], C]) -> C:
-    """Open a catalog even if another process makes its tables at this moment.
+    """Open a catalog even if another process is creating its tables.
 
-    The one that comes second is told so in an error of its database's own choice.
+    The error of the second process depends on the database.
     """
-    for _ in range(OPEN_ATTEMPTS - 1):
+    for _ in CATALOG_OPEN.attempts():
         with contextlib.suppress(OperationalError, ProgrammingError, IntegrityError):
             return open_()
-    return open_()
+    return open_()  # now its error is raised
 
 
 def _connected(connection: sqlite3.Connection, _record: object) -> None:

@@ -1,22 +1,23 @@
-"""All that Lakegate uses of PyIceberg's private parts, in one place.
+"""All uses of PyIceberg's private functions, in one place.
 
 A table's properties may name classes to import, endpoints to talk to and credentials to use
-(`py-io-impl`, `write.py-location-provider.impl`, `s3.*` …), and PyIceberg puts them above the
-catalog's. Whoever may write a table's metadata would run code here. `pin_storage` leaves all of
-that to the catalog, and has no public interface to do it by.
+(`py-io-impl`, `write.py-location-provider.impl`, `s3.*` …), and in PyIceberg they override the
+catalog's. Anybody with write access to a table's metadata could run code here. `pin_storage` uses
+only the catalog's settings; there is no public interface for that.
 
-PyIceberg's own way through a commit reads the table's metadata again, copies
-it deeply and compares it whole: three times the cost of the commit itself, and
-it grows with every snapshot (apache/iceberg-python #3784). Its public interface
-has no other way. `tests/unit/lake/catalog/test_pyiceberg_private.py` breaks when
-PyIceberg changes what is used here.
+A commit of PyIceberg reads the table's metadata again, makes a deep copy and compares all of it.
+That takes three times as long as the commit itself, and grows with every snapshot
+(apache/iceberg-python #3784). The public interface has no alternative.
+`tests/unit/lake/catalog/test_pyiceberg_private.py` fails if PyIceberg changes these functions.
 """
 
 from functools import partial
+from typing import Any
 
 from pyiceberg.catalog import Catalog, MetastoreCatalog
 from pyiceberg.catalog.rest import RestCatalog, TableResponse
 from pyiceberg.io import FileIO
+from pyiceberg.io.pyarrow import _get_parquet_writer_kwargs
 from pyiceberg.table import Table, TableProperties, locations
 from pyiceberg.table.locations import LocationProvider, load_location_provider
 from pyiceberg.table.metadata import TableMetadata
@@ -31,7 +32,7 @@ from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
 from lakegate import clock
 from lakegate.lake.catalog.numeric_properties import readable
 
-# To connect, and to wait for the next bytes of an answer.
+# The timeouts to connect, and to read the next bytes of an answer.
 REQUEST_SECONDS = (5.0, 60.0)
 
 
@@ -60,26 +61,31 @@ def updated_metadata(table: Table, updates: tuple[TableUpdate, ...]) -> TableMet
 def latest_ms(metadata: TableMetadata) -> int:
     """Return the latest time in the metadata, in milliseconds since the epoch.
 
-    Times must not go back, whatever the clocks of servers do: Iceberg's Java library refuses to
-    load such metadata.
+    Times must not decrease, even if the clocks of servers differ: Iceberg's Java library refuses
+    to load such metadata.
     """
     log = metadata.snapshot_log
     return max(metadata.last_updated_ms, log[-1].timestamp_ms if log else 0)
 
 
 def next_metadata_version(table: Table) -> int:
-    """Return the number that the name of the table's next metadata file begins with."""
-    return MetastoreCatalog._parse_metadata_version(table.metadata_location) + 1  # noqa: SLF001 - as said above
+    """Return the number at the start of the name of the table's next metadata file."""
+    return MetastoreCatalog._parse_metadata_version(table.metadata_location) + 1  # noqa: SLF001 - see the top of this file
+
+
+def parquet_options(properties: Properties) -> dict[str, Any]:
+    """Return the arguments of PyArrow's Parquet writer that a table's properties ask for."""
+    return _get_parquet_writer_kwargs(properties)
 
 
 def pin_storage(catalog: Catalog) -> None:
     """Take the settings of file access from the catalog, never from the properties of a table.
 
-    A REST catalog says it in its own properties and in the `config` and the credentials that
-    come with a table (Iceberg REST catalog, `LoadTableResult`); any other in its own alone.
-    Classes that give locations are not loaded at all: Iceberg's own layouts stand in for them.
+    A REST catalog has them in its own properties and in the `config` and the credentials of a
+    loaded table (Iceberg REST catalog, `LoadTableResult`); any other catalog only in its own.
+    Classes of location providers are never loaded: Iceberg's own layouts are used instead.
     """
-    locations._import_location_provider = _without_class  # noqa: SLF001 - as said above
+    locations._import_location_provider = _without_class  # noqa: SLF001 - see the top of this file
     if isinstance(catalog, RestCatalog):
         _pin_rest(catalog)
     else:
@@ -87,23 +93,23 @@ def pin_storage(catalog: Catalog) -> None:
 
 
 def bound_requests(catalog: RestCatalog) -> None:
-    """Wait for no answer of a REST catalog endlessly, which PyIceberg does."""
-    session = catalog._session  # noqa: SLF001 - as said above
+    """Set timeouts for all requests to a REST catalog: PyIceberg sets none."""
+    session = catalog._session  # noqa: SLF001 - see the top of this file
     session.request = partial(session.request, timeout=REQUEST_SECONDS)  # type: ignore[method-assign] # there is no other hook for all requests
 
 
 def _pin(catalog: Catalog) -> None:
-    load = catalog._load_file_io  # noqa: SLF001 - as said above
+    load = catalog._load_file_io  # noqa: SLF001 - see the top of this file
 
     def of_catalog(properties: Properties = EMPTY_DICT, location: str | None = None) -> FileIO:
         del properties  # the table's
         return load(EMPTY_DICT, location)
 
-    catalog._load_file_io = of_catalog  # type: ignore[method-assign] # noqa: SLF001 - that is how it is pinned
+    catalog._load_file_io = of_catalog  # type: ignore[method-assign] # noqa: SLF001 - see the top of this file
 
 
 def _pin_rest(catalog: RestCatalog) -> None:
-    load = catalog._response_to_table  # noqa: SLF001 - as said above
+    load = catalog._response_to_table  # noqa: SLF001 - see the top of this file
 
     def of_catalog(identifier_tuple: Identifier, table_response: TableResponse) -> Table:
         metadata = table_response.metadata
@@ -112,13 +118,13 @@ def _pin_rest(catalog: RestCatalog) -> None:
         table.metadata = metadata
         return table
 
-    catalog._response_to_table = of_catalog  # type: ignore[method-assign] # noqa: SLF001 - that is how it is pinned
+    catalog._response_to_table = of_catalog  # type: ignore[method-assign] # noqa: SLF001 - see the top of this file
 
 
 def _without_class(
     location_provider_impl: str, table_location: str, table_properties: Properties
 ) -> LocationProvider:
-    """Stand in for the function that imports the class that a table names."""
+    """Replace the function that imports the class in a table's properties."""
     del location_provider_impl
     named = TableProperties.WRITE_PY_LOCATION_PROVIDER_IMPL
     return load_location_provider(

@@ -1,38 +1,51 @@
-"""A SQL catalog whose commits cost what they must: one metadata file, one UPDATE."""
+"""A SQL catalog with cheap commits: one metadata file and one UPDATE."""
 
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
 from pyiceberg.table import CommitTableResponse, Table
 from pyiceberg.table.locations import load_location_provider
 from pyiceberg.table.update import TableRequirement, TableUpdate
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 from typing_extensions import override
 
 from lakegate.lake.catalog.metadata_file import MetadataWriter
 from lakegate.lake.catalog.pyiceberg_private import next_metadata_version, updated_metadata
 
+# Made once: building a statement costs more than executing it.
+_SWAP = (
+    update(IcebergTables)
+    .where(
+        IcebergTables.catalog_name == bindparam("catalog"),
+        IcebergTables.table_namespace == bindparam("namespace"),
+        IcebergTables.table_name == bindparam("table"),
+        IcebergTables.metadata_location == bindparam("before"),
+    )
+    .values(
+        metadata_location=bindparam("after"),
+        previous_metadata_location=bindparam("before"),
+    )
+)
+
 
 def compares_all_metadata(catalog: object) -> bool:
-    """Whether a commit fails where anything in the metadata of the table has changed.
+    """Whether a commit fails after any other change of the table's metadata.
 
-    Other catalogs compare what the commit asserts: changes of properties, tags and branches by
-    other engines come as no conflict.
+    Other catalogs compare only the requirements of the commit: a change of properties, tags or
+    branches by another engine is no conflict.
     """
     return isinstance(catalog, LeanSqlCatalog)
 
 
 class LeanSqlCatalog(SqlCatalog):
-    """PyIceberg's SQL catalog, of the same tables and files, that trusts the table it is given.
+    """PyIceberg's SQL catalog, without its read of the table before each commit.
 
-    PyIceberg reads the table again before each commit. Here the UPDATE says
-    whether the table is still what the caller knows: it is guarded by the
+    The database and the files are the same. The UPDATE detects conflicts: its condition is the
     location of the metadata that the commit is based on.
     """
 
     def __init__(self, name: str, **properties: str) -> None:
-        """Open the catalog, as PyIceberg's."""
+        """Open the catalog."""
         super().__init__(name, **properties)
         self._metadata_writer = MetadataWriter()
 
@@ -45,8 +58,8 @@ class LeanSqlCatalog(SqlCatalog):
     ) -> CommitTableResponse:
         """Commit on top of `table`.
 
-        Raises `CommitFailedException` where it is stale, and `CommitStateUnknownException` where
-        the database did not answer the last step. After any other error nothing is committed.
+        Raises `CommitFailedException` if it is stale, and `CommitStateUnknownException` if the
+        outcome of the transaction is unknown. After any other error nothing is committed.
         """
         if not self.engine.dialect.supports_sane_rowcount:
             return self._commit_after_reading(table, requirements, updates)
@@ -65,32 +78,28 @@ class LeanSqlCatalog(SqlCatalog):
         requirements: tuple[TableRequirement, ...],
         updates: tuple[TableUpdate, ...],
     ) -> CommitTableResponse:
-        """Commit in PyIceberg's way, for databases that do not count the rows of an UPDATE."""
+        """Commit as PyIceberg does, for databases that do not count the rows of an UPDATE."""
         try:
             return super().commit_table(table, requirements, updates)
         except DBAPIError as error:
             raise CommitStateUnknownException(str(error)) from error
 
     def _swap(self, table: Table, location: str) -> None:
-        """Point the catalog to the metadata at `location`, if nobody was faster."""
+        """Set the location of the table's metadata, if no other writer has changed it."""
         *namespace, name = table.name()
-        statement = (
-            update(IcebergTables)
-            .where(
-                IcebergTables.catalog_name == self.name,
-                IcebergTables.table_namespace == ".".join(namespace),
-                IcebergTables.table_name == name,
-                IcebergTables.metadata_location == table.metadata_location,
-            )
-            .values(metadata_location=location, previous_metadata_location=table.metadata_location)
-        )
-        with Session(self.engine) as session:
-            result = session.connection().execute(statement)
-            if result.rowcount < 1:
+        values = {
+            "catalog": self.name,
+            "namespace": ".".join(namespace),
+            "table": name,
+            "before": table.metadata_location,
+            "after": location,
+        }
+        with self.engine.connect() as connection:
+            if connection.execute(_SWAP, values).rowcount < 1:
                 raise CommitFailedException(
                     f"{'.'.join(table.name())} has been updated by another writer"
                 )
             try:
-                session.commit()
+                connection.commit()
             except DBAPIError as error:
                 raise CommitStateUnknownException(str(error)) from error

@@ -1,100 +1,102 @@
-"""The claims of one group commit: made before it, checked with it, settled after it."""
+"""The claims of one group commit: made before it, renewed with each attempt, settled after it."""
 
 import logging
 from collections.abc import Sequence
 
-from lakegate.lake.commit.candidate import Candidate
-from lakegate.lake.commit.group import Member
+from lakegate.lake.commit.queued_batch import QueuedBatch
 from lakegate.lake.failures import LedgerUnavailableError
-from lakegate.lake.ledger.entries import Committed, TableIdentity, commits_of
-from lakegate.lake.ledger.ledger import Claim, ContestedError, Ledger
+from lakegate.lake.ledger.claiming import Claim, ClaimConflictError
+from lakegate.lake.ledger.entries import CommitResult, TableIdentity, commits_of
+from lakegate.lake.ledger.ledger import Ledger
+from lakegate.lake.table.cached_table import CachedTable
 from lakegate.lake.table.state import TableState
-from lakegate.lake.table.warm import WarmTable
 
 log = logging.getLogger(__name__)
 
 
 class ClaimsLostError(Exception):
-    """The group may not be committed as it is; what is left of it must be prepared anew."""
+    """Another server has claimed or applied batches of the group: it has to be prepared again."""
 
 
 class Claims:
-    """The entries of a group's members, on behalf of one commit."""
+    """The claims of the keyed batches of a group, for one commit."""
 
     def __init__(
-        self, table: WarmTable, ledger: Ledger, commit_id: str, rows: Sequence[tuple[Member, int]]
+        self,
+        table: CachedTable,
+        ledger: Ledger,
+        commit_id: str,
+        rows: Sequence[tuple[QueuedBatch, int]],
     ) -> None:
-        """Speak for the commit `commit_id` of these members and their numbers of rows."""
+        """Prepare the claims of these batches, with their numbers of rows, for `commit_id`."""
         self._table = table
         self._ledger = ledger
         self._commit_id = commit_id
-        self._candidates: list[tuple[Member, Candidate, int]] = [
-            (member, member.candidate, number)
-            for member, number in rows
-            if member.candidate is not None
+        self._claims = [
+            Claim(queued.in_flight.entry, number, queued.in_flight.displaces)
+            for queued, number in rows
+            if queued.in_flight is not None
         ]
         # The table in which they are claimed, once they are.
         self._claimed_in: TableIdentity | None = None
 
-    async def own(self, state: TableState | None) -> None:
-        """Make sure that the members may be committed on top of `state`, and nowhere else.
+    async def acquire(self, state: TableState | None) -> None:
+        """Claim the batches, or renew the claims, for a commit that is based on `state`.
 
-        Must come after `state` was read and before each attempt at a commit that
-        is guarded by it. Raises `ClaimsLostError` and `LedgerUnavailableError`. A missing
-        table, None, has no rows: nothing to own.
+        Must be called after `state` was read and before each attempt that is based on it: rules
+        (a) and (b) in `docs/exactly-once.md`. A missing table, None, has no rows to claim.
+        Raises `ClaimsLostError` and `LedgerUnavailableError`.
         """
-        if not self._candidates or state is None:
+        if not self._claims or state is None:
             return
         try:
             await self._claim_or_renew(TableIdentity.of(self._table.name, state.metadata))
-        except ContestedError as error:
+        except ClaimConflictError as error:
             raise ClaimsLostError from error
-        displaced = self._displaced()
+        displaced = self._displaced_commits()
         if displaced and displaced & commits_of(state.metadata).keys():
-            raise ClaimsLostError  # the claimant was not gone: its commit is there
+            raise ClaimsLostError  # a displaced claimant has committed after all
 
-    async def settle(self, committed: Committed) -> None:
-        """Note that the commit has come through.
+    async def settle(self, result: CommitResult) -> None:
+        """Mark the batches as applied in the ledger.
 
-        Where the ledger cannot be told, a retry will find the commit by its id.
+        If the ledger does not answer, a retry finds the commit by its id.
         """
         if self._claimed_in is None:
             return
         try:
             await self._table.workers.run(
-                self._ledger.settle, self._claimed_in, self._commit_id, committed
+                self._ledger.settle, self._claimed_in, self._commit_id, result
             )
         except LedgerUnavailableError as error:
-            log.warning("Commit %s is left for its retries to find: %s", self._commit_id, error)
+            log.warning(
+                "Commit %s is not settled; a retry will find it: %s", self._commit_id, error
+            )
 
-    async def abandon(self) -> None:
-        """End the leases of the claims; if that fails, they expire."""
+    async def end_leases(self) -> None:
+        """End the leases of the claims; if the ledger does not answer, they expire."""
         if self._claimed_in is None:
             return
         try:
-            await self._table.workers.run(self._ledger.abandon, self._claimed_in, self._commit_id)
+            await self._table.workers.run(
+                self._ledger.end_leases, self._claimed_in, self._commit_id
+            )
         except LedgerUnavailableError as error:
-            log.warning("The claims of %s end with their lease: %s", self._commit_id, error)
+            log.warning("The leases of commit %s must expire: %s", self._commit_id, error)
 
     async def _claim_or_renew(self, table: TableIdentity) -> None:
         run = self._table.workers.run
-        if self._claimed_in is not None:
-            renewed = await run(self._ledger.renew, self._claimed_in, self._commit_id)
-            if renewed < len(self._candidates):
-                raise ContestedError
-            return
-        claims = [
-            Claim(candidate.entry, number, candidate.displaces)
-            for _, candidate, number in self._candidates
-        ]
-        await run(self._ledger.claim, table, self._commit_id, claims)
-        self._claimed_in = table
+        if self._claimed_in is None:
+            await run(self._ledger.claim, table, self._commit_id, self._claims)
+            self._claimed_in = table
+        elif await run(self._ledger.renew, self._claimed_in, self._commit_id) < len(self._claims):
+            raise ClaimConflictError
 
-    def _displaced(self) -> set[str]:
-        """Name the commits that must not be there: those of claimants whose place was taken."""
+    def _displaced_commits(self) -> set[str]:
+        """Return the commit ids of displaced claimants: none of them may be in the table."""
         return {
-            attempt.commit_id
-            for _, candidate, _ in self._candidates
-            if candidate.displaces is not None
-            for attempt in candidate.displaces.attempts
+            claimant.commit_id
+            for claim in self._claims
+            if claim.displaces is not None
+            for claimant in claim.displaces.claimants
         }

@@ -1,6 +1,6 @@
-"""The fence: why a commit never names a file that a sweep has deleted, however long it stalled.
+"""The fence: why a commit never references a file that a sweep has deleted, however slow it is.
 
-Before a sweep deletes files it puts up a *fence*: one commit that moves `main` to a new snapshot
+Before a sweep deletes files it commits a *fence*: one commit that moves `main` to a new snapshot
 of the same rows, and sets the table property `lakegate.fence` to the id of that snapshot, a value
 that no other fence ever has.
 A file F is deleted only if, in this order,
@@ -9,29 +9,29 @@ A file F is deleted only if, in this order,
 2. a fence X was committed,
 3. the metadata was read again and does not reference F.
 
-A commit names F only if it began F, or if its base (the metadata it was made from) references F.
-Each commit to `main` is guarded by its base: it comes through only if `main` is still where the
-base says (`assert-ref-snapshot-id`; in a SQL catalog the location of the metadata). And each
-compares the fence of its base with the one in the metadata that was read before its first file
-was begun, and gives up its files where they differ (`check_fence`). So of a commit that began F,
+A commit references F only if it began F, or if its base (the metadata it was made from) does.
+Each commit to `main` is guarded by its base: it succeeds only if `main` is still at the snapshot
+of the base (`assert-ref-snapshot-id`; in a SQL catalog the location of the metadata). Each commit
+also compares the fence of its base with the fence in the metadata that was read before its first
+file was begun, and fails if they differ (`check_fence`). So for a commit that began F:
 
-- if its base was read before X: the guard fails, for X has moved `main`;
-- if its base was read after X: F was begun before (1), under another fence than X. It gives up.
+- if its base was read before X, the guard fails, since X has moved `main`;
+- if its base was read after X, the comparison fails, since F was begun before (1), under another
+  fence than X.
 
-Somebody may unset the property. Where neither has a fence, equality proves nothing: the commit
-gives up too, unless the base shows each snapshot since the one that F was begun on, and none is a
-fence (the summary of a fence says what it is, and a snapshot never changes).
+Another writer may unset the property. If neither has a fence, equality proves nothing: the commit
+fails too, unless the base has each snapshot since the one that F was begun on, and none is a fence
+(a fence is marked in its summary, and a snapshot never changes).
 
-What is written after the base was read (manifest list, merged manifests, metadata file) needs no
-comparison: with a base older than X the guard fails, with a younger one F is younger than (1).
-A commit whose base references F came through after (3), or it would show there; its base then was
-current after (3), and by induction over the commits after (3) none is the first to reference F.
+Files that are written after the base was read (manifest list, merged manifests, metadata file)
+need no comparison: with a base older than X the guard fails, with a newer one F is newer than (1).
+A commit whose base references F succeeded after (3), or F would be referenced there; its base then
+was current after (3), and by induction over the commits after (3) none is the first to reference F.
 
-No clock is in this: processes may be suspended, calls may hang, clocks may be wrong. How long
-files stay before they are deleted is for those who read them, and for other engines.
-It rests on two things: that nobody sets `main` back to a snapshot from before the fence (a
-rollback) while a commit based on that very snapshot is still under way, and that nobody sets the
-property by hand.
+The proof uses no clock: processes may be suspended, calls may hang, clocks may be wrong. The grace
+before files are deleted is for readers and for other engines.
+It assumes that nobody sets `main` back to a snapshot from before the fence (a rollback) while a
+commit based on that same snapshot is in progress, and that nobody sets the property by hand.
 """
 
 from dataclasses import dataclass
@@ -46,23 +46,20 @@ FENCE = "lakegate.fence"
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """Where a table stood before the first of some files was begun.
-
-    `fence`: its fence. `snapshot_id`: its current snapshot.
-    """
+class Baseline:
+    """The table before the first of some files was begun: its fence, and its current snapshot."""
 
     fence: str
     snapshot_id: int | None
 
     @classmethod
-    def on(cls, metadata: TableMetadata) -> "Begun":
-        """Return where the table stands."""
+    def of(cls, metadata: TableMetadata) -> "Baseline":
+        """Return the baseline of files that are begun now."""
         return cls(fence_of(metadata), metadata.current_snapshot_id)
 
 
 def fence_of(metadata: TableMetadata) -> str:
-    """Return the table's latest fence, empty where none is known."""
+    """Return the table's latest fence; empty if it has none."""
     return metadata.properties.get(FENCE, "")
 
 
@@ -72,10 +69,10 @@ def is_fence(snapshot: Snapshot | None) -> bool:
     return summary is not None and FENCE in summary.additional_properties
 
 
-def check_fence(base: TableMetadata, begun: Begun) -> None:
-    """Raise `FilesTooOldError` where files so begun may not be committed to `base`."""
+def check_fence(base: TableMetadata, baseline: Baseline) -> None:
+    """Raise `FilesTooOldError` unless files begun on `baseline` may be committed to `base`."""
     fence = fence_of(base)
-    if fence != begun.fence or (not fence and not _shows_no_fence(base, begun.snapshot_id)):
+    if fence != baseline.fence or (not fence and not _shows_no_fence(base, baseline.snapshot_id)):
         raise FilesTooOldError
 
 

@@ -1,24 +1,20 @@
-"""A snapshot in the making: manifests, manifest list, and ONE commit at the catalog.
+"""One attempt at a snapshot: manifests, manifest list, and one commit at the catalog.
 
-Iceberg table spec, "Snapshots", "Manifests", "Optimistic Concurrency". What is
-written once (data files, the manifest of what is added) is kept over all
-attempts; what depends on the parent (manifest list, totals) is made anew.
+Iceberg table spec, "Snapshots", "Manifests", "Optimistic Concurrency". Data files and the manifest
+of the added files are written once and used by all attempts; what depends on the parent (manifest
+list, totals) is written by each attempt.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import cast
 
-from pyiceberg.avro.codecs import AvroCompressionCodec
 from pyiceberg.manifest import (
     UNASSIGNED_SEQ,
     DataFile,
     ManifestEntry,
     ManifestEntryStatus,
     ManifestFile,
-    write_manifest,
-    write_manifest_list,
 )
 from pyiceberg.table import TableProperties
 from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
@@ -36,15 +32,16 @@ from pyiceberg.table.update import (
 from lakegate import clock
 from lakegate.lake.catalog.numeric_properties import number
 from lakegate.lake.catalog.pyiceberg_private import latest_ms
-from lakegate.lake.commit.fence import Begun, check_fence
+from lakegate.lake.commit.fence import Baseline, check_fence
 from lakegate.lake.failures import CommitOutcomeUnknownError
+from lakegate.lake.files.manifest_files import write_manifest, write_manifest_list
 from lakegate.lake.files.manifests import merged
 from lakegate.lake.files.names import own_name
 from lakegate.lake.ledger.entries import COMMIT_ID
 from lakegate.lake.table.change import change_table
 from lakegate.lake.table.state import SnapshotManifests, TableState
 
-# Totals of the table in a snapshot's summary, with what adds to them and what takes away.
+# Totals of the table in a snapshot's summary, with the counts that are added and subtracted.
 _TOTALS = (
     ("total-data-files", "added-data-files", "deleted-data-files"),
     ("total-records", "added-records", "deleted-records"),
@@ -57,19 +54,19 @@ _TOTALS = (
 
 @dataclass(frozen=True)
 class Append:
-    """Data files that become one snapshot, however many attempts that takes.
+    """Data files that become one snapshot, over several attempts.
 
-    `begun`: where the table stood before the first file was begun.
+    `baseline`: the table before the first file was begun.
     """
 
     snapshot_id: int
     commit_id: str
     files: Sequence[DataFile]
-    begun: Begun
+    baseline: Baseline
     manifests: Sequence[ManifestFile] = field(default=())
 
     def commit(self, state: TableState, expired: Sequence[int]) -> TableState:
-        """Try once to add the files on top of `state`, and remove the snapshots `expired`.
+        """Make one attempt to add the files to `state` and to remove the snapshots `expired`.
 
         Raises as `change_table`.
         """
@@ -86,13 +83,13 @@ class Append:
             self.snapshot_id,
             manifests,
             summary(state, Operation.APPEND, self.commit_id, added=self.files),
-            self.begun,
+            self.baseline,
         )
         removal = [RemoveSnapshotsUpdate(snapshot_ids=list(expired))] if expired else []
         return commit_snapshot(state, snapshot, manifests, removal, written)
 
     def _existing(self, state: TableState) -> Sequence[ManifestEntry]:
-        """Return the entries of the files as the next snapshot after this one has them."""
+        """Return the manifest entries of the files in the snapshots after this one."""
         sequence_number = state.metadata.next_sequence_number()
         return [
             ManifestEntry.from_args(
@@ -107,9 +104,9 @@ class Append:
 
 
 def new_append(
-    state: TableState, files: Sequence[DataFile], commit_id: str, begun: Begun
+    state: TableState, files: Sequence[DataFile], commit_id: str, baseline: Baseline
 ) -> Append:
-    """Write the manifest of `files` and give them a snapshot id."""
+    """Write the manifest of `files`, with a new snapshot id."""
     snapshot_id = state.metadata.new_snapshot_id()
     entries = [
         ManifestEntry.from_args(
@@ -120,31 +117,23 @@ def new_append(
     spec_id = files[0].spec_id
     name = f"{commit_id}-m0.avro"
     manifest = write_entries(state, name, spec_id, snapshot_id, entries)
-    return Append(snapshot_id, commit_id, files, begun, (manifest,))
+    return Append(snapshot_id, commit_id, files, baseline, (manifest,))
 
 
 def write_entries(
     state: TableState, name: str, spec_id: int, snapshot_id: int, entries: Sequence[ManifestEntry]
 ) -> ManifestFile:
     """Write a manifest of `entries`, all of one partition spec."""
-    metadata = state.metadata
-    with write_manifest(
-        metadata.format_version,
-        metadata.specs()[spec_id],
-        metadata.schema(),
-        state.io.new_output(state.locations.new_metadata_location(own_name(name))),
-        snapshot_id,
-        _avro_compression(state),
-    ) as writer:
-        for entry in entries:
-            writer.add_entry(entry)
-    return writer.to_manifest_file()
+    location = state.locations.new_metadata_location(own_name(name))
+    return write_manifest(
+        state.io.new_output(location), state.metadata, spec_id, snapshot_id, entries
+    )
 
 
 def numbered(state: TableState, manifests: Sequence[ManifestFile]) -> tuple[ManifestFile, ...]:
-    """Return the manifests, those that the next commit adds with its sequence number.
+    """Return the manifests; those that the next commit adds get its sequence number.
 
-    Copies, because an attempt that fails must leave the manifests as they were.
+    They are copied, since the next attempt needs them without a number.
     """
     sequence_number = state.metadata.next_sequence_number()
     return tuple(_numbered(manifest, sequence_number) for manifest in manifests)
@@ -165,28 +154,20 @@ def new_snapshot(
     snapshot_id: int,
     manifests: Sequence[ManifestFile],
     summary: Summary,
-    begun: Begun,
+    baseline: Baseline,
 ) -> Snapshot:
-    """Write the manifest list and describe the snapshot.
+    """Write the manifest list, and return the snapshot.
 
-    `begun`: where the table stood before the first file of the snapshot was begun. Raises
-    `FilesTooOldError` where a fence may have come between that and `state`, the commit's base.
+    `baseline`: the table before the first file of the snapshot was begun. Raises
+    `FilesTooOldError` if a fence may have been committed between that and `state`, the base.
     """
     metadata = state.metadata
-    check_fence(metadata, begun)
+    check_fence(metadata, baseline)
     sequence_number = metadata.next_sequence_number()
-    # The sequence number makes the name of each attempt another one.
+    # The sequence number makes the names of different attempts different.
     name = f"snap-{snapshot_id}-{sequence_number}-{summary[COMMIT_ID]}.avro"
     location = state.locations.new_metadata_location(own_name(name))
-    with write_manifest_list(
-        metadata.format_version,
-        state.io.new_output(location),
-        snapshot_id,
-        metadata.current_snapshot_id,
-        sequence_number,
-        _avro_compression(state),
-    ) as writer:
-        writer.add_manifests(list(manifests))
+    write_manifest_list(state.io.new_output(location), metadata, snapshot_id, manifests)
     return Snapshot(
         snapshot_id=snapshot_id,
         parent_snapshot_id=metadata.current_snapshot_id,
@@ -205,11 +186,11 @@ def commit_snapshot(
     more: Sequence[TableUpdate] = (),
     written: Mapping[str, Sequence[ManifestEntry]] = MappingProxyType({}),
 ) -> TableState:
-    """Make `snapshot` the current one of `main`, if the table is still as `state` has it.
+    """Make `snapshot` the current one of `main`, if the table has not changed since `state`.
 
-    That is: its snapshot, and the schema and the partition spec that the data files were
-    written for. `more`: what changes with it. `written`: what is in the manifests that were
-    written for it, by path. Raises as `change_table`.
+    Its current snapshot is compared, and the schema and the partition spec that the data files
+    were written for. `more`: updates in the same commit. `written`: the entries of the manifests
+    that were written for it, by path. Raises as `change_table`.
     """
     metadata = state.metadata
     main = metadata.refs.get(MAIN_BRANCH)
@@ -235,8 +216,8 @@ def commit_snapshot(
         updates,
         SnapshotManifests(snapshot.snapshot_id, manifests, {**state.entries, **written}),
     )
-    if after.metadata.snapshot_by_id(snapshot.snapshot_id) is None:
-        raise CommitOutcomeUnknownError  # an answer, but not to this commit
+    if not after.has_snapshot(snapshot.snapshot_id):
+        raise CommitOutcomeUnknownError  # the answer is not to this commit
     return after
 
 
@@ -248,7 +229,7 @@ def summary(
     added: Sequence[DataFile],
     removed: Sequence[DataFile] = (),
 ) -> Summary:
-    """Count what the snapshot changes (Iceberg table spec, "Optional Snapshot Summary Fields")."""
+    """Return the counts of a snapshot (Iceberg table spec, "Optional Snapshot Summary Fields")."""
     metadata = state.metadata
     collector = SnapshotSummaryCollector(_partition_summary_limit(metadata.properties))
     schema, specs = metadata.schema(), metadata.specs()
@@ -264,7 +245,7 @@ def summary(
 
 
 def _totals(changes: Mapping[str, str], before: Mapping[str, str | None] | None) -> dict[str, str]:
-    """Carry the totals on; one that the parent does not tell stays untold."""
+    """Return the totals of the table; those that the parent does not have are left out."""
     if before is None:
         return {}
     return {
@@ -277,10 +258,3 @@ def _totals(changes: Mapping[str, str], before: Mapping[str, str | None] | None)
 def _partition_summary_limit(properties: Mapping[str, str]) -> int:
     default = TableProperties.WRITE_PARTITION_SUMMARY_LIMIT_DEFAULT
     return number(properties, TableProperties.WRITE_PARTITION_SUMMARY_LIMIT, default)
-
-
-def _avro_compression(state: TableState) -> AvroCompressionCodec:
-    codec = state.metadata.properties.get(
-        TableProperties.WRITE_AVRO_COMPRESSION, TableProperties.WRITE_AVRO_COMPRESSION_DEFAULT
-    )
-    return cast(AvroCompressionCodec, codec)  # PyIceberg knows Iceberg's names of codecs too

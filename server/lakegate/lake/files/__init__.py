@@ -1,1 +1,1 @@
-"""The files of a table: data files, manifests, their names."""
+"""The files of a table: data files and manifests, and their names."""

@@ -1,36 +1,32 @@
-"""Rows into Parquet data files, described as manifests want them."""
+"""Writes rows to Parquet data files, and describes them for manifests."""
 
 import uuid
 from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyiceberg.io import OutputFile
 from pyiceberg.io.fileformat import DataFileStatistics
-from pyiceberg.io.pyarrow import ParquetFormatWriter
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.partitioning import PartitionKey
-from pyiceberg.schema import Schema
-from pyiceberg.table import TableProperties
-from pyiceberg.typedef import Properties, Record
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.typedef import Record
 
-from lakegate.lake.catalog.numeric_properties import readable
 from lakegate.lake.files.names import own_name
+from lakegate.lake.files.parquet import parquet_layout
 from lakegate.lake.table.partitions import Placement, place, split
-from lakegate.lake.table.schema import file_schema
 from lakegate.lake.table.state import TableState
 
 
 def write_data_files(
     state: TableState, rows: pa.Table, placement: Placement | None = None
 ) -> list[DataFile]:
-    """Write `rows` to the table's storage, a file for each partition they touch.
+    """Write `rows` to the table's storage, one file for each partition.
 
-    Every column of `rows` is one of the table's. `placement`: where they go, if that is known.
-    Raises `OSError` where storage fails.
+    Every column of `rows` is a column of the table. `placement`: the partitions of the rows, if
+    they are known. Raises `OSError` if storage fails.
     """
     schema, spec = state.metadata.schema(), state.metadata.spec()
-    plain = _as_file_columns(rows, schema)
+    plain = _as_file_columns(rows, state.metadata)
     if placement is None and not spec.is_unpartitioned():
         placement = place(plain, spec, schema)
     write_id = uuid.uuid4()
@@ -40,15 +36,17 @@ def write_data_files(
     ]
 
 
-def _as_file_columns(rows: pa.Table, schema: Schema) -> pa.Table:
-    """Return the rows in the types and the order of the table, field ids attached."""
+def _as_file_columns(rows: pa.Table, metadata: TableMetadata) -> pa.Table:
+    """Return the rows in the types and the order of the table's columns, with field ids."""
+    schema = metadata.schema()
     if rows.num_columns == 0:  # Parquet counts rows by their columns
         first = schema.fields[0].name
         rows = rows.append_column(first, pa.nulls(len(rows)))
     present = set(rows.column_names)
     if unknown := present.difference(field.name for field in schema.fields):
         raise ValueError(f"The table has no column {min(unknown)}")
-    columns = file_schema(schema, [field.name for field in schema.fields if field.name in present])
+    names = [field.name for field in schema.fields if field.name in present]
+    columns = parquet_layout(metadata, names).schema
     return pa.Table.from_arrays(
         [_cast(rows.column(field.name), field.type) for field in columns], schema=columns
     )
@@ -63,29 +61,16 @@ def _cast(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
 def _write_data_file(
     state: TableState, rows: pa.Table, key: PartitionKey | None, name: str
 ) -> DataFile:
-    metadata, properties = state.metadata, readable(state.metadata.properties)
+    metadata = state.metadata
     location = state.locations.new_data_location(name, key)
     output = state.io.new_output(location)
     try:
-        statistics = _write_parquet(output, rows, metadata.schema(), properties)
-    except OverflowError:  # a time that Python's calendar does not know has no bounds
-        without_bounds = {
-            **properties,
-            TableProperties.DEFAULT_WRITE_METRICS_MODE: "counts",
-        }
-        statistics = _write_parquet(output, rows, metadata.schema(), without_bounds)
+        statistics = parquet_layout(metadata, rows.column_names).write(output, rows)
+    except OverflowError:  # a time outside Python's calendar has no bounds
+        without_bounds = parquet_layout(metadata, rows.column_names, metrics="counts")
+        statistics = without_bounds.write(output, rows)
     partition = key.partition if key else Record()
     return _data_file(statistics, location, len(output), partition, metadata.default_spec_id)
-
-
-def _write_parquet(
-    output: OutputFile, rows: pa.Table, schema: Schema, properties: Properties
-) -> DataFileStatistics:
-    columns = Schema(*(schema.find_field(column) for column in rows.column_names))
-    writer = ParquetFormatWriter(output, columns, properties)
-    with writer:
-        writer.write(rows)
-    return writer.result()
 
 
 def _data_file(

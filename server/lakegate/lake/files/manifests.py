@@ -1,9 +1,8 @@
-"""Manifests merged as they gather, so that their number grows with the logarithm of the commits.
+"""Merges manifests, so that their number grows with the logarithm of the number of commits.
 
-Manifests of about the same size are merged ten by ten, as in a log-structured
-merge tree. Each entry is so rewritten a few times in its life, and a commit
-lists a few dozen manifests. Large ones are left to compaction: rewriting them
-would hold up a commit.
+Ten manifests of about the same size are merged into one, as in a log-structured merge tree. So each
+entry is rewritten only a few times, and a manifest list has a few dozen manifests. Large manifests
+are not merged by commits, which that would delay.
 """
 
 from collections import defaultdict
@@ -17,18 +16,18 @@ from pyiceberg.table.metadata import TableMetadata
 from lakegate.lake.table.state import TableState
 
 FAN_IN = 10
-# More entries than this are not written by one commit.
+# A commit merges at most this many entries.
 LARGEST_MERGE = 300
 
 WriteEntries = Callable[[str, int, Sequence[ManifestEntry]], ManifestFile]
 
 
 def merged(state: TableState, commit_id: str, write: WriteEntries) -> tuple[ManifestFile, ...]:
-    """Return the state's manifests, ten of a size made into one by `write(name, spec_id, entries)`.
+    """Return the state's manifests, merged where there are ten of about the same size.
 
-    The table property `commit.manifest-merge.enabled` can forbid it. Manifests
-    that only say what an earlier snapshot deleted are left out, and those whose columns are
-    gone stay as they are.
+    `write(name, spec_id, entries)` writes a merged manifest. Nothing is merged if the table
+    property `commit.manifest-merge.enabled` is false. Manifests that have only deleted entries are
+    dropped, and those of dropped partition columns are kept.
     """
     enabled = state.metadata.properties.get(TableProperties.MANIFEST_MERGE_ENABLED, "true")
     manifests = tuple(manifest for manifest in state.manifests if _entries(manifest))
@@ -47,10 +46,9 @@ def merged(state: TableState, commit_id: str, write: WriteEntries) -> tuple[Mani
 
 
 def is_writable(metadata: TableMetadata, spec_id: int) -> bool:
-    """Whether a manifest of the partition spec can be written for the current schema.
+    """Whether a manifest of the partition spec can be written with the current schema.
 
-    A spec that is not in use any more may name columns that were dropped since: of what type
-    its partitions are is not known then.
+    An old spec may have dropped columns, so that the types of its partitions are unknown.
     """
     schema = metadata.schema()
     sources = (field.source_id for field in metadata.specs()[spec_id].fields)
@@ -58,17 +56,17 @@ def is_writable(metadata: TableMetadata, spec_id: int) -> bool:
 
 
 def _mergeable(manifests: Sequence[ManifestFile]) -> list[list[ManifestFile]]:
-    """Find the manifests of one partition spec and about one size, where there are enough."""
-    alike: dict[tuple[int, int], list[ManifestFile]] = defaultdict(list)
+    """Return groups of manifests of one partition spec and about the same size."""
+    similar: dict[tuple[int, int], list[ManifestFile]] = defaultdict(list)
     for manifest in manifests:
         if manifest.content == ManifestContent.DATA:
-            alike[manifest.partition_spec_id, _magnitude(manifest)].append(manifest)
-    chosen = (_smallest(group) for group in alike.values() if len(group) >= FAN_IN)
+            similar[manifest.partition_spec_id, _magnitude(manifest)].append(manifest)
+    chosen = (_smallest(group) for group in similar.values() if len(group) >= FAN_IN)
     return [group for group in chosen if len(group) > 1]
 
 
 def _smallest(manifests: Sequence[ManifestFile]) -> list[ManifestFile]:
-    """Choose as many manifests as one commit can merge, small ones first."""
+    """Return as many manifests as one commit can merge, smallest first."""
     by_size = sorted(manifests, key=_entries)
     running = accumulate(map(_entries, by_size))
     return [each for each, total in zip(by_size, running, strict=True) if total <= LARGEST_MERGE]
@@ -84,7 +82,7 @@ def _magnitude(manifest: ManifestFile) -> int:
 
 
 def _read(state: TableState, manifest: ManifestFile) -> Sequence[ManifestEntry]:
-    """Return the entries of a manifest, as a later snapshot has them."""
+    """Return the entries of a manifest, with the status that they have in a later snapshot."""
     if known := state.entries.get(manifest.manifest_path):
         return known
     entries = manifest.fetch_manifest_entry(state.io)

@@ -1,4 +1,4 @@
-"""Files of tables: named, and deleted without fuss."""
+"""Names of files, and their deletion."""
 
 import logging
 from collections.abc import Iterable
@@ -7,8 +7,8 @@ from pyiceberg.io import FileIO
 
 log = logging.getLogger(__name__)
 
-# What the names of all files begin with that Lakegate writes, metadata files apart: their names
-# have a form that engines read. Files so named obey the protocol of `lakegate.lake.commit.fence`.
+# The prefix of the names of all files that Lakegate writes, except metadata files, whose names
+# engines parse. Files with the prefix follow the protocol of `lakegate.lake.commit.fence`.
 OWN_PREFIX = "lakegate-"
 
 
@@ -18,9 +18,9 @@ def own_name(name: str) -> str:
 
 
 def delete_files(io: FileIO, locations: Iterable[str]) -> int:
-    """Delete files; one that is gone already is no fault, one that stays is logged.
+    """Delete files, and return how many were deleted.
 
-    Returns how many were deleted.
+    A missing file is ignored, and a failure is logged.
     """
     deleted = 0
     for location in locations:

@@ -1,4 +1,4 @@
-"""What the ledger knows a batch by, and what it knows of it."""
+"""What the ledger stores: entries, their claimants, and the results of commits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,22 +16,22 @@ UINT32_MAX = 2**32 - 1
 
 @dataclass(frozen=True, slots=True)
 class TableIdentity:
-    """A table as the ledger knows it: one that is made anew under the same name is another."""
+    """A table as the ledger identifies it: a table created again under its name is another."""
 
     database: str
     uuid: str
 
     @classmethod
     def of(cls, name: TableName, metadata: TableMetadata) -> "TableIdentity":
-        """Return the identity of the table that has this metadata."""
+        """Return the identity of the table with this metadata."""
         return cls(name.database, str(metadata.table_uuid))
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A batch's name in the ledger, one of its kind in a table.
+    """What identifies a keyed batch; its name is unique in a table.
 
-    `body_digest`: SHA-256 of the body of a batch with a key; empty where it is not known.
+    `body_digest`: SHA-256 of the body of a batch with an idempotency key; empty if not known.
     """
 
     name: str
@@ -40,8 +40,8 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """A commit that has, or would have, `rows` rows of a batch; `body_digest` as in `Entry`."""
+class Claimant:
+    """A commit that has claimed a batch, with its number of rows; `body_digest` as in `Entry`."""
 
     commit_id: str
     rows: int
@@ -49,8 +49,8 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
-    """What the acknowledgements of all batches of one commit have in common."""
+class CommitResult:
+    """What a commit has added, for the acknowledgements of all its batches."""
 
     snapshot_id: str
     extent_count: int
@@ -69,30 +69,31 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An entry as the ledger has it.
+    """An entry in the ledger.
 
-    `attempts`: every commit that may have applied the batch, the newest last.
-    `committed`: what the newest attempt came to; None while it is pending.
-    `lease_left_ms`: how long the claimant of the newest attempt is waited for.
+    `claimants`: every commit that may have applied the batch, the newest last; the others are
+    displaced.
+    `result`: what the commit of the newest claimant has added; None while the entry is pending.
+    `lease_left_ms`: how long the lease of the newest claimant still runs.
     """
 
     entry: Entry
-    attempts: tuple[Attempt, ...]
-    committed: Committed | None
+    claimants: tuple[Claimant, ...]
+    result: CommitResult | None
     lease_left_ms: int
 
     @property
     def replay(self) -> Acknowledgement | None:
         """The acknowledgement for a retry, once the batch is applied."""
-        if self.committed is None:
+        if self.result is None:
             return None
-        return self.committed.acknowledgement(self.attempts[-1].rows, replayed=True)
+        return self.result.acknowledgement(self.claimants[-1].rows, replayed=True)
 
 
 def entry_of(batch: Batch) -> Entry | None:
-    """Name a batch by its key or by its place in a stream; one without either has no entry.
+    """Return the entry of a keyed batch; None for an unkeyed one.
 
-    Blocks for as long as it takes to digest the body of a batch with a key.
+    Blocks while it digests the body of a batch with an idempotency key.
     """
     if batch.position is not None:
         return stream_entry(batch.position)
@@ -102,13 +103,13 @@ def entry_of(batch: Batch) -> Entry | None:
     return None
 
 
-def is_named(batch: Batch) -> bool:
-    """Whether a retry of the batch can be told from a new one."""
+def is_keyed(batch: Batch) -> bool:
+    """Return whether the batch has an idempotency key or a place in a stream."""
     return batch.idempotency_key is not None or batch.position is not None
 
 
 def stream_entry(position: StreamPosition) -> Entry:
-    """Name the batch at a place of a stream."""
+    """Return the entry of the batch at a place in a stream."""
     return Entry(f"stream/{position.offset}/{position.stream_id}", position)
 
 
@@ -122,14 +123,14 @@ def commits_of(metadata: TableMetadata) -> Mapping[str, Snapshot]:
 
 
 def commit_id_of(snapshot: Snapshot) -> str | None:
-    """Return the id of the commit that made a snapshot, where it was one of Lakegate's."""
+    """Return the id of the commit that made a snapshot; None if it is not one of Lakegate's."""
     return snapshot.summary.additional_properties.get(COMMIT_ID) if snapshot.summary else None
 
 
-def committed_by(snapshot: Snapshot) -> Committed:
-    """Read off a snapshot what its commit came to."""
+def result_of(snapshot: Snapshot) -> CommitResult:
+    """Return what the commit of a snapshot has added, from its summary."""
     properties = snapshot.summary.additional_properties if snapshot.summary else {}
-    return Committed(
+    return CommitResult(
         snapshot_id=str(snapshot.snapshot_id),
         extent_count=int(properties.get("added-data-files", 0)),
         bytes_written=int(properties.get("added-files-size", 0)),

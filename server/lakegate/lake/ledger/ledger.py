@@ -1,224 +1,137 @@
-"""The ledger: one row for each batch with a key or a place in a stream. Every method blocks.
+"""The ledger: an entry for each keyed batch, in one database table. Every method blocks.
 
-Leases are told by the database's clock alone, so servers need not agree on the
-time. A lease only says how long to wait for another server; nothing breaks
-when it is over too early (see `once`).
+Leases are measured by the clock of the database alone, so servers need not agree on the time.
+A lease only sets how long to wait for another server; nothing breaks if it ends too early.
 """
 
-import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    ColumnElement,
-    Connection,
-    Insert,
-    Row,
-    and_,
-    case,
-    cast,
-    column,
-    delete,
-    exists,
-    func,
-    literal,
-    select,
-    text,
-    true,
-    tuple_,
-    update,
-)
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, and_, delete, exists, select, tuple_, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from lakegate import clock
 from lakegate.database.engine import DatabaseReplacedError, now_ms, open_engine, transaction
 from lakegate.lake.failures import LedgerUnavailableError
-from lakegate.lake.ledger.entries import Attempt, Committed, Entry, Record, TableIdentity
+from lakegate.lake.ledger import queries
+from lakegate.lake.ledger.claiming import Claim, Claiming
+from lakegate.lake.ledger.entries import Claimant, CommitResult, Record, TableIdentity
+from lakegate.lake.ledger.queries import PENDING, E, in_table
 from lakegate.lake.ledger.schema import ENTRIES, LedgerTooNewError, migrate
-from lakegate.model import StreamPosition
-
-# How many names one statement asks for: databases bound the parameters of a statement.
-NAMES_AT_ONCE = 1000
-
-_E = ENTRIES.c
-# Word for word as the partial index has it, so that the index is used.
-_PENDING = text("NOT applied")
-
-
-class ContestedError(Exception):
-    """Another claim is in the way, or a stream would have a gap: nothing was claimed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """An entry to be claimed for a commit that has `rows` rows of it.
-
-    `displaces`: the record, its lease over, that the claim takes the place of.
-    """
-
-    entry: Entry
-    rows: int
-    displaces: Record | None = None
 
 
 class Ledger:
-    """The ledger at one SQLAlchemy URL. Raises `LedgerUnavailableError` where it does not answer.
+    """The ledger at one SQLAlchemy URL. Raises `LedgerUnavailableError` if it does not answer.
 
-    Nothing is asked of the database before the first call, so a server starts without it.
+    Nothing is sent to the database before the first call, so a server starts without it.
     """
 
     def __init__(self, url: str, lease_seconds: float = 0.0) -> None:
-        """Use the database at `url`; a claim is left alone for `lease_seconds`."""
+        """Use the database at `url`; claims have a lease of `lease_seconds`."""
         self._engine = open_engine(url)
         self._lease_ms = round(lease_seconds * 1000)
-        self._silent_until = float("-inf")
+        self._unavailable_until = float("-inf")
         self._migration = threading.Lock()
         self._migrated = False
 
     def look_up(self, table: TableIdentity, names: Sequence[str]) -> dict[str, Record]:
-        """Return what is known of the entries of these names; unknown ones are left out."""
+        """Return the records of the entries of these names; unknown ones are left out."""
         with self._transaction() as connection:
-            return {
-                row.name: _record(row)
-                for some in _chunks(names)
-                for row in connection.execute(
-                    self._select_records().where(_of(table), _E.name.in_(some))
-                )
-            }
+            return queries.records_of_names(connection, table, names, self._lease_ms)
 
     def next_offsets(self, table: TableIdentity, streams: Iterable[str]) -> dict[str, int]:
-        """Return the offset that each stream goes on with; 0 for an unknown one."""
+        """Return the offset after the applied batches of each stream; 0 for an unknown one."""
         with self._transaction() as connection:
-            return _next_offsets(connection, table, streams)
+            return queries.next_offsets(connection, table, streams)
 
     def pending_of_stream(self, table: TableIdentity, stream_id: str) -> list[Record]:
-        """Return the batches of a stream that may have been applied or not."""
+        """Return the records of a stream's pending entries."""
         with self._transaction() as connection:
-            rows = connection.execute(
-                self._select_records().where(_of(table), _E.stream_id == stream_id, _PENDING)
-            )
-            return [_record(row) for row in rows]
+            return queries.pending_of_stream(connection, table, stream_id, self._lease_ms)
+
+    def pending_commits(self, table: TableIdentity) -> set[str]:
+        """Return the ids of all commits that pending entries name, displaced ones included."""
+        with self._transaction() as connection:
+            return queries.pending_commits(connection, table)
 
     def claim(self, table: TableIdentity, commit_id: str, claims: Sequence[Claim]) -> None:
-        """Claim all entries for a commit, or none.
-
-        Raises `ContestedError`.
-        """
-        # In one order everywhere, so that two servers cannot wait for each other.
-        claims = sorted(claims, key=lambda claim: claim.entry.name)
+        """Make all claims for a commit, or none. Raises `ClaimConflictError`."""
         with self._transaction(writes=True) as connection:
-            _check_streams(connection, table, [c.entry.position for c in claims])
-            fresh = [claim for claim in claims if claim.displaces is None]
-            if fresh:
-                # Of an INSERT the number of rows is told on demand only.
-                demand = {"preserve_rowcount": True}
-                statement = self._insert(table, commit_id, fresh)
-                result = connection.execute(statement, execution_options=demand)
-                if result.rowcount < len(fresh):
-                    raise ContestedError
-            for claim in claims:
-                if claim.displaces is not None:
-                    self._displace(connection, table, commit_id, claim, claim.displaces)
+            Claiming(connection, table, commit_id, self._lease_ms).claim(claims)
 
     def renew(self, table: TableIdentity, commit_id: str) -> int:
-        """Renew the lease of a commit's claims; return how many it still has."""
-        with self._transaction(writes=True) as connection:
-            statement = (
-                update(ENTRIES)
-                .where(_of(table), _E.commit_id == commit_id, _PENDING)
-                .values(lease_until_ms=now_ms() + self._lease_ms)
-            )
-            return connection.execute(statement).rowcount
+        """Renew the leases of a commit; return how many claims it still has."""
+        return self._update_pending(table, commit_id, lease_until_ms=now_ms() + self._lease_ms)
 
-    def abandon(self, table: TableIdentity, commit_id: str) -> None:
-        """End the leases of a commit, so that others may take over its claims.
+    def end_leases(self, table: TableIdentity, commit_id: str) -> None:
+        """End the leases of a commit, so that others may displace its claims.
 
-        The rows stay: the commit may have come through, or may still come through.
+        The entries stay pending: the commit may have been applied, or may still be.
         """
-        with self._transaction(writes=True) as connection:
-            connection.execute(
-                update(ENTRIES)
-                .where(_of(table), _E.commit_id == commit_id, _PENDING)
-                .values(lease_until_ms=0)
-            )
+        self._update_pending(table, commit_id, lease_until_ms=0)
 
-    def settle(self, table: TableIdentity, commit_id: str, committed: Committed) -> None:
-        """Note that a commit has come through, for every entry that it claimed."""
-        with self._transaction(writes=True) as connection:
-            connection.execute(
-                update(ENTRIES)
-                .where(_of(table), _E.commit_id == commit_id, _PENDING)
-                .values(**_applied(committed))
-            )
+    def settle(self, table: TableIdentity, commit_id: str, result: CommitResult) -> None:
+        """Mark every entry that a commit has claimed as applied by it."""
+        self._update_pending(table, commit_id, **_applied(result))
 
     def settle_found(
-        self, table: TableIdentity, found: Iterable[tuple[Record, Attempt, Committed]]
+        self, table: TableIdentity, found: Iterable[tuple[Record, Claimant, CommitResult]]
     ) -> None:
-        """Note of pending entries by which of their attempts they turned out to be applied."""
+        """Mark pending entries as applied, each by the claimant whose commit was found."""
         with self._transaction(writes=True) as connection:
-            for record, attempt, committed in found:
+            for record, claimant, result in found:
                 connection.execute(
                     update(ENTRIES)
-                    .where(_of(table), _E.name == record.entry.name, _PENDING)
+                    .where(in_table(table), E.name == record.entry.name, PENDING)
                     .values(
-                        commit_id=attempt.commit_id,
-                        row_count=attempt.rows,
-                        body_digest=attempt.body_digest,
-                        **_applied(committed),
+                        commit_id=claimant.commit_id,
+                        row_count=claimant.rows,
+                        body_digest=claimant.body_digest,
+                        **_applied(result),
                     )
                 )
 
-    def pending_commits(self, table: TableIdentity) -> set[str]:
-        """Get the ids of all commits that may still be looked for among the table's snapshots."""
-        with self._transaction() as connection:
-            rows = connection.execute(
-                select(_E.commit_id, _E.displaced).where(_of(table), _PENDING).distinct()
-            ).all()
-        return {
-            commit_id
-            for row in rows
-            for commit_id in (row.commit_id, *(each[0] for each in json.loads(row.displaced)))
-        }
+    def delete_expired(self, key_ttl_ms: int, stream_ttl_ms: int, limit: int) -> int:
+        """Delete up to `limit` entries that are older than their time to live; return how many.
 
-    def sweep(self, key_ttl_ms: int, stream_ttl_ms: int, limit: int) -> int:
-        """Forget up to `limit` entries whose time is over; return how many.
-
-        The last batch of a stream says where it goes on: it has a time of its own.
+        The last entry of a stream has the next offset of the stream, and a time to live of its own.
         """
         later = ENTRIES.alias()
         is_last = ~exists().where(
-            later.c.database == _E.database,
-            later.c.table_uuid == _E.table_uuid,
-            later.c.stream_id == _E.stream_id,
-            later.c.stream_offset > _E.stream_offset,
+            later.c.database == E.database,
+            later.c.table_uuid == E.table_uuid,
+            later.c.stream_id == E.stream_id,
+            later.c.stream_offset > E.stream_offset,
             later.c.applied,
         )
-        over = and_(
-            _E.claimed_ms < now_ms() - key_ttl_ms,
-            _E.lease_until_ms < now_ms(),
-            _E.stream_id.is_(None) | ~is_last | (_E.claimed_ms < now_ms() - stream_ttl_ms),
+        expired = and_(
+            E.claimed_ms < now_ms() - key_ttl_ms,
+            E.lease_until_ms < now_ms(),
+            E.stream_id.is_(None) | ~is_last | (E.claimed_ms < now_ms() - stream_ttl_ms),
         )
-        identity = (_E.database, _E.table_uuid, _E.name)
-        chosen = select(*identity).where(over).order_by(_E.claimed_ms).limit(limit)
+        identity = (E.database, E.table_uuid, E.name)
+        chosen = select(*identity).where(expired).order_by(E.claimed_ms).limit(limit)
         with self._transaction(writes=True) as connection:
             return connection.execute(
-                delete(ENTRIES).where(tuple_(*identity).in_(chosen), _E.lease_until_ms < now_ms())
+                delete(ENTRIES).where(tuple_(*identity).in_(chosen), E.lease_until_ms < now_ms())
             ).rowcount
 
     def close(self) -> None:
         """Close the connections to the database."""
         self._engine.dispose()
 
+    def _update_pending(self, table: TableIdentity, commit_id: str, **values: Any) -> int:  # noqa: ANN401 - of any column
+        """Update the pending entries that a commit has claimed; return how many there are."""
+        with self._transaction(writes=True) as connection:
+            statement = update(ENTRIES).where(in_table(table), E.commit_id == commit_id, PENDING)
+            return connection.execute(statement.values(**values)).rowcount
+
     @contextmanager
     def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
         began = clock.monotonic()
-        if began < self._silent_until:
+        if began < self._unavailable_until:
             raise LedgerUnavailableError("it did not answer a moment ago")
         try:
             self._migrate_once()
@@ -227,8 +140,8 @@ class Ledger:
         except (DatabaseReplacedError, LedgerTooNewError) as error:
             raise LedgerUnavailableError(str(error)) from error
         except SQLAlchemyError as error:
-            # A database that is silent is not asked by every group: those without keys wait too.
-            self._silent_until = 2 * clock.monotonic() - began
+            # Not every group waits for a database that does not answer: unkeyed batches wait too.
+            self._unavailable_until = 2 * clock.monotonic() - began
             raise LedgerUnavailableError(_cause(error)) from error
 
     def _migrate_once(self) -> None:
@@ -239,159 +152,17 @@ class Ledger:
                 migrate(self._engine)
                 self._migrated = True
 
-    def _insert(self, table: TableIdentity, commit_id: str, claims: Sequence[Claim]) -> Insert:
-        """Insert all rows from one parameter: binding those of each row would take longer."""
-        postgres = self._engine.dialect.name == "postgresql"
-        unpack = func.json_array_elements if postgres else func.json_each
-        rows = literal([_row(claim) for claim in claims], JSON)
-        value = unpack(rows).table_valued(column("value", JSON)).c.value
-        columns: dict[str, ColumnElement[Any]] = {
-            "database": literal(table.database),
-            "table_uuid": literal(table.uuid),
-            "name": value[0].as_string(),
-            "stream_id": value[1].as_string(),
-            "stream_offset": cast(value[2].as_string(), BigInteger),
-            "applied": literal(value=False),
-            "commit_id": literal(commit_id),
-            "row_count": cast(value[3].as_string(), BigInteger),
-            "displaced": literal("[]"),
-            "claimed_ms": now_ms(),
-            "lease_until_ms": now_ms() + self._lease_ms,
-            "snapshot_id": literal(""),
-            "extent_count": literal(0),
-            "bytes_written": literal(0),
-            "body_digest": value[4].as_string(),
-        }
-        # SQLite takes ON CONFLICT for a join where no WHERE is before it.
-        chosen = select(*columns.values()).where(true())
-        insert = postgresql.insert if postgres else sqlite.insert
-        return insert(ENTRIES).from_select(list(columns), chosen).on_conflict_do_nothing()
 
-    def _select_records(self) -> Any:  # noqa: ANN401 - a Select of many columns
-        return select(
-            _E.name,
-            _E.stream_id,
-            _E.stream_offset,
-            _E.applied,
-            _E.commit_id,
-            _E.row_count,
-            _E.displaced,
-            self._lease_left_ms().label("lease_left_ms"),
-            _E.snapshot_id,
-            _E.extent_count,
-            _E.bytes_written,
-            _E.body_digest,
-        )
-
-    def _lease_left_ms(self) -> ColumnElement[int]:
-        """Return how long a claim is left alone yet; not at all after the clock was set back.
-
-        Then more seems to be left than a lease is long.
-        """
-        left = _E.lease_until_ms - now_ms()
-        return case((left <= self._lease_ms, left), else_=0)
-
-    def _displace(
-        self,
-        connection: Connection,
-        table: TableIdentity,
-        commit_id: str,
-        claim: Claim,
-        record: Record,
-    ) -> None:
-        """Take the place of a claimant whose lease is over; only one can."""
-        statement = (
-            update(ENTRIES)
-            .where(
-                _of(table),
-                _E.name == claim.entry.name,
-                _PENDING,
-                _E.commit_id == record.attempts[-1].commit_id,
-                self._lease_left_ms() <= 0,
-            )
-            .values(
-                commit_id=commit_id,
-                row_count=claim.rows,
-                body_digest=claim.entry.body_digest,
-                displaced=json.dumps([astuple(attempt) for attempt in record.attempts]),
-                claimed_ms=now_ms(),
-                lease_until_ms=now_ms() + self._lease_ms,
-            )
-        )
-        if connection.execute(statement).rowcount == 0:
-            raise ContestedError
-
-
-def _row(claim: Claim) -> list[Any]:
-    position = claim.entry.position
-    place = [position.stream_id, position.offset] if position else [None, None]
-    return [claim.entry.name, *place, claim.rows, claim.entry.body_digest]
-
-
-def _check_streams(
-    connection: Connection, table: TableIdentity, positions: Iterable[StreamPosition | None]
-) -> None:
-    """Make sure that each stream goes on without a gap. Raises `ContestedError`."""
-    streams: dict[str, list[int]] = {}
-    for position in positions:
-        if position is not None:
-            streams.setdefault(position.stream_id, []).append(position.offset)
-    if not streams:
-        return
-    expected = _next_offsets(connection, table, streams)
-    for stream_id, offsets in streams.items():
-        for offset in sorted(offsets):
-            if offset > expected[stream_id]:
-                raise ContestedError
-            expected[stream_id] = max(expected[stream_id], offset + 1)
-
-
-def _next_offsets(
-    connection: Connection, table: TableIdentity, streams: Iterable[str]
-) -> dict[str, int]:
-    expected = dict.fromkeys(streams, 0)
-    for some in _chunks(list(expected)):
-        last = (
-            select(_E.stream_id, func.max(_E.stream_offset).label("last"))
-            .where(_of(table), _E.stream_id.in_(some), text("applied"))
-            .group_by(_E.stream_id)
-        )
-        expected.update((row.stream_id, row.last + 1) for row in connection.execute(last))
-    return expected
-
-
-def _of(table: TableIdentity) -> ColumnElement[bool]:
-    return and_(_E.database == table.database, _E.table_uuid == table.uuid)
-
-
-def _record(row: Row[Any]) -> Record:
-    position = StreamPosition(row.stream_id, row.stream_offset) if row.stream_id else None
-    earlier = (Attempt(*attempt) for attempt in json.loads(row.displaced))
-    return Record(
-        entry=Entry(row.name, position),
-        attempts=(*earlier, Attempt(row.commit_id, row.row_count, row.body_digest)),
-        committed=Committed(row.snapshot_id, row.extent_count, row.bytes_written)
-        if row.applied
-        else None,
-        lease_left_ms=row.lease_left_ms,
-    )
-
-
-def _applied(committed: Committed) -> dict[str, Any]:
+def _applied(result: CommitResult) -> dict[str, Any]:
     return {
         "applied": True,
-        "snapshot_id": committed.snapshot_id,
-        "extent_count": committed.extent_count,
-        "bytes_written": committed.bytes_written,
+        "snapshot_id": result.snapshot_id,
+        "extent_count": result.extent_count,
+        "bytes_written": result.bytes_written,
     }
 
 
-def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(names), NAMES_AT_ONCE):
-        yield names[start : start + NAMES_AT_ONCE]
-
-
 def _cause(error: SQLAlchemyError) -> str:
-    """Return the database's words without the statement, which holds what callers have sent."""
-    words = str(getattr(error, "orig", None) or error).splitlines()
-    return words[0] if words else type(error).__name__
+    """Return the database's message without the statement, which has data of callers."""
+    lines = str(getattr(error, "orig", None) or error).splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""Snapshots that may still be looked for stay, whatever retention says."""
+"""Snapshots of pending entries: retention keeps them, since a retry searches for them."""
 
 import logging
 from collections.abc import Sequence
@@ -13,39 +13,37 @@ from lakegate.model import TableName
 log = logging.getLogger(__name__)
 
 
-class LookedFor:
-    """Tells, for one table, which snapshots no retry will look for any more.
+class PendingSnapshots:
+    """The snapshots of one table whose commits are named by pending entries.
 
-    While an entry is pending, the commits that may have applied it are looked
-    for by their ids. An entry names its commits before they are made, and a
-    commit that is made and that no pending entry names will never be named
-    again. So what was free once stays free, and the ledger is asked but once
-    for all the snapshots that there are.
+    A commit is named by its entries before it is made. Once it is made, and no pending entry names
+    it, none will name it again. So a snapshot that was removable once stays removable, and the
+    ledger is read only for snapshots that were not.
     """
 
     def __init__(self, ledger: Ledger, table: TableName) -> None:
-        """Use `ledger` for the commits of `table`."""
+        """Read `ledger` for the commits of `table`."""
         self._ledger = ledger
         self._table = table
-        self._free: frozenset[int] = frozenset()
+        self._removable: frozenset[int] = frozenset()
 
     def removable(self, metadata: TableMetadata, expired: Sequence[int]) -> list[int]:
-        """Return those of `expired` that may go. Blocks.
+        """Return those of `expired` that no pending entry names. Blocks.
 
-        `metadata` must have been read before this is called. Where the ledger
-        does not answer, everything that might be looked for stays.
+        `metadata` must have been read before this is called. If the ledger does not answer, only
+        snapshots that are known to be removable are returned.
         """
-        if not self._free.issuperset(expired):
-            self._ask(metadata)
-        return [snapshot_id for snapshot_id in expired if snapshot_id in self._free]
+        if not self._removable.issuperset(expired):
+            self._read_ledger(metadata)
+        return [snapshot_id for snapshot_id in expired if snapshot_id in self._removable]
 
-    def _ask(self, metadata: TableMetadata) -> None:
+    def _read_ledger(self, metadata: TableMetadata) -> None:
         try:
             pending = self._ledger.pending_commits(TableIdentity.of(self._table, metadata))
         except LedgerUnavailableError as error:
-            log.warning("Snapshots of %s are kept for now: %s", self._table, error)
+            log.warning("Expired snapshots of %s are kept for now: %s", self._table, error)
             return
-        self._free = frozenset(
+        self._removable = frozenset(
             snapshot.snapshot_id
             for snapshot in metadata.snapshots
             if commit_id_of(snapshot) not in pending

@@ -1,4 +1,4 @@
-"""The ledger's table, made and migrated by whichever server comes first."""
+"""The ledger's database table, created and migrated by the first server that uses it."""
 
 from collections.abc import Sequence
 
@@ -16,13 +16,13 @@ from sqlalchemy import (
     text,
 )
 
-from lakegate.database.engine import alone
+from lakegate.database.engine import exclusive_transaction
 
 _METADATA = MetaData()
 
-# A batch that is pending or applied. While it is pending `commit_id` and `displaced` name
-# the commits that may have applied it: JSON, `[[commit id, rows, body digest], …]`, the oldest
-# first; those of older servers have no digest.
+# An entry is pending or applied. While it is pending, `commit_id` and `displaced` name its
+# claimants. `displaced` is JSON: `[[commit id, rows, body digest], …]`, the oldest first; those of
+# older servers have no digest.
 ENTRIES = Table(
     "lakegate_ledger",
     _METADATA,
@@ -45,7 +45,7 @@ ENTRIES = Table(
 
 VERSION = Table("lakegate_ledger_version", _METADATA, Column("version", Integer, nullable=False))
 
-# What each version adds to the one before. A version that was released is never changed.
+# The statements that lead from each version to the next. A released version is never changed.
 MIGRATIONS: Sequence[Sequence[str]] = (
     (
         """
@@ -67,37 +67,37 @@ MIGRATIONS: Sequence[Sequence[str]] = (
             PRIMARY KEY (database, table_name, name)
         )
         """,
-        # To settle a commit, and to know what may still be looked for.
+        # For settling a commit, and for the commits that pending entries name.
         """
         CREATE INDEX lakegate_ledger_pending
             ON lakegate_ledger (database, table_name, commit_id) WHERE NOT applied
         """,
-        # To know where a stream goes on.
+        # For the next offset of a stream.
         """
         CREATE INDEX lakegate_ledger_stream
             ON lakegate_ledger (database, table_name, stream_id, stream_offset)
             WHERE stream_id IS NOT NULL
         """,
-        # To sweep.
+        # For deleting expired entries.
         "CREATE INDEX lakegate_ledger_claimed ON lakegate_ledger (claimed_ms)",
     ),
-    # A name may mean another table later. What was noted by name is forgotten.
+    # A name may refer to another table later. Entries from before are never found again.
     ("ALTER TABLE lakegate_ledger RENAME COLUMN table_name TO table_uuid",),
-    # A key that is used for another body can be told.
+    # A key that is used again with another body is detected.
     ("ALTER TABLE lakegate_ledger ADD COLUMN body_digest TEXT NOT NULL DEFAULT ''",),
 )
 
 
 class LedgerTooNewError(Exception):
-    """The ledger was migrated by a newer Lakegate; this one would not understand it."""
+    """The ledger was migrated by a newer Lakegate."""
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the database to the newest version; one server at a time.
+    """Migrate the database to the newest version; one server at a time.
 
     Raises `LedgerTooNewError`.
     """
-    with alone(engine) as connection:
+    with exclusive_transaction(engine) as connection:
         version = _version(connection)
         if version > len(MIGRATIONS):
             raise LedgerTooNewError(
@@ -110,7 +110,7 @@ def migrate(engine: Engine) -> None:
 
 
 def _version(connection: Connection) -> int:
-    """Read the version; an empty database gets the table for it, and has version 0."""
+    """Return the version of the database; create the table for it in an empty one."""
     if not inspect(connection).has_table(VERSION.name):
         VERSION.create(connection)
         connection.execute(VERSION.insert().values(version=0))

@@ -1,4 +1,4 @@
-"""Maintenance beside ingest: the tables this process writes to are kept in order by it."""
+"""Maintenance of the tables that this process writes to, in the background of ingest."""
 
 import asyncio
 import contextlib
@@ -20,21 +20,21 @@ from lakegate.lake.maintenance.maintain import Maintenance
 from lakegate.lake.maintenance.managed import UnmanagedTableError
 from lakegate.lake.maintenance.plan import FAN_IN, SmallFiles
 from lakegate.lake.maintenance.policy import MaintenancePolicy
-from lakegate.lake.table.warm import WarmTable
+from lakegate.lake.table.cached_table import CachedTable
 from lakegate.model import TableName
 
 log = logging.getLogger(__name__)
 
-# Ingest goes first: the thread of maintenance yields the processor to all others.
+# The maintenance thread runs at a lower priority than ingest.
 NICENESS = 10
 
 
 @dataclass(slots=True)
-class _Known:
-    """What is known of a table for as long as it is warm.
+class _TableProgress:
+    """The maintenance of one table so far.
 
-    `compacted_at`: how many commits it had had; `swept_at`: on the monotonic
-    clock, the first look at it counts.
+    `compacted_at`: the number of its commits at the last compaction. `swept_at`: the time of the
+    last sweep, or of the first check of the table, on the monotonic clock.
     """
 
     compacted_at: int = 0
@@ -43,7 +43,7 @@ class _Known:
 
 
 class BackgroundMaintenance:
-    """Compacts and sweeps tables, one at a time, while the event loop does other things."""
+    """Compacts and sweeps tables, one at a time, in a thread of its own."""
 
     def __init__(
         self,
@@ -52,65 +52,67 @@ class BackgroundMaintenance:
         interval_seconds: float,
         committers: Callable[[], Iterable[TableCommitter]],
     ) -> None:
-        """Look every `interval_seconds` at the tables that `committers` write to."""
+        """Check the tables of `committers` every `interval_seconds`."""
         self._maintenance = Maintenance(catalog, policy)
         self._policy = policy
         self._committers = committers
-        self._known: WeakKeyDictionary[TableCommitter, _Known] = WeakKeyDictionary()
-        self._thread = ThreadPoolExecutor(1, "maintenance", initializer=_be_nice)
-        self._looks = Periodic(interval_seconds, self.look)
+        self._progress: WeakKeyDictionary[TableCommitter, _TableProgress] = WeakKeyDictionary()
+        self._thread = ThreadPoolExecutor(1, "maintenance", initializer=_lower_priority)
+        self._checks = Periodic(interval_seconds, self.check)
 
     def start(self) -> None:
-        """Begin, on the running event loop; later calls do nothing."""
-        self._looks.start()
+        """Start the checks on the running event loop. Later calls do nothing."""
+        self._checks.start()
 
     async def stop(self) -> None:
-        """End; what is under way is finished."""
-        await self._looks.stop()
+        """Stop the checks, and wait for the maintenance in progress."""
+        await self._checks.stop()
         await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Maintain each table that needs it."""
         loop = asyncio.get_running_loop()
         for committer in list(self._committers()):
             table = committer.table
-            known = self._known.setdefault(committer, _Known())
-            if committer.commits - known.compacted_at >= FAN_IN:
-                known.compacted_at = committer.commits
-                await loop.run_in_executor(self._thread, self._compact, table, known, loop)
-            if clock.monotonic() - known.swept_at > self._policy.graces.own:
-                known.swept_at = clock.monotonic()
+            progress = self._progress.setdefault(committer, _TableProgress())
+            if committer.commits - progress.compacted_at >= FAN_IN:
+                progress.compacted_at = committer.commits
+                await loop.run_in_executor(self._thread, self._compact, table, progress, loop)
+            if clock.monotonic() - progress.swept_at > self._policy.grace_periods.own:
+                progress.swept_at = clock.monotonic()
                 await loop.run_in_executor(self._thread, self._clean_up, table, loop)
 
-    def _compact(self, table: WarmTable, known: _Known, loop: asyncio.AbstractEventLoop) -> None:
+    def _compact(
+        self, table: CachedTable, progress: _TableProgress, loop: asyncio.AbstractEventLoop
+    ) -> None:
         with self._failures_logged(table.name):
             self._maintenance.compact(
                 table.name,
-                alone=lambda: _held(table, loop),
-                small_files=known.small_files,
+                commit_lock=lambda: _commit_lock(table, loop),
+                small_files=progress.small_files,
                 everything=False,
             )
 
-    def _clean_up(self, table: WarmTable, loop: asyncio.AbstractEventLoop) -> None:
+    def _clean_up(self, table: CachedTable, loop: asyncio.AbstractEventLoop) -> None:
         with self._failures_logged(table.name):
             self._maintenance.expire(table.name)
-            self._maintenance.sweep(table.name, alone=lambda: _held(table, loop))
+            self._maintenance.sweep(table.name, commit_lock=lambda: _commit_lock(table, loop))
 
     @contextlib.contextmanager
     def _failures_logged(self, name: TableName) -> Iterator[None]:
         try:
             yield
         except UnmanagedTableError:
-            pass  # its owner keeps it in order
+            pass  # not Lakegate's to maintain
         except (TableMissingError, TableReplacedError):
             log.info("%s was dropped during its maintenance", name)
         except Exception:
-            log.exception("Maintenance of %s failed; it is tried again later", name)
+            log.exception("Maintenance of %s failed; it is retried later", name)
 
 
 @contextlib.contextmanager
-def _held(table: WarmTable, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Hold the table's lock from this thread; what it was kept warm with is stale after."""
+def _commit_lock(table: CachedTable, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Hold the table's lock from this thread, and discard its cached state at the end."""
     asyncio.run_coroutine_threadsafe(table.lock.acquire(), loop).result()
     try:
         yield
@@ -119,6 +121,6 @@ def _held(table: WarmTable, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         loop.call_soon_threadsafe(table.lock.release)
 
 
-def _be_nice() -> None:
-    with contextlib.suppress(OSError, AttributeError):  # where threads have no priority
+def _lower_priority() -> None:
+    with contextlib.suppress(OSError, AttributeError):  # threads have no priority on this system
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -1,8 +1,8 @@
-"""Compaction: small data files merged, as an Iceberg replace operation.
+"""Compaction: merges small data files, as an Iceberg `replace` operation.
 
-The rows of a table stay what they are, so readers and writers go on: appends
-made meanwhile are kept, and only what is merged must still be there at the end
-(Iceberg table spec, "Snapshots", operation `replace`).
+The rows of the table do not change, so readers and writers continue. Concurrent appends are kept;
+the commit fails only if a merged file is no longer in the table (Iceberg table spec, "Snapshots",
+operation `replace`).
 """
 
 import logging
@@ -16,11 +16,10 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table.sorting import SortDirection
 from pyiceberg.transforms import IdentityTransform
 
-from lakegate import clock
-from lakegate.concurrency.retry import backoff_seconds
+from lakegate.concurrency.retry import MAINTENANCE_COMMIT
 from lakegate.lake.failures import FilesTooOldError, TableChangedError
 from lakegate.lake.files.data_files import total_size, write_data_files
-from lakegate.lake.maintenance.managed import Alone, ManagedTable
+from lakegate.lake.maintenance.managed import CommitLock, ManagedTable
 from lakegate.lake.maintenance.policy import MaintenancePolicy
 from lakegate.lake.maintenance.reading import read_data_files
 from lakegate.lake.maintenance.rewrite import Rewrite, new_rewrite
@@ -28,22 +27,19 @@ from lakegate.lake.table.state import TableState
 
 log = logging.getLogger(__name__)
 
-# Ingest is always faster; after so many attempts the files are left for another day.
-ATTEMPTS = 10
-
 
 @dataclass(frozen=True, slots=True)
-class Compacted:
-    """What rewrites did: how many files became how many, and their sizes in bytes."""
+class CompactionResult:
+    """The number of files before and after rewrites, and their sizes in bytes."""
 
     files_before: int = 0
     files_after: int = 0
     bytes_before: int = 0
     bytes_after: int = 0
 
-    def __add__(self, other: "Compacted") -> "Compacted":
-        """Count both."""
-        return Compacted(
+    def __add__(self, other: "CompactionResult") -> "CompactionResult":
+        """Return the sum."""
+        return CompactionResult(
             self.files_before + other.files_before,
             self.files_after + other.files_after,
             self.bytes_before + other.bytes_before,
@@ -55,50 +51,53 @@ class Compacted:
 class Compaction:
     """Merges files of one table. Its methods block.
 
-    `alone` holds off the commits of this process for the short end of each rewrite. Rows
-    of more than `most_bytes` in memory become more than one file.
+    `commit_lock` is held for the commit of each rewrite, so that this process commits nothing else
+    to the table. Rows that take more than `max_bytes` in memory are written to several files.
     """
 
     catalog: Catalog
     policy: MaintenancePolicy
-    alone: Alone
-    most_bytes: int
+    commit_lock: CommitLock
+    max_bytes: int
 
-    def merge(self, table: ManagedTable, files: Sequence[DataFile]) -> Compacted:
-        """Merge `files`, all of one partition, into one."""
-        done = Compacted()
+    def merge(self, table: ManagedTable, files: Sequence[DataFile]) -> CompactionResult:
+        """Merge `files`, which are all of one partition."""
+        done = CompactionResult()
         while len(files) > 1:
-            rows, read = read_data_files(table.state, files, self.most_bytes)
+            rows, read = read_data_files(table.state, files, self.max_bytes)
             files = files[len(read) :]
             if len(read) > 1:
                 done += self._replace(table, read, rows)
                 table = table.reload(self.catalog)
         return done
 
-    def _replace(self, table: ManagedTable, files: Sequence[DataFile], rows: pa.Table) -> Compacted:
-        """Replace `files` by one with their `rows`, unless somebody is faster."""
+    def _replace(
+        self, table: ManagedTable, files: Sequence[DataFile], rows: pa.Table
+    ) -> CompactionResult:
+        """Replace `files` by one with their `rows`. Do nothing if each attempt meets a conflict."""
         state = table.state
         added = write_data_files(state, _sorted(rows, state, self.policy.sort_column))
         rewrite = new_rewrite(state, files, added)
-        for attempt in range(ATTEMPTS):
+        for _ in MAINTENANCE_COMMIT.attempts():
             try:
                 rewrite.prepare(table.reload(self.catalog).state)
-                with self.alone():
+                with self.commit_lock():
                     rewrite.commit(table.reload(self.catalog).state)
+                return _compacted(rewrite)
             except CommitFailedException:
-                clock.sleep(backoff_seconds(attempt))
+                pass
             except (FilesTooOldError, TableChangedError):
                 break
-            else:
-                return _compacted(rewrite)
         log.info(
-            "%s: %d files are left unmerged, other writers were faster", table.name, len(files)
+            "%s: %d files are not merged: conflicts with other writers",
+            table.name,
+            len(files),
         )
-        return Compacted()
+        return CompactionResult()
 
 
-def _compacted(rewrite: Rewrite) -> Compacted:
-    return Compacted(
+def _compacted(rewrite: Rewrite) -> CompactionResult:
+    return CompactionResult(
         files_before=len(rewrite.removed),
         files_after=len(rewrite.added),
         bytes_before=total_size(rewrite.removed),
@@ -107,7 +106,7 @@ def _compacted(rewrite: Rewrite) -> Compacted:
 
 
 def _sorted(rows: pa.Table, state: TableState, default: str) -> pa.Table:
-    """Sort by the table's sort order where it is plain, else by the default column."""
+    """Sort by the identity fields of the table's sort order, or else by the default column."""
     schema = state.metadata.schema()
     keys = [
         (column, "ascending" if field.direction is SortDirection.ASC else "descending")

@@ -1,4 +1,4 @@
-"""Expiry: snapshots past their retention leave the metadata of a table nobody writes to."""
+"""Expiry of snapshots in tables without commits: every commit expires snapshots too."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,11 +15,9 @@ Removable = Callable[[TableMetadata, Sequence[int]], list[int]]
 
 
 def expire(table: ManagedTable, retention: Retention, removable: Removable) -> int:
-    """Remove the snapshots past retention; return how many. Raises as `change_table`.
+    """Expire the snapshots past their retention; return how many. Raises as `change_table`.
 
-    `removable` gives those of them that nobody looks for any more.
-
-    A busy table needs none of this: each commit does it too.
+    `removable`: returns those of the given snapshots that no server needs to find any more.
     """
     metadata = table.metadata
     past = retention.expired(metadata, (), clock.now_ms())

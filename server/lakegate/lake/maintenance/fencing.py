@@ -1,4 +1,4 @@
-"""A fence put up: see `lakegate.lake.commit.fence` for what it is and why."""
+"""Commits fences. `lakegate.lake.commit.fence` describes what they are for."""
 
 import contextlib
 import uuid
@@ -9,32 +9,28 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update import SetPropertiesUpdate
 
-from lakegate import clock
-from lakegate.concurrency.retry import backoff_seconds
-from lakegate.lake.commit.fence import FENCE, Begun, is_fence
+from lakegate.concurrency.retry import MAINTENANCE_COMMIT
+from lakegate.lake.commit.fence import FENCE, Baseline, is_fence
 from lakegate.lake.commit.snapshot import commit_snapshot, new_snapshot, summary
 from lakegate.lake.failures import CommitOutcomeUnknownError
-from lakegate.lake.maintenance.managed import Alone, ManagedTable
+from lakegate.lake.maintenance.managed import CommitLock, ManagedTable
 from lakegate.lake.table.state import TableState
 
-ATTEMPTS = 10
 
+def commit_fence(catalog: Catalog, table: ManagedTable, commit_lock: CommitLock) -> bool:
+    """Commit a fence; return False if each attempt met a conflict. Blocks.
 
-def put_fence(catalog: Catalog, table: ManagedTable, alone: Alone) -> bool:
-    """Put up a fence; return whether it stands. False where ingest was always faster. Blocks.
-
-    `alone` holds off the commits of this process meanwhile.
+    `commit_lock` is held during each attempt.
     """
-    for attempt in range(ATTEMPTS):
-        with alone(), contextlib.suppress(CommitFailedException, CommitOutcomeUnknownError):
+    for _ in MAINTENANCE_COMMIT.attempts():
+        with commit_lock(), contextlib.suppress(CommitFailedException, CommitOutcomeUnknownError):
             _commit(table.reload(catalog).state)
             return True
-        clock.sleep(backoff_seconds(attempt))
     return False
 
 
 def is_at_fence(metadata: TableMetadata) -> bool:
-    """Return whether nothing was committed since the latest fence."""
+    """Return whether the current snapshot is a fence."""
     return is_fence(metadata.current_snapshot())
 
 
@@ -43,6 +39,6 @@ def _commit(state: TableState) -> None:
     fence = {FENCE: str(snapshot_id)}
     unchanged = summary(state, Operation.REPLACE, str(uuid.uuid4()), added=())
     unchanged.additional_properties.update(fence)
-    begun = Begun.on(state.metadata)
-    snapshot = new_snapshot(state, snapshot_id, state.manifests, unchanged, begun)
+    baseline = Baseline.of(state.metadata)
+    snapshot = new_snapshot(state, snapshot_id, state.manifests, unchanged, baseline)
     commit_snapshot(state, snapshot, state.manifests, [SetPropertiesUpdate(updates=fence)])

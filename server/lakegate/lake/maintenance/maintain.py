@@ -1,4 +1,4 @@
-"""Maintenance of tables: compaction, expiry and the sweep, one after the other."""
+"""Maintenance of tables: compaction, expiry and the sweep for orphan files."""
 
 import contextlib
 import logging
@@ -17,14 +17,14 @@ from lakegate.lake.failures import (
     described,
 )
 from lakegate.lake.ledger.ledger import Ledger
-from lakegate.lake.ledger.pending_snapshots import LookedFor
-from lakegate.lake.maintenance.compaction import Compacted, Compaction
+from lakegate.lake.ledger.pending_snapshots import PendingSnapshots
+from lakegate.lake.maintenance.compaction import Compaction, CompactionResult
 from lakegate.lake.maintenance.expiry import expire
-from lakegate.lake.maintenance.managed import Alone, UnmanagedTableError, load_managed
+from lakegate.lake.maintenance.managed import CommitLock, UnmanagedTableError, load_managed
 from lakegate.lake.maintenance.plan import SmallFiles, plan
 from lakegate.lake.maintenance.policy import MaintenancePolicy, target_bytes
-from lakegate.lake.maintenance.sweep import Swept, sweep
-from lakegate.lake.table.folder import own_folder
+from lakegate.lake.maintenance.sweep import SweepResult, sweep
+from lakegate.lake.table.location import exclusive_location
 from lakegate.lake.table.ownership import may_collect_garbage
 from lakegate.model import TableName
 
@@ -33,9 +33,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Summary:
-    """What maintenance did, summed over tables. Sizes in bytes.
+    """The results of maintenance, summed over tables. Sizes in bytes.
 
-    `failed`: the tables that could not be maintained; the log says why.
+    `failed`: the number of tables whose maintenance failed; the log has the reasons.
     """
 
     tables: int = 0
@@ -49,28 +49,28 @@ class Summary:
     orphan_bytes: int = 0
     orphans_waiting: int = 0
 
-    def add_compacted(self, compacted: Compacted) -> None:
-        """Count rewrites."""
+    def add_compacted(self, compacted: CompactionResult) -> None:
+        """Add the result of a compaction."""
         self.files_merged += compacted.files_before
         self.files_written += compacted.files_after
         self.bytes_merged += compacted.bytes_before
         self.bytes_written += compacted.bytes_after
 
-    def add_swept(self, swept: Swept) -> None:
-        """Count one sweep."""
+    def add_swept(self, swept: SweepResult) -> None:
+        """Add the result of a sweep."""
         self.orphans_deleted += swept.files
         self.orphan_bytes += swept.bytes
         self.orphans_waiting += swept.waiting
 
 
-# Files take so many times their size in memory, as a rule; where rows compress better than
-# that, fewer files are merged at once.
-IN_MEMORY = 4
+# The assumed size of rows in memory, as a multiple of the size of their files. Of files that
+# compress better, fewer are merged at once.
+MEMORY_FACTOR = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far maintenance is: `done` of `total` steps of `step` at `table`."""
+    """The progress of one step at one table: `done` of `total`."""
 
     table: TableName
     step: str
@@ -84,33 +84,32 @@ Report = Callable[[Progress], None]
 class Maintenance:
     """Maintains the tables of a catalog. Its methods block.
 
-    Those of one table raise `UnmanagedTableError` where it is not Lakegate's to maintain.
+    The methods for one table raise `UnmanagedTableError` if Lakegate does not maintain it.
     """
 
     def __init__(
         self, catalog: Catalog, policy: MaintenancePolicy, report: Report = lambda _: None
     ) -> None:
-        """Maintain as `policy` says; `report` is told of every step."""
+        """Maintain by `policy`; `report` is called with the progress of each step."""
         self.summary = Summary()
         self._catalog = catalog
         self._policy = policy
         self._report = report
 
     def run(self) -> Summary:
-        """Maintain every table that Lakegate manages, once and thoroughly.
+        """Run all steps for every managed table.
 
-        One that fails is counted and logged, and does not stop the others. Where the
-        catalog fails, what it says is raised.
+        A failure at one table is logged and counted. A failure of the catalog is raised.
         """
         for name in all_tables(self._catalog):
             try:
                 self._maintain(name)
             except (UnmanagedTableError, TableMissingError, TableReplacedError):
-                continue  # its owner's, or dropped while we were at it
+                continue  # not managed, or dropped meanwhile
             except CATALOG_FAILURES:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with one table
-                log.warning("%s cannot be maintained: %s", name, described(error))
+            except Exception as error:  # noqa: BLE001 - one table must not stop the others
+                log.warning("maintenance of %s failed: %s", name, described(error))
                 self.summary.failed += 1
         return self.summary
 
@@ -125,16 +124,16 @@ class Maintenance:
         name: TableName,
         *,
         everything: bool,
-        alone: Alone = contextlib.nullcontext,
+        commit_lock: CommitLock = contextlib.nullcontext,
         small_files: SmallFiles | None = None,
     ) -> None:
-        """Merge small files; see `plan` for which, and `Compaction` for `alone`."""
+        """Merge small files: `plan` chooses them. `commit_lock`: see `Compaction`."""
         table = load_managed(self._catalog, name)
         target = target_bytes(table.metadata)
         if not everything:
             target = min(target, self._policy.background_bytes)
         groups = plan(table.state, small_files or SmallFiles(), target, everything=everything)
-        compaction = Compaction(self._catalog, self._policy, alone, IN_MEMORY * target)
+        compaction = Compaction(self._catalog, self._policy, commit_lock, MEMORY_FACTOR * target)
         for done, files in enumerate(groups):
             self._report(Progress(name, "compact", done, len(groups)))
             table = table.reload(self._catalog)
@@ -142,11 +141,11 @@ class Maintenance:
         self._report(Progress(name, "compact", len(groups), len(groups)))
 
     def expire(self, name: TableName) -> None:
-        """Expire snapshots; where a commit is faster, that has done it."""
+        """Expire snapshots. A concurrent commit, which does the same, is no failure."""
         try:
             expired = self._expire(name)
         except CommitFailedException as error:
-            log.info("%s: snapshots are not expired now: %s", name, error)
+            log.info("%s: another commit came before the expiry of snapshots: %s", name, error)
         else:
             self.summary.snapshots_expired += expired
 
@@ -155,28 +154,30 @@ class Maintenance:
         if self._policy.ledger_url is None:
             return expire(table, retention, lambda _, past: list(past))
         with contextlib.closing(Ledger(self._policy.ledger_url)) as ledger:
-            return expire(table, retention, LookedFor(ledger, name).removable)
+            return expire(table, retention, PendingSnapshots(ledger, name).removable)
 
-    def sweep(self, name: TableName, *, alone: Alone = contextlib.nullcontext) -> None:
-        """Delete orphans in the table's own folder, if the table allows that files are deleted."""
+    def sweep(self, name: TableName, *, commit_lock: CommitLock = contextlib.nullcontext) -> None:
+        """Delete orphan files in the table's exclusive location, unless `gc.enabled` is false."""
         self._report(Progress(name, "sweep", 0, 1))
         table = load_managed(self._catalog, name)
-        folder = own_folder(self._catalog, table.metadata)
-        if folder is None:
+        location = exclusive_location(self._catalog, table.metadata)
+        if location is None:
             _log_unswept(table.state.uuid, name)
         elif may_collect_garbage(table.metadata):
-            self.summary.add_swept(sweep(self._catalog, table, folder, self._policy.graces, alone))
+            self.summary.add_swept(
+                sweep(self._catalog, table, location, self._policy.grace_periods, commit_lock)
+            )
         self._report(Progress(name, "sweep", 1, 1))
 
 
 @cache
 def _log_unswept(table: uuid.UUID, name: TableName) -> None:
-    """Log once for each table that it is not swept."""
-    log.info("%s (%s) is not swept: no folder is known to be its alone", name, table)
+    """Log that a table is not swept, once for each table."""
+    log.info("%s (%s) is not swept: it has no exclusive location", name, table)
 
 
 def all_tables(catalog: Catalog) -> Iterator[TableName]:
-    """Name every table of the catalog."""
+    """Yield the name of every table in the catalog."""
     for namespace in catalog.list_namespaces():
         for *_, table in catalog.list_tables(namespace):
             yield TableName(".".join(namespace), table)

@@ -1,4 +1,4 @@
-"""A table that Lakegate maintains: what compaction, expiry and the sweep take, and nothing else."""
+"""A table that Lakegate maintains: the only kind that compaction, expiry and the sweep accept."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -11,19 +11,19 @@ from lakegate.lake.table.ownership import is_managed
 from lakegate.lake.table.state import TableState, load_state, reload
 from lakegate.model import TableName
 
-# What holds off the commits of this process to one table.
-Alone = Callable[[], AbstractContextManager[None]]
+# Returns the lock without which this process commits nothing to one table.
+CommitLock = Callable[[], AbstractContextManager[None]]
 
 
 class UnmanagedTableError(Exception):
-    """The table is its owner's to keep in order, not Lakegate's."""
+    """Lakegate does not maintain the table."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManagedTable:
-    """A table at one version of its metadata, in which it is Lakegate's to maintain.
+    """A managed table at one version of its metadata.
 
-    There is none of any other table: to make one raises `UnmanagedTableError`.
+    The constructor raises `UnmanagedTableError` for any other table.
     """
 
     state: TableState
@@ -35,7 +35,7 @@ class ManagedTable:
 
     @property
     def name(self) -> TableName:
-        """The name it was loaded by."""
+        """The name that the table was loaded by."""
         *namespace, table = self.state.table.name()
         return TableName(".".join(namespace), table)
 
@@ -47,8 +47,8 @@ class ManagedTable:
     def reload(self, catalog: Catalog) -> "ManagedTable":
         """Read the table again.
 
-        Raises `UnmanagedTableError` where it is no longer managed, `TableReplacedError` where the
-        name means another table now, `TableMissingError` where it means none.
+        Raises `UnmanagedTableError` if it is no longer managed, `TableReplacedError` if the name
+        refers to another table now, and `TableMissingError` if it refers to none.
         """
         return ManagedTable(reload(catalog, self.name, self.state.uuid))
 

@@ -1,7 +1,7 @@
-"""Marks: since when files of a table are known to be unreferenced, kept in its own folder.
+"""Marks: since when files of a table are known to be unreferenced, stored at its location.
 
-They are of no consequence but for time: marks that are lost or cannot be read begin anew, and of
-two sweeps at once one has the last word.
+Marks only delay deletions, so lost or unreadable marks are started again, and of two concurrent
+sweeps the last one to write wins.
 """
 
 import logging
@@ -17,18 +17,17 @@ from lakegate.lake.files.names import own_name
 
 log = logging.getLogger(__name__)
 
-# Below the table's own folder.
+# Below the table's location.
 MARKS = f"metadata/{own_name('unreferenced.parquet')}"
-# `path`: below that folder. `since`: in milliseconds since the epoch.
-# `fence`: the table's fence when that was seen, after the file was listed.
+# `path`: below the location. `since`: in milliseconds since the epoch. `fence`: the latest fence
+# of the table when the file was first found unreferenced, read after the file was listed.
 _COLUMNS = pa.schema([("path", pa.string()), ("since", pa.int64()), ("fence", pa.string())])
 
 
-def marked(marks: pa.Table, unreferenced: pa.Table, fence: str, now_ms: int) -> pa.Table:
-    """Return the `unreferenced` files with their marks, new ones where they had none.
+def update_marks(marks: pa.Table, unreferenced: pa.Table, fence: str, now_ms: int) -> pa.Table:
+    """Return the `unreferenced` files with their marks, and new marks for those without.
 
-    Files that are not among them lose their marks. Marks of the future (a clock was set back)
-    are made anew.
+    Marks of other files are dropped. Marks in the future (a clock was set back) are replaced.
     """
     joined = unreferenced.join(marks, "path", join_type="left outer").sort_by("path")
     since = pc.min_element_wise(joined["since"], now_ms)  # nulls are skipped
@@ -38,13 +37,16 @@ def marked(marks: pa.Table, unreferenced: pa.Table, fence: str, now_ms: int) -> 
 
 
 def read_marks(files: FileSystem, root: str) -> pa.Table:
-    """Read the marks in the folder `root`; none where they cannot be read."""
+    """Read the marks below the path `root`; return no marks if they cannot be read."""
     try:
         marks = pq.read_table(f"{root}/{MARKS}", filesystem=files)
     except FileNotFoundError:
         return _COLUMNS.empty_table()
     except (OSError, pa.ArrowInvalid) as error:
-        log.warning("The marks of unreferenced files begin anew: %s", described(error))
+        log.warning(
+            "The marks of unreferenced files are unreadable, and started again: %s",
+            described(error),
+        )
         return _COLUMNS.empty_table()
     if not marks.schema.equals(_COLUMNS):
         return _COLUMNS.empty_table()
@@ -52,7 +54,7 @@ def read_marks(files: FileSystem, root: str) -> pa.Table:
 
 
 def write_marks(files: FileSystem, root: str, marks: pa.Table) -> None:
-    """Write the marks in the folder `root`. They are there whole, or as they were."""
+    """Write the marks below the path `root`, atomically."""
     new = f"{root}/{MARKS}.{uuid.uuid4()}"
     pq.write_table(marks.select(_COLUMNS.names).cast(_COLUMNS), new, filesystem=files)
     files.move(new, f"{root}/{MARKS}")

@@ -8,17 +8,18 @@ from pyiceberg.table.metadata import TableMetadata
 
 from lakegate.lake.catalog.numeric_properties import number
 from lakegate.lake.table.retention import Retention
-from lakegate.settings import MIB, Settings
+from lakegate.settings import Settings
+from lakegate.settings.units import MIB
 
 DEFAULT_TARGET_BYTES = 128 * MIB
 
 
 @dataclass(frozen=True, slots=True)
-class Graces:
-    """How long files stay that no snapshot references, in seconds.
+class GracePeriods:
+    """How long unreferenced files are kept, in seconds.
 
-    `own`: those that Lakegate wrote. `foreign`: all others; a job of another engine may be
-    about to commit them.
+    `own`: files that Lakegate wrote. `foreign`: all others, because a running job of another
+    engine may still commit them.
     """
 
     own: float = 3600.0
@@ -29,32 +30,34 @@ class Graces:
 class MaintenancePolicy:
     """How tables are maintained.
 
-    `sort_column`: what compacted files are sorted by, unless the table has a sort order.
-    `background_bytes`: how much is merged at once beside ingest: it is all in memory.
-    `ledger_url`: where retries look for snapshots, which are then not expired.
+    `sort_column`: the sort column of compacted files in tables without a sort order.
+    `background_bytes`: the size of the files that are merged at once, in memory, in the background.
+    `ledger_url`: the ledger. Snapshots that a retry may need to find are not expired.
     """
 
     retention: Retention
     sort_column: str = "at"
-    graces: Graces = field(default_factory=Graces)
+    grace_periods: GracePeriods = field(default_factory=GracePeriods)
     background_bytes: int = 32 * MIB
     ledger_url: str | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Return the policy that the settings describe."""
+        """Return the policy of the settings."""
         return cls(
             retention=Retention(
                 settings.snapshots_kept, round(settings.snapshots_kept_seconds * 1000)
             ),
             sort_column=settings.compaction_sort_column,
-            graces=Graces(settings.orphan_grace_seconds, settings.foreign_orphan_grace_seconds),
+            grace_periods=GracePeriods(
+                settings.orphan_grace_seconds, settings.foreign_orphan_grace_seconds
+            ),
             background_bytes=settings.compaction_max_bytes,
             ledger_url=settings.ledger_database,
         )
 
 
 def target_bytes(metadata: TableMetadata) -> int:
-    """Return the size that data files are merged to."""
+    """Return the target size of merged data files."""
     key = TableProperties.WRITE_TARGET_FILE_SIZE_BYTES
     return number(metadata.properties, key, DEFAULT_TARGET_BYTES)

@@ -1,7 +1,7 @@
-"""Columns of a data file as a schema of today has them, by field id at every depth.
+"""Projection of the columns of a data file to the current schema, by field id at every depth.
 
-PyIceberg's own projection makes an empty list of a null where the elements are structs, and an
-empty map where the values are.
+PyIceberg's own projection turns a null list of structs into an empty list, and a null map with
+struct values into an empty map.
 """
 
 import pyarrow as pa
@@ -9,14 +9,14 @@ import pyarrow as pa
 from lakegate.lake.table.schema import FIELD_ID
 
 
-class UnlikeTypesError(Exception):
-    """A column has no field ids, or a type that needs more than a plain promotion."""
+class IncompatibleTypesError(Exception):
+    """A column has no field ids, or a type that cannot be promoted."""
 
 
 def projected(rows: pa.Table, columns: pa.Schema) -> pa.Table:
-    """Return the columns of `rows` that have the ids of `columns`; null where there is none.
+    """Return the columns of `rows` with the ids of `columns`, and nulls for missing ones.
 
-    Raises `UnlikeTypesError`.
+    Raises `IncompatibleTypesError`.
     """
     by_id = {_id(field): number for number, field in enumerate(rows.schema)}
     arrays = []
@@ -44,7 +44,7 @@ def _projected(array: pa.Array, type_: pa.DataType) -> pa.Array:
         return array
     if _is_promotion(array.type, type_):
         return array.cast(type_)
-    raise UnlikeTypesError
+    raise IncompatibleTypesError
 
 
 def _struct(array: pa.StructArray, type_: pa.StructType) -> pa.Array:
@@ -69,7 +69,7 @@ def _map(array: pa.MapArray, type_: pa.MapType) -> pa.Array:
 
 
 def _nested(array: pa.Array, type_: pa.DataType, values: pa.Array) -> pa.Array:
-    """Return the lists or maps of `array`, nulls among them, with other values."""
+    """Return `array` with its child values replaced; nulls and offsets are kept."""
     validity_and_offsets = array.buffers()[:2]
     return pa.Array.from_buffers(
         type_, len(array), validity_and_offsets, offset=array.offset, children=[values]
@@ -77,7 +77,7 @@ def _nested(array: pa.Array, type_: pa.DataType, values: pa.Array) -> pa.Array:
 
 
 def _is_promotion(before: pa.DataType, now: pa.DataType) -> bool:
-    """Whether values go from one type to the other as they are (spec, "Schema Evolution")."""
+    """Whether the spec allows the promotion (Iceberg table spec, "Schema Evolution")."""
     return bool(
         (pa.types.is_integer(before) and pa.types.is_int64(now))
         or (pa.types.is_floating(before) and pa.types.is_float64(now))
@@ -90,10 +90,10 @@ def _is_promotion(before: pa.DataType, now: pa.DataType) -> bool:
 def _id(field: pa.Field) -> bytes:
     number = (field.metadata or {}).get(FIELD_ID)
     if number is None:
-        raise UnlikeTypesError
+        raise IncompatibleTypesError
     return bytes(number)
 
 
 def _check_id(before: pa.Field, now: pa.Field) -> None:
     if _id(before) != _id(now):
-        raise UnlikeTypesError
+        raise IncompatibleTypesError

@@ -1,4 +1,4 @@
-"""Data files read as the table's columns are now."""
+"""Reads data files in the columns of the current schema."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import FileScanTask
 
-from lakegate.lake.maintenance.projection import UnlikeTypesError, projected
+from lakegate.lake.maintenance.projection import IncompatibleTypesError, projected
 from lakegate.lake.table.schema import file_schema
 from lakegate.lake.table.state import TableState
 
@@ -22,12 +22,11 @@ class Read(NamedTuple):
     files: Sequence[DataFile]
 
 
-def read_data_files(state: TableState, files: Sequence[DataFile], most_bytes: int) -> Read:
+def read_data_files(state: TableState, files: Sequence[DataFile], max_bytes: int) -> Read:
     """Read the rows of `files` in the columns of the table's current schema.
 
-    The first, and as many after it as together take no more than `most_bytes` in memory.
-    Raises `ValueError` where there are other rows than the manifests say:
-    then nothing may be replaced by them.
+    Reads the first file, and further ones while their rows take at most `max_bytes` in memory.
+    Raises `ValueError` if the number of rows differs from the manifest's.
     """
     schema = state.metadata.schema()
     columns = file_schema(schema, [column.name for column in schema.fields])
@@ -36,9 +35,9 @@ def read_data_files(state: TableState, files: Sequence[DataFile], most_bytes: in
     for file in files:
         rows = _read(state, file, columns)
         if len(rows) != file.record_count:
-            raise ValueError(f"Read {len(rows)} rows where the manifest counts {file.record_count}")
+            raise ValueError(f"Read {len(rows)} rows, and the manifest has {file.record_count}")
         size += rows.nbytes
-        if tables and size > most_bytes:
+        if tables and size > max_bytes:
             break
         tables.append(rows)
     return Read(pa.concat_tables(tables), files[: len(tables)])
@@ -49,14 +48,14 @@ def _read(state: TableState, file: DataFile, columns: pa.Schema) -> pa.Table:
         rows = pq.read_table(pa.PythonFile(stream, mode="r"), use_threads=False)
     try:
         return projected(rows, columns)
-    except UnlikeTypesError:
+    except IncompatibleTypesError:
         return _scanned(state, file, columns)
 
 
 def _scanned(state: TableState, file: DataFile, columns: pa.Schema) -> pa.Table:
-    """Read a file of other types or without field ids, with all of PyIceberg's rules for that.
+    """Read a file with other types or without field ids by the rules of PyIceberg.
 
-    Raises `ValueError` for types of which it loses nulls.
+    Raises `ValueError` for types whose nulls PyIceberg does not keep.
     """
     if any(_holds_structs(column.type) for column in columns):
         raise ValueError("A file with lists or maps of structs cannot be read exactly.")
@@ -65,7 +64,7 @@ def _scanned(state: TableState, file: DataFile, columns: pa.Schema) -> pa.Table:
 
 
 def _holds_structs(type_: pa.DataType) -> bool:
-    """Whether there are lists or maps, at any depth, with structs as values."""
+    """Whether the type has, at any depth, a list or map with structs as values."""
     if pa.types.is_list(type_) and pa.types.is_struct(type_.value_type):
         return True
     if pa.types.is_map(type_) and pa.types.is_struct(type_.item_type):

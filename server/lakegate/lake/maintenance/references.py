@@ -1,4 +1,4 @@
-"""Which files a table's metadata references, over all its snapshots."""
+"""The files that the metadata of a table references, in all its snapshots."""
 
 from collections.abc import Iterator
 
@@ -9,18 +9,18 @@ from lakegate.lake.table.state import TableState
 
 
 class References:
-    """The files that versions of one table reference.
+    """Reads the references of one table, at any number of its versions.
 
-    What manifests and manifest lists name is read once: they never change.
+    Manifests and manifest lists never change, so each is read once.
     """
 
     def __init__(self) -> None:
-        """Know nothing yet."""
+        """Start with an empty cache."""
         self._manifests: dict[str, list[str]] = {}
         self._files: dict[str, list[str]] = {}
 
     def of(self, state: TableState) -> Iterator[str]:
-        """Name every file that the metadata needs; some of them more than once."""
+        """Yield every file that the metadata references; some of them more than once."""
         metadata = state.metadata
         yield state.table.metadata_location
         yield from (entry.metadata_file for entry in metadata.metadata_log)

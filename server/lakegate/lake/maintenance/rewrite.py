@@ -1,7 +1,7 @@
-"""A replace snapshot: some data files taken out, others of the same rows put in.
+"""A `replace` snapshot: removes data files and adds others with the same rows.
 
-It survives appends made meanwhile: only the manifests that name a removed file
-are written anew, and each of them once.
+Concurrent appends do not invalidate it: only the manifests that reference a removed file are
+rewritten, each of them once.
 """
 
 import uuid
@@ -18,7 +18,7 @@ from pyiceberg.manifest import (
 )
 from pyiceberg.table.snapshots import Operation
 
-from lakegate.lake.commit.fence import Begun
+from lakegate.lake.commit.fence import Baseline
 from lakegate.lake.commit.snapshot import (
     commit_snapshot,
     new_snapshot,
@@ -34,7 +34,7 @@ from lakegate.lake.table.state import TableState
 
 @dataclass(frozen=True, slots=True)
 class RewrittenManifest:
-    """A manifest without the removed files, and how many of those it had named."""
+    """A manifest without the removed files, and the number of those that it referenced."""
 
     manifest: ManifestFile
     removed: int
@@ -42,9 +42,9 @@ class RewrittenManifest:
 
 @dataclass(frozen=True)
 class Rewrite:
-    """Data files on their way into the place of others, however many attempts that takes.
+    """The replacement of data files by others, over all its attempts.
 
-    `begun`: where the table stood before the first of the new files was begun.
+    `baseline`: the state of the table before the first of the new files was started.
     """
 
     commit_id: str
@@ -53,45 +53,44 @@ class Rewrite:
     removed: Sequence[DataFile]
     added: Sequence[DataFile]
     manifest: ManifestFile
-    begun: Begun
+    baseline: Baseline
     _rewritten: dict[str, RewrittenManifest] = field(default_factory=dict)
 
     def prepare(self, state: TableState) -> None:
-        """Write what a commit on top of `state` needs, so that the commit itself is short.
+        """Write the manifests for a commit on top of `state`, so that the commit itself is short.
 
-        Raises `TableChangedError` as `commit`.
+        Raises `TableChangedError`, as `commit` does.
         """
         self._check_partitioning(state)
         for manifest in state.manifests:
             self._without_removed(state, manifest)
 
     def commit(self, state: TableState) -> TableState:
-        """Try once, on top of `state`.
+        """Commit once, on top of `state`.
 
-        Raises `CommitFailedException` where another commit was faster, also
-        where it has changed what is to be replaced; `FilesTooOldError` where a
-        sweep may have deleted the new files; `TableChangedError` where a column that the files
-        are partitioned by was dropped.
+        Raises `CommitFailedException` for a conflict, also if the files to be replaced are no
+        longer in the table; `FilesTooOldError` if a sweep may have deleted the new files;
+        `TableChangedError` if a partition column of the files was dropped.
         """
         if state.metadata.snapshot_by_id(self.snapshot_id) is not None:
-            return state  # an attempt that seemed to fail had come through
+            return state  # an earlier attempt with an unknown outcome has succeeded
         self._check_partitioning(state)
         if has_deletes(state):
-            raise CommitFailedException("Rows have been deleted meanwhile.")
+            raise CommitFailedException("The table has delete files now.")
         rewritten = [self._without_removed(state, manifest) for manifest in state.manifests]
         if sum(each.removed for each in rewritten) != len(self.removed):
-            raise CommitFailedException("Somebody else has replaced the files.")
+            raise CommitFailedException("Another writer has removed some of the files.")
         manifests = numbered(state, (self.manifest, *(each.manifest for each in rewritten)))
         changes = summary(
             state, Operation.REPLACE, self.commit_id, added=self.added, removed=self.removed
         )
-        snapshot = new_snapshot(state, self.snapshot_id, manifests, changes, self.begun)
+        snapshot = new_snapshot(state, self.snapshot_id, manifests, changes, self.baseline)
         return commit_snapshot(state, snapshot, manifests)
 
     def _check_partitioning(self, state: TableState) -> None:
         specs = {file.spec_id for file in (*self.removed, *self.added)}
         if not all(is_writable(state.metadata, spec_id) for spec_id in specs):
-            raise TableChangedError("A column that the files are partitioned by was dropped.")
+            raise TableChangedError("A partition column of the files was dropped.")
 
     def _without_removed(self, state: TableState, manifest: ManifestFile) -> RewrittenManifest:
         known = self._rewritten.get(manifest.manifest_path)
@@ -122,7 +121,7 @@ class Rewrite:
         )
 
     def _is_later(self, manifest: ManifestFile) -> bool:
-        """Whether the manifest names only files that were added after the rewrite was planned."""
+        """Whether all files of the manifest were added after the rewrite was planned."""
         return manifest.content != ManifestContent.DATA or (
             not manifest.existing_files_count
             and manifest.sequence_number > self.base_sequence_number
@@ -132,12 +131,11 @@ class Rewrite:
 def new_rewrite(
     state: TableState, removed: Sequence[DataFile], added: Sequence[DataFile]
 ) -> Rewrite:
-    """Put `added` in the place of `removed`, all files of the current snapshot of `state`.
+    """Return the replacement of `removed` by `added`.
 
-    `state` was read before `added` were written.
-    The new files keep the data sequence number of the snapshot that was read,
-    so that later deletes reach them and earlier ones do not (Iceberg table
-    spec, "Sequence Numbers").
+    `removed`: files of the current snapshot of `state`, which was read before `added` were written.
+    The new files keep the data sequence number of that snapshot, so that later deletes apply to
+    them and earlier ones do not (Iceberg table spec, "Sequence Numbers").
     """
     commit_id = str(uuid.uuid4())
     snapshot_id = state.metadata.new_snapshot_id()
@@ -153,5 +151,5 @@ def new_rewrite(
         for file in added
     ]
     manifest = write_entries(state, f"{commit_id}-m0.avro", added[0].spec_id, snapshot_id, entries)
-    begun = Begun.on(state.metadata)
-    return Rewrite(commit_id, snapshot_id, sequence_number, removed, added, manifest, begun)
+    baseline = Baseline.of(state.metadata)
+    return Rewrite(commit_id, snapshot_id, sequence_number, removed, added, manifest, baseline)

@@ -1,8 +1,8 @@
-"""The one way in which a table is changed at the catalog, and the next state made of the answer.
+"""Commits to a table at the catalog: every change of a table goes through `change_table`.
 
-A catalog can refuse a commit for certain, accept it, or leave its outcome unknown: the answer is
-lost, or is an error that may have come after the commit. Which errors are which depends on the
-catalog. An error that is not known to be a refusal leaves the outcome unknown.
+A catalog refuses a commit, accepts it, or leaves its outcome unknown: the answer is lost, or is an
+error that may have come after the commit. Which errors are refusals depends on the catalog. An
+error that is not known to be a refusal leaves the outcome unknown.
 """
 
 from pyiceberg.catalog.rest import RestCatalog
@@ -27,7 +27,7 @@ from lakegate.lake.catalog.sql import LeanSqlCatalog
 from lakegate.lake.failures import CommitOutcomeUnknownError, TableMissingError
 from lakegate.lake.table.state import SnapshotManifests, TableState
 
-# Answers of a REST catalog that come instead of a commit.
+# Errors of a REST catalog that prove that it did not commit.
 _REST_REFUSALS = (
     AuthorizationExpiredError,
     BadRequestError,
@@ -43,13 +43,13 @@ def change_table(
     state: TableState,
     requirements: tuple[TableRequirement, ...],
     updates: tuple[TableUpdate, ...],
-    known: SnapshotManifests | None = None,
+    manifests: SnapshotManifests | None = None,
 ) -> TableState:
     """Apply `updates` to the table of `state` if the `requirements` hold. Blocks.
 
-    `known`: the manifests of the snapshot that the updates add. Raises `CommitFailedException`
-    for a conflict, `TableMissingError`, `CommitOutcomeUnknownError` where the commit may have come
-    through, and whatever else the catalog raises where it has not.
+    `manifests`: those of the snapshot that the updates add. Raises `CommitFailedException` for a
+    conflict, `TableMissingError`, `CommitOutcomeUnknownError` if the commit may have
+    succeeded, and any other error of the catalog if it has not.
     """
     catalog = state.table.catalog
     try:
@@ -62,7 +62,7 @@ def change_table(
         if _is_refusal(error, catalog):
             raise
         raise CommitOutcomeUnknownError from error
-    return state.after(response, known)
+    return state.after(response, manifests)
 
 
 def _is_refusal(error: Exception, catalog: object) -> bool:
@@ -79,7 +79,7 @@ def _is_refusal(error: Exception, catalog: object) -> bool:
 
 
 def _was_not_sent(error: Exception) -> bool:
-    """Whether the connection for a request could not be made."""
+    """Whether no connection could be opened for the request."""
     if isinstance(error, ConnectTimeout):
         return True
     cause = error.args[0] if isinstance(error, HttpConnectionError) and error.args else None

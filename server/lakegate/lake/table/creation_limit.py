@@ -1,4 +1,4 @@
-"""How many tables rows may make: a sender that makes up names must not fill the catalog."""
+"""Limits the tables that are created by rows, per database."""
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError
@@ -7,26 +7,26 @@ from lakegate import clock
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.model import TableName
 
-# How long a database that is full is not counted again.
+# How long a database that has reached the limit is not counted again.
 REMEMBERED_SECONDS = 10.0
 
 
 class TableLimit:
-    """Counts the tables of databases. Any number of threads may use one."""
+    """Counts the tables of databases. Thread-safe."""
 
-    def __init__(self, catalog: Catalog, most: int) -> None:
-        """Limit auto-created tables to databases that have fewer than `most`; 0 is no limit."""
+    def __init__(self, catalog: Catalog, limit: int) -> None:
+        """Refuse auto-created tables in databases with `limit` tables or more; 0 is no limit."""
         self._catalog = catalog
-        self._most = most
+        self._limit = limit
         self._full_since: dict[str, float] = {}
 
     def check(self, name: TableName) -> None:
-        """Raise `LakegateError` (table_not_found) where rows may not make this table. Blocks."""
-        if self._most and self._is_full(name.database):
+        """Raise `LakegateError` (table_not_found) if rows may not create this table. Blocks."""
+        if self._limit and self._is_full(name.database):
             raise LakegateError(
                 ErrorCode.TABLE_NOT_FOUND,
-                f"There is no table {name}, and rows make no more than {self._most} in a database: "
-                "make it by EnsureTable, or let rows make more with LAKEGATE_MAX_TABLES.",
+                f"There is no table {name}, and rows create none in a database of {self._limit} "
+                "tables: create it with EnsureTable, or raise LAKEGATE_MAX_TABLES.",
             )
 
     def _is_full(self, database: str) -> bool:
@@ -34,7 +34,7 @@ class TableLimit:
         if since is not None and clock.monotonic() - since < REMEMBERED_SECONDS:
             return True
         self._full_since.pop(database, None)
-        if self._count(database) < self._most:
+        if self._count(database) < self._limit:
             return False
         self._full_since[database] = clock.monotonic()
         return True

@@ -1,4 +1,4 @@
-"""The chain of snapshots that a table's current one came from."""
+"""The ancestors of the current snapshot."""
 
 from collections.abc import Iterator
 
@@ -7,9 +7,9 @@ from pyiceberg.table.snapshots import Snapshot
 
 
 def lineage(metadata: TableMetadata) -> Iterator[Snapshot]:
-    """Name the current snapshot and its ancestors, newest first, as far as the metadata has them.
+    """Yield the current snapshot and those of its ancestors that have not expired, newest first.
 
-    PyIceberg's `ancestors_of` looks through all snapshots for each.
+    Linear in the number of snapshots; PyIceberg's `ancestors_of` is quadratic.
     """
     by_id = {snapshot.snapshot_id: snapshot for snapshot in metadata.snapshots}
     following = metadata.current_snapshot_id

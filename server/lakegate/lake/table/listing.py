@@ -1,4 +1,4 @@
-"""Every table of a catalog, described."""
+"""Descriptions of all tables of a catalog."""
 
 import logging
 from collections.abc import Iterator
@@ -6,17 +6,16 @@ from collections.abc import Iterator
 from pyiceberg.catalog import Catalog
 
 from lakegate.lake.failures import CATALOG_FAILURES, described
-from lakegate.lake.table.state import load_state
-from lakegate.lake.table.tables import TableDescription, describe
+from lakegate.lake.table.description import TableDescription, load_description
 from lakegate.model import TableName
 
 log = logging.getLogger(__name__)
 
 
 def describe_all(catalog: Catalog) -> Iterator[TableDescription]:
-    """Describe the tables of every namespace of one level, by name.
+    """Yield a description of each table in the namespaces of one level, by name.
 
-    One that cannot be read is left out, and logged.
+    A table that cannot be read is logged and left out.
     """
     for database, *deeper in sorted(catalog.list_namespaces()):
         if deeper:
@@ -24,8 +23,8 @@ def describe_all(catalog: Catalog) -> Iterator[TableDescription]:
         for *_, table in sorted(catalog.list_tables((database,))):
             name = TableName(database, table)
             try:
-                yield describe(load_state(catalog, name), name)
+                yield load_description(catalog, name)
             except CATALOG_FAILURES:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with one table
+            except Exception as error:  # noqa: BLE001 - one table must not hide the others
                 log.warning("%s cannot be read: %s", name, described(error))

@@ -1,9 +1,9 @@
-"""Whose a table is to keep in order: Lakegate's, or that of whoever made it."""
+"""Which tables Lakegate maintains."""
 
 from pyiceberg.table.metadata import TableMetadata
 
-# Tables made by Lakegate have it set to `true`. Without it a table is its owner's alone: nothing
-# is compacted, expired or deleted there. It may be set on any table, and taken away.
+# Set to `true` in the tables that Lakegate creates. In a table without it nothing is compacted,
+# expired or deleted. Operators may set and unset it in any table.
 MANAGED = "lakegate.managed"
 GC_ENABLED = "gc.enabled"
 
@@ -14,5 +14,5 @@ def is_managed(metadata: TableMetadata) -> bool:
 
 
 def may_collect_garbage(metadata: TableMetadata) -> bool:
-    """Return whether files of the table may be deleted (Iceberg table property `gc.enabled`)."""
+    """Return whether files of the table may be deleted (table property `gc.enabled`)."""
     return metadata.properties.get(GC_ENABLED, "true").lower() == "true"

@@ -1,8 +1,8 @@
-"""Which batches of a group the partitions of a table can take.
+"""Limits of partitioned tables: which batches of a group one commit can write.
 
-A file is written for each partition, its values in the file's name. So rows may be of so many
-partitions at once, and their values must make a name that storage takes. A batch that asks for
-more is refused alone; batches that together do wait for the next commit.
+A file is written for each partition, with the partition's values in its path. So a commit writes
+to a limited number of partitions, and the values must make a valid path. A batch beyond these
+limits is refused. Batches that only together exceed them are left for the next commit.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,15 +16,15 @@ from lakegate.lake.table.partitions import Placement, place, source_column
 from lakegate.lake.table.state import TableState
 from lakegate.model import DecodedGroup
 
-# A file takes about 5 ms on a local disk with fsync, and the commit waits for all.
+# A file takes about 5 ms on a local disk with fsync, and the commit waits for all files.
 MAX_PARTITIONS = 500
-# What local file systems take as a name in a folder, and object stores as a key.
+# The limits of local file systems for a file name, and of object stores for a key.
 MAX_NAME_BYTES = 255
 MAX_LOCATION_BYTES = 1024
-# A name that is as long as those of data files.
+# As long as the name of a data file.
 _FILE_NAME = "0" * 50
 _DAY_SECONDS = 86_400
-# The days and microseconds that have a name: of the years 1 to 9999.
+# The range of the dates and times that Python can name: the years 1 to 9999, in seconds.
 _FIRST = int(datetime(1, 1, 1, tzinfo=UTC).timestamp())
 _LAST = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
 
@@ -32,44 +32,45 @@ Refusals = Mapping[int, LakegateError]
 
 
 def fitting(state: TableState, decoded: DecodedGroup) -> tuple[DecodedGroup, Placement | None]:
-    """Return the part of the group that one commit takes, and where its rows go.
+    """Return the part of the group that one commit can write, and the partitions of its rows.
 
-    Bodies that can never fit are refused in its outcomes. Where it has fewer outcomes
-    than `decoded`, the bodies at the end are to wait. No placement: there are no partitions.
+    A body that exceeds a limit by itself is refused in the outcomes. If there are fewer outcomes
+    than in `decoded`, the bodies at the end have to wait. The placement of an unpartitioned table
+    is None.
     """
     spec, schema = state.metadata.spec(), state.metadata.schema()
     if spec.is_unpartitioned():
         return decoded, None
     while len(decoded.rows):
-        if refusals := _without_a_day(state, decoded):
+        if refusals := _outside_calendar(state, decoded):
             decoded = _without(decoded, refusals)
             continue
         placement = place(decoded.rows, spec, schema)
-        if refusals := _of_too_many_partitions(decoded, placement):
+        if refusals := _in_too_many_partitions(decoded, placement):
             decoded = _without(decoded, refusals)
-        elif (first := _first_together(decoded, placement)) < len(decoded.outcomes):
+        elif (first := _bodies_within_limit(decoded, placement)) < len(decoded.outcomes):
             decoded = _head(decoded, first)
-        elif refusals := _without_a_name(state, decoded, placement):
+        elif refusals := _with_invalid_paths(state, decoded, placement):
             decoded = _without(decoded, refusals)
         else:
             return decoded, placement
     return decoded, None
 
 
-def _without_a_day(state: TableState, decoded: DecodedGroup) -> Refusals:
-    """Find the bodies with a time, in a column of the partitioning, outside of the calendar."""
+def _outside_calendar(state: TableState, decoded: DecodedGroup) -> Refusals:
+    """Refuse the bodies with a time outside of the calendar in a partition column."""
     schema = state.metadata.schema()
     refusals: dict[int, LakegateError] = {}
     for field in state.metadata.spec().fields:
         name = schema.find_column_name(field.source_id) or ""
         column = source_column(decoded.rows, name)
-        if column is not None and (bad := _outside_of_the_calendar(column)) is not None:
-            reason = f"column {name} is no date of the years 1 to 9999"
+        if column is not None and (bad := _invalid_times(column)) is not None:
+            reason = f"column {name} is not a date of the years 1 to 9999"
             refusals |= _refusals(decoded, bad, reason)
     return refusals
 
 
-def _outside_of_the_calendar(column: pa.Array) -> pa.Array | None:
+def _invalid_times(column: pa.Array) -> pa.Array | None:
     if pa.types.is_date32(column.type):
         numbers, first, last = (
             column.cast(pa.int32()),
@@ -84,17 +85,17 @@ def _outside_of_the_calendar(column: pa.Array) -> pa.Array | None:
     return pc.or_(pc.less(numbers, first), pc.greater(numbers, last))
 
 
-def _of_too_many_partitions(decoded: DecodedGroup, placement: Placement) -> Refusals:
+def _in_too_many_partitions(decoded: DecodedGroup, placement: Placement) -> Refusals:
     if len(pc.unique(placement.codes)) <= MAX_PARTITIONS:
         return {}
     counts = {
         body: len(pc.unique(placement.codes.slice(start, rows)))
-        for body, start, rows in _good_bodies(decoded)
+        for body, start, rows in _accepted_bodies(decoded)
     }
     return {
         body: LakegateError(
             ErrorCode.BODY_TOO_LARGE,
-            f"The rows belong to {count} partitions of the table, and a request takes up to "
+            f"The rows belong to {count} partitions of the table, and the limit of a request is "
             f"{MAX_PARTITIONS}: send the rows of fewer partitions at a time.",
         )
         for body, count in counts.items()
@@ -102,20 +103,20 @@ def _of_too_many_partitions(decoded: DecodedGroup, placement: Placement) -> Refu
     }
 
 
-def _first_together(decoded: DecodedGroup, placement: Placement) -> int:
-    """Count the bodies from the first on that together are of few enough partitions."""
+def _bodies_within_limit(decoded: DecodedGroup, placement: Placement) -> int:
+    """Return how many bodies, from the first on, are together within the limit of partitions."""
     if len(pc.unique(placement.codes)) <= MAX_PARTITIONS:
         return len(decoded.outcomes)
     together: set[int] = set()
-    for body, start, rows in _good_bodies(decoded):
+    for body, start, rows in _accepted_bodies(decoded):
         together.update(pc.unique(placement.codes.slice(start, rows)).to_pylist())
         if len(together) > MAX_PARTITIONS:
             return body
     return len(decoded.outcomes)
 
 
-def _without_a_name(state: TableState, decoded: DecodedGroup, placement: Placement) -> Refusals:
-    """Find the bodies whose values are too long for the name of a folder."""
+def _with_invalid_paths(state: TableState, decoded: DecodedGroup, placement: Placement) -> Refusals:
+    """Refuse the bodies whose partition values are too long for a path."""
     bad = [
         partition.code
         for partition in placement.partitions
@@ -124,7 +125,7 @@ def _without_a_name(state: TableState, decoded: DecodedGroup, placement: Placeme
     if not bad:
         return {}
     mask = pc.is_in(placement.codes, value_set=pa.array(bad, placement.codes.type))
-    reason = "the values of the partition's columns are too long for the name of its folder"
+    reason = "the values of the partition columns are too long for the path of a file"
     return _refusals(decoded, mask, reason)
 
 
@@ -135,26 +136,26 @@ def _is_storable(location: str) -> bool:
 
 
 def _refusals(decoded: DecodedGroup, bad: pa.Array, reason: str) -> Refusals:
-    """Refuse the bodies that have a row of the mask `bad`; name the first of each."""
+    """Refuse the bodies with rows in the mask `bad`; name the first such row of each."""
     if not pc.any(bad).as_py():
         return {}
     first_rows = {
         body: pc.index(bad.slice(start, rows), value=True).as_py()
-        for body, start, rows in _good_bodies(decoded)
+        for body, start, rows in _accepted_bodies(decoded)
     }
     return {body: _bad_row(row + 1, reason) for body, row in first_rows.items() if row >= 0}
 
 
 def _bad_row(row: int, reason: str) -> LakegateError:
-    """Refuse a body for its row, counted from 1."""
+    """Return the refusal of a body for one row, counted from 1."""
     where = f"row {row}"
     return LakegateError(
         ErrorCode.BAD_REQUEST_BODY, f"{where}: {reason}", violations=(Violation(where, reason),)
     )
 
 
-def _good_bodies(decoded: DecodedGroup) -> Iterator[tuple[int, int, int]]:
-    """Return the number of each good body, where its rows begin, and how many there are."""
+def _accepted_bodies(decoded: DecodedGroup) -> Iterator[tuple[int, int, int]]:
+    """Yield the index of each accepted body, the index of its first row, and its row count."""
     start = 0
     for body, outcome in enumerate(decoded.outcomes):
         if not isinstance(outcome, LakegateError):
@@ -165,7 +166,7 @@ def _good_bodies(decoded: DecodedGroup) -> Iterator[tuple[int, int, int]]:
 def _without(decoded: DecodedGroup, refusals: Refusals) -> DecodedGroup:
     kept = [
         decoded.rows.slice(start, rows)
-        for body, start, rows in _good_bodies(decoded)
+        for body, start, rows in _accepted_bodies(decoded)
         if body not in refusals
     ]
     outcomes = [refusals.get(body, outcome) for body, outcome in enumerate(decoded.outcomes)]

@@ -1,4 +1,4 @@
-"""Partitions: how a spec is written, and rows taken apart by it."""
+"""Partition specs as terms such as `day(at)`, and rows split by partition."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -24,57 +24,57 @@ from lakegate.errors import ErrorCode, LakegateError
 
 # `day(at)`, `bucket(16, id)`, or a column's bare name.
 _TERM = re.compile(
-    r"\s*(?P<transform>[a-z]+)\s*\(\s*(?:(?P<width>[0-9]{1,10})\s*,)?"
-    r"\s*(?P<column>\w+)\s*\)\s*"
+    r"\s*(?P<transform>[a-z]+)\s*\(\s*(?:(?P<width>[0-9]{1,10})\s*,\s*)?"
+    r"(?P<column>\w+)\s*\)\s*"
 )
 _PLAIN = frozenset({"identity", "year", "month", "day", "hour"})
 _WITH_WIDTH = frozenset({"bucket", "truncate"})
 # Iceberg's widths are positive numbers of 32 bits.
 MAX_WIDTH = 2**31 - 1
 MAX_TERMS = 16
-# Names of partition fields as Spark makes them.
+# The suffixes of partition fields in Spark.
 _SUFFIXES = {"truncate": "trunc"}
 
 
 def partition_spec(terms: Sequence[str], schema: Schema) -> PartitionSpec:
-    """Read partition terms. Raises `LakegateError` (invalid_argument) with the term in it."""
+    """Parse partition terms. Raises `LakegateError` (invalid_argument) that names the term."""
     if len(terms) > MAX_TERMS:
         raise LakegateError(
-            ErrorCode.INVALID_ARGUMENT, f"partition_by: up to {MAX_TERMS} terms are taken."
+            ErrorCode.INVALID_ARGUMENT, f"partition_by: there can be up to {MAX_TERMS} terms."
         )
     fields = [
         _partition_field(term, schema, PARTITION_FIELD_ID_START + position)
         for position, term in enumerate(terms)
     ]
     if len({field.name for field in fields}) < len(fields):
-        raise LakegateError(ErrorCode.INVALID_ARGUMENT, "A partition field is given twice.")
+        raise LakegateError(ErrorCode.INVALID_ARGUMENT, "partition_by: a field is given twice.")
     return PartitionSpec(*fields)
 
 
 def check_names(spec: PartitionSpec, schema: Schema) -> None:
-    """Refuse a spec with a field of a column's name that is not that column itself.
+    """Refuse a spec with a transformed field that has the name of a column.
 
-    Iceberg makes no table of it; columns that come later may have the name. Raises
-    `LakegateError` (invalid_argument).
+    Iceberg creates no table with such a spec; columns that are added later may have such a name.
+    Raises `LakegateError` (invalid_argument).
     """
     for field in spec.fields:
         is_column = isinstance(field.transform, IdentityTransform)
         if not is_column and field.name in schema.column_names:
             raise LakegateError(
                 ErrorCode.INVALID_ARGUMENT,
-                f"partition_by: {_term(field, schema)!r} would be called {field.name}, "
+                f"partition_by: {_term(field, schema)!r} would be named {field.name}, "
                 "as a column is.",
             )
 
 
 def partition_terms(spec: PartitionSpec, schema: Schema) -> list[str]:
-    """Write a spec as terms, the inverse of `partition_spec`."""
+    """Return a spec as terms: the inverse of `partition_spec`."""
     return [_term(field, schema) for field in spec.fields]
 
 
 @dataclass(frozen=True)
 class Partition:
-    """The rows of one partition: `code` is their code, from `start` to `end` they are sorted."""
+    """The rows of one partition: their `code`, and their range in the sorted rows."""
 
     key: PartitionKey
     code: int
@@ -84,9 +84,9 @@ class Partition:
 
 @dataclass(frozen=True)
 class Placement:
-    """Which partition each row is in: rows of one partition have the same of the `codes`.
+    """The partition of each row: rows of one partition have the same code in `codes`.
 
-    `values`: what the rows have of each field of the spec.
+    `values`: the values of the rows for each field of the spec.
     """
 
     spec: PartitionSpec
@@ -96,12 +96,12 @@ class Placement:
 
     @cached_property
     def order(self) -> pa.Array:
-        """The rows sorted by partition, otherwise in their order."""
+        """The indices of the rows, sorted by partition; rows of a partition keep their order."""
         return pc.sort_indices(self.codes)  # stable
 
     @cached_property
     def partitions(self) -> Sequence[Partition]:
-        """The partitions. Each is a step of Python: for few of them."""
+        """The partitions. One Python step each."""
         partitions = []
         runs = pc.run_end_encode(self.codes.take(self.order))
         start = 0
@@ -117,7 +117,7 @@ class Placement:
 
 
 class _Key(PartitionKey):
-    """PyIceberg's key, for specs that have several fields of one column too."""
+    """PyIceberg's key, which also supports several fields of one column."""
 
     @cached_property
     @override
@@ -131,7 +131,7 @@ class _Key(PartitionKey):
 
 
 def place(rows: pa.Table, spec: PartitionSpec, schema: Schema) -> Placement:
-    """Return the partition of each row, for a spec that has fields."""
+    """Return the partition of each row. The spec has at least one field."""
     values = [_partition_values(rows, field, schema) for field in spec.fields]
     return Placement(spec, schema, values, reduce(_combine, (_codes(each) for each in values)))
 
@@ -156,11 +156,12 @@ def _partition_field(term: str, schema: Schema, field_id: int) -> PartitionField
         source = schema.find_field(column.strip())
     except ValueError:
         raise LakegateError(
-            ErrorCode.INVALID_ARGUMENT, f"partition_by: {term!r} names no column."
+            ErrorCode.INVALID_ARGUMENT, f"partition_by: {term[:100]!r} names no column."
         ) from None
     if not transform.can_transform(source.field_type):
         raise LakegateError(
-            ErrorCode.INVALID_ARGUMENT, f"partition_by: {term!r} does not take {source.field_type}."
+            ErrorCode.INVALID_ARGUMENT,
+            f"partition_by: {term[:100]!r} does not take {source.field_type}.",
         )
     suffix = f"_{_SUFFIXES.get(name, name)}" if name not in {"", "identity"} else ""
     return PartitionField(source.field_id, field_id, transform, f"{source.name}{suffix}")
@@ -173,8 +174,8 @@ def _transform(name: str, width: str | None, term: str) -> Transform[object, obj
         return parse_transform(f"{name}[{width}]")
     raise LakegateError(
         ErrorCode.INVALID_ARGUMENT,
-        f"partition_by: {term!r} is none of column, identity(column), year(column), month(column),"
-        " day(column), hour(column), bucket(N, column), truncate(N, column),"
+        f"partition_by: {term[:100]!r} is not one of column, identity(column), year(column),"
+        " month(column), day(column), hour(column), bucket(N, column), truncate(N, column),"
         f" with N from 1 to {MAX_WIDTH}.",
     )
 
@@ -196,7 +197,7 @@ def _partition_values(rows: pa.Table, field: PartitionField, schema: Schema) -> 
 
 
 def source_column(rows: pa.Table, name: str) -> pa.Array | None:
-    """Find a column by its full name; `a.b` is the field `b` of the struct `a`."""
+    """Return a column by its full name: `a.b` is the field `b` of the struct `a`."""
     if name in rows.column_names:
         return rows.column(name).combine_chunks()
     root, *path = name.split(".")
@@ -211,6 +212,6 @@ def _codes(values: pa.Array) -> pa.Array:
 
 
 def _combine(left: pa.Array, right: pa.Array) -> pa.Array:
-    """Return one code for each pair of codes, kept small so that any number combines."""
+    """Return a code for each distinct pair of codes, small enough to be combined again."""
     pairs = pc.add(pc.multiply(left, pc.add(pc.max(right), 1)), right)
     return _codes(pairs)

@@ -1,8 +1,8 @@
-"""Table properties that callers may set: an allow-list, each with the values it may have.
+"""Table properties that callers may set: an allow-list with the valid values of each.
 
-Properties decide which code an engine runs, where it writes and whom it talks to, so one that
-is not known to be harmless is refused. What is read here of tables that other engines made is
-not limited by this.
+Properties decide which code an engine runs, where it writes and which endpoints it connects to, so
+one that is not known to be harmless is refused. The properties of existing tables are not
+restricted.
 """
 
 import re
@@ -20,11 +20,11 @@ COMMENT = "comment"
 USER_PREFIX = "user."
 MAX_TEXT_CHARACTERS = 4096
 MAX_KEY_CHARACTERS = 255
-# A table's properties are in each of its metadata files.
+# Every metadata file of a table has all its properties.
 MAX_PROPERTIES = 200
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
-# Below this, servers that look for their own snapshots could miss them.
+# A server must find its own snapshots for at least this long after it committed them.
 SHORTEST_AGE_MS = Retention().others_age_ms
 LONGEST_AGE_MS = 100 * 365 * 86_400_000
 
@@ -37,10 +37,10 @@ _WITH_LEVELS = frozenset({"brotli", "gzip", "lz4", "zstd"})
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """Which values a property takes, and how that is said."""
+    """The valid values of a property, and their description in messages."""
 
-    takes: Callable[[str], bool]
-    words: str
+    is_valid: Callable[[str], bool]
+    description: str
 
 
 def _one_of(*values: str) -> _Rule:
@@ -75,7 +75,7 @@ _RULES: Mapping[str, _Rule] = {
     TableProperties.PARQUET_PAGE_SIZE_BYTES: _number(KIB, 64 * MIB),
     TableProperties.PARQUET_PAGE_ROW_LIMIT: _number(100, MIB),
     TableProperties.PARQUET_DICT_SIZE_BYTES: _number(KIB, 64 * MIB),
-    TableProperties.WRITE_AVRO_COMPRESSION: _one_of("gzip"),  # what every engine reads
+    TableProperties.WRITE_AVRO_COMPRESSION: _one_of("gzip"),  # every engine reads it
     TableProperties.DEFAULT_WRITE_METRICS_MODE: _METRICS,
     TableProperties.METADATA_DELETE_AFTER_COMMIT_ENABLED: _BOOLEAN,
     TableProperties.METADATA_PREVIOUS_VERSIONS_MAX: _number(1, 1000),
@@ -89,21 +89,21 @@ _RULES: Mapping[str, _Rule] = {
     GC_ENABLED: _BOOLEAN,
     COMMENT: _TEXT,
 }
-_TAKEN = ", ".join((*_RULES, f"{_METRICS_COLUMN}<column>", f"{USER_PREFIX}<any>"))
+_ALLOWED = ", ".join((*_RULES, f"{_METRICS_COLUMN}<column>", f"{USER_PREFIX}<any>"))
 
 
 def check_properties(properties: Mapping[str, str]) -> None:
-    """Raise `LakegateError` (invalid_argument) for a property that callers may not set so."""
+    """Raise `LakegateError` (invalid_argument) for a property or value that is not allowed."""
     for key, value in properties.items():
         rule = _rule(key)
         if rule is None:
-            raise _refused(f"property {key[:100]!r} is not taken: take {_TAKEN}")
-        if not rule.takes(value):
-            raise _refused(f"property {key}: {value[:100]!r} is not taken: give {rule.words}")
+            raise _refused(f"property {key[:100]!r} is not allowed: use one of {_ALLOWED}")
+        if not rule.is_valid(value):
+            raise _refused(f"property {key}: {value[:100]!r} is not {rule.description}")
 
 
 def check_together(all_properties: Mapping[str, str], reserved: Collection[str]) -> None:
-    """Check what a table's properties come to; those that begin like `reserved` do not count.
+    """Check all properties of a table. Those with a prefix in `reserved` are not counted.
 
     Raises `LakegateError` (invalid_argument).
     """

@@ -1,12 +1,14 @@
-"""Retention: which snapshots leave the metadata with the next commit.
+"""Retention: which snapshots the next commit expires.
 
-Iceberg checks a DELETE, MERGE or OPTIMIZE for conflicts along the chain of snapshots back to
-the one that the statement began with. So each snapshot stays for a time, however many follow.
+Iceberg checks a DELETE, MERGE or OPTIMIZE for conflicts along the ancestors of the current
+snapshot, back to the one that the statement started from. So each snapshot is kept for a minimum
+time, regardless of the number of snapshots after it.
 """
 
 import heapq
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from pyiceberg.table import TableProperties
 from pyiceberg.table.metadata import TableMetadata
@@ -17,84 +19,96 @@ from lakegate.lake.catalog.numeric_properties import number
 from lakegate.lake.table.lineage import lineage
 from lakegate.lake.table.ownership import is_managed, may_collect_garbage
 
-# A snapshot in the metadata costs each commit some 10 µs of processor time on the embedded
-# catalog, 45 on a REST catalog, whose answers have all of them, and 700 bytes. With this much
-# between commits that costs a fifth of a core, or somewhat less than one.
+# Each snapshot in the metadata adds 700 bytes and 10 µs of processor time to a commit on the
+# embedded catalog, and 45 µs on a REST catalog, whose answers have all snapshots. With this pause
+# between commits that is a fifth of a core, or somewhat less than one.
 SECONDS_PER_SNAPSHOT = 50e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How many snapshots a table keeps, where Lakegate maintains it.
+    """How many snapshots are kept in a table that Lakegate maintains.
 
-    `count`: so many stay until they are too old for the table's properties. Beyond that, this
-    server removes its own when they are `least_age_ms` old, those of others only when they are
-    `others_age_ms` old: another server may still be looking for its own.
+    `count`: the newest ones are kept until the table's properties expire them. Of the others, this
+    server expires its own after `min_age_ms`, and those of other writers after `others_age_ms`:
+    another server may not have found its own yet.
     """
 
     count: int = 100
-    least_age_ms: int = 60_000
+    min_age_ms: int = 60_000
     others_age_ms: int = 600_000
 
     def expired(self, metadata: TableMetadata, own: Collection[int], now_ms: int) -> list[int]:
-        """Name the snapshots to remove, oldest first. What a branch or a tag needs stays.
+        """Return the snapshots to expire, oldest first. Those of branches and tags are kept.
 
-        The retention of the branch `main` and `history.expire.*` of the table are respected:
-        where the age is set, it alone decides and `count` does not. A table of others keeps
-        everything.
+        The retention of the branch `main` and the properties `history.expire.*` of the table come
+        first: if an age is set, `count` has no effect. A table that is not managed keeps all.
         """
         if not is_managed(metadata) or not may_collect_garbage(metadata):
             return []
-        least, age_ms = _of_main(metadata)
-        most = self.count if age_ms is None else None
+        min_count, age_ms = _retention_of_main(metadata)
+        max_count = self.count if age_ms is None else None
+        if not self._may_expire(metadata, age_ms, now_ms):
+            return []
         default = TableProperties.MAX_SNAPSHOT_AGE_MS_DEFAULT
         oldest_ms = now_ms - (default if age_ms is None else age_ms)
-        needed = set(_referenced(metadata))
+        referenced = set(_referenced(metadata))
         return [
             snapshot.snapshot_id
             for rank, snapshot in reversed(list(enumerate(_newest_first(metadata))))
-            if rank >= least
-            and snapshot.snapshot_id not in needed
+            if rank >= min_count
+            and snapshot.snapshot_id not in referenced
             and (
                 snapshot.timestamp_ms < oldest_ms
-                or (most is not None and rank >= most and self._settled(snapshot, own, now_ms))
+                or (
+                    max_count is not None
+                    and rank >= max_count
+                    and self._is_old_enough(snapshot, own, now_ms)
+                )
             )
         ]
 
-    def _settled(self, snapshot: Snapshot, own: Collection[int], now_ms: int) -> bool:
+    def _may_expire(self, metadata: TableMetadata, age_ms: int | None, now_ms: int) -> bool:
+        """Whether any snapshot is old enough. For most commits none is."""
+        if age_ms is None:
+            age_ms = min(self.min_age_ms, self.others_age_ms)
+        oldest_ms = min(map(attrgetter("timestamp_ms"), metadata.snapshots), default=now_ms)
+        return bool(oldest_ms <= now_ms - age_ms)
+
+    def _is_old_enough(self, snapshot: Snapshot, own: Collection[int], now_ms: int) -> bool:
         age_ms = now_ms - snapshot.timestamp_ms
         if age_ms > self.others_age_ms:
             return True
-        return age_ms >= self.least_age_ms and snapshot.snapshot_id in own
+        return age_ms >= self.min_age_ms and snapshot.snapshot_id in own
 
 
-def least_interval_seconds(metadata: TableMetadata) -> float:
-    """Return how long to wait between two commits of a busy table, for what a commit costs.
+def min_interval_seconds(metadata: TableMetadata) -> float:
+    """Return the minimum time between two commits of a busy table.
 
-    That bounds the number of snapshots too: where each stays for T seconds, there are at most
-    the square root of T / `SECONDS_PER_SNAPSHOT`, 1,100 in a minute.
+    It grows with the cost of a commit, and bounds the number of snapshots: if each is kept for T
+    seconds, there are at most sqrt(T / `SECONDS_PER_SNAPSHOT`), which is 1,100 for a minute.
     """
     return len(metadata.snapshots) * SECONDS_PER_SNAPSHOT
 
 
-def _of_main(metadata: TableMetadata) -> tuple[int, int | None]:
-    """Return how many snapshots of `main` stay at least, and until which age in milliseconds.
+def _retention_of_main(metadata: TableMetadata) -> tuple[int, int | None]:
+    """Return the minimum number of snapshots of `main`, and their maximum age in milliseconds.
 
-    What the branch itself says comes before the table's properties (Iceberg table spec,
-    "Snapshot Retention Policy").
+    The settings of the branch come before the table's properties (Iceberg table spec, "Snapshot
+    Retention Policy").
     """
     properties, main = metadata.properties, metadata.refs.get(MAIN_BRANCH)
-    least = number(properties, TableProperties.MIN_SNAPSHOTS_TO_KEEP, 1)
+    min_count = number(properties, TableProperties.MIN_SNAPSHOTS_TO_KEEP, 1)
     age_ms = number(properties, TableProperties.MAX_SNAPSHOT_AGE_MS, None)
     if main is None:
-        return least, age_ms
-    return main.min_snapshots_to_keep or least, main.max_snapshot_age_ms or age_ms
+        return min_count, age_ms
+    return main.min_snapshots_to_keep or min_count, main.max_snapshot_age_ms or age_ms
 
 
 def _newest_first(metadata: TableMetadata) -> Iterator[Snapshot]:
-    """Name all snapshots, those of `main` in the order in which they came from each other.
+    """Yield all snapshots, newest first, those of `main` in the order of their ancestry.
 
-    Neither clocks nor sequence numbers tell that order: tables of version 1 have none of these.
+    Clocks do not give that order, nor do sequence numbers: tables of version 1 have none.
     """
     main = list(lineage(metadata))
     known = {snapshot.snapshot_id for snapshot in main}
@@ -103,7 +117,7 @@ def _newest_first(metadata: TableMetadata) -> Iterator[Snapshot]:
 
 
 def _referenced(metadata: TableMetadata) -> Iterator[int]:
-    """Name the snapshots of tags and of branches, with all that other branches came from."""
+    """Yield the snapshots of tags and branches, and the ancestors of branches other than `main`."""
     for name, ref in metadata.refs.items():
         yield ref.snapshot_id
         if name != MAIN_BRANCH and ref.snapshot_ref_type == SnapshotRefType.BRANCH:

@@ -1,9 +1,8 @@
-"""Iceberg schemas as Arrow schemas, for decoders and for data files, and back.
+"""Conversion of schemas between Iceberg and Arrow, for decoders and for data files.
 
-Two types of Lakegate are narrower than anything Arrow and Iceberg have: JSON
-text (`dynamic`) and vectors of one length (`vector(N)`). In Arrow they travel
-as field metadata, in a table as a property that goes by field id, so that a
-column renamed by another engine stays what it is.
+Arrow and Iceberg have no types for JSON text (`dynamic`) and for vectors of one length
+(`vector(N)`). In Arrow they are field metadata; in a table they are a property by field id, so
+that a column keeps its type when another engine renames it.
 """
 
 import itertools
@@ -27,7 +26,7 @@ INT_BITS = 32
 
 
 def arrow_schema(schema: Schema, properties: Mapping[str, str]) -> pa.Schema:
-    """Return the columns as a decoder sees them: plain Arrow types, all optional."""
+    """Return the columns for decoders: plain Arrow types, all optional."""
     plain = schema_to_pyarrow(schema, include_field_ids=False)
     return pa.schema(
         [
@@ -38,18 +37,18 @@ def arrow_schema(schema: Schema, properties: Mapping[str, str]) -> pa.Schema:
 
 
 def file_schema(schema: Schema, names: Sequence[str]) -> pa.Schema:
-    """Return the columns `names` as a data file has them, field ids in the metadata.
+    """Return the columns `names` for a data file, with field ids in the metadata.
 
-    Iceberg table spec, "Column Projection": a column that a file does not have is null.
+    A column that a file does not have is null (Iceberg table spec, "Column Projection").
     """
     chosen = Schema(*(schema.find_field(name) for name in names))
     return pa.schema([_plain(field) for field in schema_to_pyarrow(chosen)])
 
 
 def iceberg_schema(schema: pa.Schema, first_id: int = 1) -> Schema:
-    """Return Arrow columns as Iceberg columns, optional, with ids from `first_id` on.
+    """Return optional Iceberg columns for Arrow columns, with ids from `first_id` on.
 
-    Raises `LakegateError` for an Arrow type that Iceberg has no type for.
+    Raises `LakegateError` for an Arrow type without an Iceberg type.
     """
     ids = itertools.count(1)
     identified = pa.schema([_identified(_plain(field), ids) for field in schema])
@@ -63,7 +62,7 @@ def iceberg_schema(schema: pa.Schema, first_id: int = 1) -> Schema:
 
 
 def logical_properties(schema: Schema, arrow: pa.Schema) -> dict[str, str]:
-    """Return the table properties that keep the logical types of `arrow`'s columns."""
+    """Return the table properties that store the logical types of the columns of `arrow`."""
     return {
         f"{LOGICAL_TYPE_PROPERTY}{schema.find_field(field.name).field_id}": logical
         for field in arrow
@@ -72,13 +71,13 @@ def logical_properties(schema: Schema, arrow: pa.Schema) -> dict[str, str]:
 
 
 def logical_type(field: pa.Field) -> str | None:
-    """Return `dynamic`, `vector(N)`, or nothing where the Arrow type says it all."""
+    """Return `dynamic` or `vector(N)`; None for a plain Arrow type."""
     value = (field.metadata or {}).get(LOGICAL_TYPE)
     return value.decode() if value is not None else None
 
 
 def round_trip(schema: pa.Schema) -> pa.Schema:
-    """Return the columns as they are once a table has been made of them."""
+    """Return the columns as a table that is created from them has them."""
     converted = iceberg_schema(schema)
     return arrow_schema(converted, logical_properties(converted, schema))
 
@@ -90,7 +89,7 @@ def new_columns(rows: pa.Schema, table: pa.Schema) -> pa.Schema:
 
 
 def conflicting(rows: pa.Schema, table: pa.Schema) -> Iterator[str]:
-    """Name the columns of `rows` that `table` has with another type."""
+    """Yield the names of the columns that `rows` and `table` have with different types."""
     for field in rows:
         index = table.get_field_index(field.name)
         if index >= 0 and not _same(_plain(field), table.field(index)):
@@ -98,13 +97,14 @@ def conflicting(rows: pa.Schema, table: pa.Schema) -> Iterator[str]:
 
 
 def widened(schema: Schema, added: Schema, longer: Sequence[str] = ()) -> Schema:
-    """Return `schema` with the columns of `added` at its end and `int` columns made `long`."""
-    kept = [_as_long(field) if field.name in longer else field for field in schema.fields]
+    """Return `schema` with the columns of `added` appended and the columns `longer` as `long`."""
+    names = set(longer)
+    kept = [_as_long(field) if field.name in names else field for field in schema.fields]
     return Schema(*kept, *added.fields, identifier_field_ids=schema.identifier_field_ids)
 
 
 def is_widening(old: NestedField, new: pa.Field) -> bool:
-    """Whether the column may become the type of `new`: `int` to `long` is all there is."""
+    """Whether the column can be promoted to the type of `new`: only `int` to `long`."""
     return isinstance(old.field_type, IntegerType) and bool(pa.types.is_int64(new.type))
 
 
@@ -122,7 +122,7 @@ def _logical_metadata(field_id: int, properties: Mapping[str, str]) -> dict[byte
 
 
 def _plain(field: pa.Field) -> pa.Field:
-    """Return the field as optional, in the one Arrow type that its Iceberg type reads as."""
+    """Return the field as optional, with the Arrow type that its Iceberg type is read as."""
     return pa.field(field.name, _plain_type(field.type), nullable=True, metadata=field.metadata)
 
 

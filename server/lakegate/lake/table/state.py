@@ -1,7 +1,7 @@
-"""What a server knows of a table: its metadata and the manifests of its current snapshot.
+"""The state of a table: its metadata, and the manifests of its current snapshot.
 
-A state is a value and never changes; a commit leads to the next one. It is kept
-warm between commits and thrown away when the catalog reports that it is stale.
+A state is immutable; a commit returns the next one. It is cached between commits and discarded when
+the catalog reports that it is stale.
 """
 
 import uuid
@@ -24,16 +24,16 @@ from lakegate.lake.failures import TableMissingError, TableReplacedError
 from lakegate.lake.table.schema import arrow_schema
 from lakegate.model import TableName
 
-# Entries of manifests that a state keeps, times columns: each has some half a kilobyte of bounds.
-KEPT_VALUES = 1000
+# Cached manifest entries times columns; the bounds of one column take about 500 bytes.
+MAX_CACHED_VALUES = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotManifests:
     """The manifests of the snapshot `snapshot_id`.
 
-    `entries`: what is in small manifests that were written here, by path: merging them
-    reads no file.
+    `entries`: the entries of small manifests that this process wrote, by path. Merging these
+    manifests reads no file.
     """
 
     snapshot_id: int
@@ -41,14 +41,14 @@ class SnapshotManifests:
     entries: Mapping[str, Sequence[ManifestEntry]] = field(default_factory=dict)
 
     def bounded(self, columns: int) -> "SnapshotManifests":
-        """Return the same manifests with as many of the entries as memory allows."""
-        room = KEPT_VALUES // max(columns, 1)
+        """Return the same manifests with no more entries than the limit of the cache."""
+        remaining = MAX_CACHED_VALUES // max(columns, 1)
         kept = {}
         for manifest in self.manifests:
-            known = self.entries.get(manifest.manifest_path, ())
-            if 0 < len(known) <= room:
-                kept[manifest.manifest_path] = known
-                room -= len(known)
+            entries = self.entries.get(manifest.manifest_path, ())
+            if 0 < len(entries) <= remaining:
+                kept[manifest.manifest_path] = entries
+                remaining -= len(entries)
         return SnapshotManifests(self.snapshot_id, self.manifests, kept)
 
 
@@ -56,15 +56,15 @@ class SnapshotManifests:
 class TableState:
     """A table at one version of its metadata.
 
-    `known`: the manifests of a snapshot that this process has read or written. They count only
-    while that snapshot is the current one: a catalog may answer a commit with metadata that
-    has a later snapshot, of somebody else.
+    `cached_manifests`: the manifests of a snapshot that this process has read or written. They
+    are used only if that snapshot is the current one: a catalog may answer a commit with metadata
+    that has a later snapshot of another writer.
     """
 
     table: Table
-    known: SnapshotManifests | None = None
-    # When this was read from the catalog, on the monotonic clock: credentials
-    # that the catalog hands out with a table expire.
+    cached_manifests: SnapshotManifests | None = None
+    # When the table was read from the catalog, on the monotonic clock: the credentials that a
+    # catalog returns with a table expire.
     loaded_at: float = field(default_factory=clock.monotonic)
 
     @property
@@ -74,25 +74,34 @@ class TableState:
 
     @cached_property
     def current_snapshot(self) -> Snapshot | None:
-        """The current snapshot of `main`. New ones are last, so it is found at once."""
-        current = self.metadata.current_snapshot_id
+        """The current snapshot of `main`."""
+        return self._snapshot(self.metadata.current_snapshot_id)
+
+    def has_snapshot(self, snapshot_id: int) -> bool:
+        """Whether the metadata has the snapshot."""
+        return self._snapshot(snapshot_id) is not None
+
+    def _snapshot(self, snapshot_id: int | None) -> Snapshot | None:
+        """Return a snapshot. The search starts with the newest one."""
         snapshots = reversed(self.metadata.snapshots)
-        return next((each for each in snapshots if each.snapshot_id == current), None)
+        return next((each for each in snapshots if each.snapshot_id == snapshot_id), None)
 
     @property
     def _current(self) -> SnapshotManifests | None:
         """The manifests of the current snapshot. The first access may block.
 
-        No `cached_property`: before Python 3.12 one lock guards those of all tables, and a slow
-        read for one would hold up the others.
+        Not a `cached_property`: before Python 3.12 all instances share its lock, so a slow read
+        for one table would block the others.
         """
         snapshot = self.current_snapshot
         if snapshot is None:
             return None
-        if self.known is None or self.known.snapshot_id != snapshot.snapshot_id:
-            read = SnapshotManifests(snapshot.snapshot_id, tuple(snapshot.manifests(self.io)))
-            object.__setattr__(self, "known", read)  # a value that was not there yet
-        return self.known
+        cached = self.cached_manifests
+        if cached is None or cached.snapshot_id != snapshot.snapshot_id:
+            cached = SnapshotManifests(snapshot.snapshot_id, tuple(snapshot.manifests(self.io)))
+            # The state stays the same: this is only a cache.
+            object.__setattr__(self, "cached_manifests", cached)
+        return cached
 
     @property
     def manifests(self) -> tuple[ManifestFile, ...]:
@@ -101,12 +110,12 @@ class TableState:
 
     @property
     def entries(self) -> Mapping[str, Sequence[ManifestEntry]]:
-        """The entries of those manifests that were written here, by path."""
+        """The entries of those manifests that this process wrote, by path."""
         return self._current.entries if self._current is not None else {}
 
     @property
     def uuid(self) -> uuid.UUID:
-        """What tells the table from another one that has its name later."""
+        """The UUID of the table. A table that later gets its name has another one."""
         return self.metadata.table_uuid
 
     @property
@@ -116,24 +125,24 @@ class TableState:
 
     @cached_property
     def locations(self) -> LocationProvider:
-        """Where new files go."""
+        """The locations of new files."""
         return load_location_provider(self.metadata.location, self.metadata.properties)
 
     @cached_property
     def arrow_schema(self) -> pa.Schema:
-        """The columns as decoders see them."""
+        """The columns, for decoders."""
         return arrow_schema(self.metadata.schema(), self.metadata.properties)
 
     @property
     def snapshot_id(self) -> str:
-        """The current snapshot in decimal digits, empty where there is none."""
+        """The id of the current snapshot in decimal digits; empty for a table without snapshots."""
         current = self.metadata.current_snapshot_id
         return str(current) if current is not None else ""
 
     def after(
-        self, response: CommitTableResponse, known: SnapshotManifests | None = None
+        self, response: CommitTableResponse, manifests: SnapshotManifests | None = None
     ) -> "TableState":
-        """Return the state that a commit led to; `known`: the manifests that it wrote."""
+        """Return the state after a commit; `manifests`: those of the snapshot that it added."""
         table = Table(
             self.table.name(),
             response.metadata,
@@ -143,8 +152,15 @@ class TableState:
             self.table.config,
         )
         columns = len(response.metadata.schema().fields)
-        known = known.bounded(columns) if known is not None else self.known
-        return TableState(table, known, self.loaded_at)
+        cached = self.cached_manifests if manifests is None else manifests.bounded(columns)
+        after = TableState(table, cached, self.loaded_at)
+        before, metadata = self.metadata, after.metadata
+        if metadata.properties == before.properties:
+            if metadata.location == before.location:
+                after.__dict__["locations"] = self.locations
+            if metadata.schema() == before.schema():
+                after.__dict__["arrow_schema"] = self.arrow_schema
+        return after
 
 
 def load_state(catalog: Catalog, name: TableName) -> TableState:
@@ -165,7 +181,7 @@ def current_uuid(catalog: Catalog, name: TableName) -> uuid.UUID | None:
 
 
 def reload(catalog: Catalog, name: TableName, table_uuid: uuid.UUID) -> TableState:
-    """Read a table again. Raises `TableReplacedError` where the name means another one now."""
+    """Read a table again. Raises `TableReplacedError` if the name refers to another table now."""
     state = load_state(catalog, name)
     if state.uuid != table_uuid:
         raise TableReplacedError(str(name))

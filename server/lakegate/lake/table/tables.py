@@ -1,8 +1,7 @@
-"""Tables: made, widened and described. Changes of a schema are commits of their own."""
+"""Create and widen tables. Each change of a schema is a commit of its own."""
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import pyarrow as pa
@@ -19,8 +18,7 @@ from pyiceberg.table.update import (
     TableUpdate,
 )
 
-from lakegate import clock
-from lakegate.concurrency.retry import GIVE_UP_SECONDS, backoff_seconds
+from lakegate.concurrency.retry import SCHEMA_CHANGE
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.catalog.open import ensure_namespace
 from lakegate.lake.failures import (
@@ -29,7 +27,8 @@ from lakegate.lake.failures import (
     TableMissingError,
 )
 from lakegate.lake.table.change import change_table
-from lakegate.lake.table.folder import new_location, with_own_folder
+from lakegate.lake.table.definition import TableDefinition, check_column_count
+from lakegate.lake.table.location import new_table_location, with_exclusive_location
 from lakegate.lake.table.ownership import MANAGED
 from lakegate.lake.table.partitions import check_names, partition_spec, partition_terms
 from lakegate.lake.table.properties import FORMAT_VERSION, check_properties, check_together
@@ -48,56 +47,15 @@ from lakegate.model import TableName
 
 _audit = logging.getLogger("lakegate.audit")
 
-# Other writers of a schema are people and schema migrations: they are few.
-WIDENING_ATTEMPTS = 20
 NEW_TABLE_PROPERTIES = {
     TableProperties.FORMAT_VERSION: FORMAT_VERSION,
     TableProperties.PARQUET_COMPRESSION: "zstd",
     TableProperties.METADATA_PREVIOUS_VERSIONS_MAX: "20",
     TableProperties.METADATA_DELETE_AFTER_COMMIT_ENABLED: "true",
-    # Other engines delete beside ingest: rows that come in meanwhile do not make them fail.
+    # Deletes of other engines do not fail because of concurrent ingest.
     "write.delete.isolation-level": "snapshot",
     MANAGED: "true",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class TableShape:
-    """What a table is asked to be; what is None may be as it is.
-
-    `partition_by`: terms such as `day(at)`.
-    """
-
-    columns: pa.Schema | None = None
-    partition_by: Sequence[str] | None = None
-    properties: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnDescription:
-    """A column: its name, its Iceberg type, and what `lakegate.lake.table.schema` adds to that."""
-
-    name: str
-    type: str
-    logical_type: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TableDescription:
-    """A table as it stands.
-
-    `snapshot_id`: decimal digits, empty where nothing was written.
-    `rows`, `data_files`: as the current snapshot's summary counts them.
-    `partitioning`: terms such as `day(at)`.
-    """
-
-    name: TableName
-    columns: Sequence[ColumnDescription]
-    snapshot_id: str
-    location: str
-    rows: int
-    data_files: int
-    partitioning: Sequence[str]
 
 
 def create_table(
@@ -107,7 +65,7 @@ def create_table(
     partition_by: Sequence[str] = (),
     properties: Mapping[str, str] = MappingProxyType({}),
 ) -> TableState:
-    """Make the table, or open the one that another server has made meanwhile."""
+    """Create the table, or load the one that another server has just created."""
     schema = iceberg_schema(columns)
     spec = partition_spec(partition_by, schema)
     check_names(spec, schema)
@@ -123,52 +81,62 @@ def create_table(
         table = catalog.create_table(
             identifier,
             schema,
-            location=new_location(catalog, name),
+            location=new_table_location(catalog, name),
             partition_spec=spec,
             properties=all_properties,
         )
     except TableAlreadyExistsError:
         return load_state(catalog, name)
-    _audit.info("made table %s", name)
-    return with_own_folder(catalog, TableState(table), name)
+    _audit.info("created table %s", name)
+    return with_exclusive_location(catalog, TableState(table), name)
 
 
 def widen(catalog: Catalog, state: TableState, name: TableName, rows: pa.Schema) -> TableState:
-    """Add the columns of `rows` that the table lacks.
+    """Add the columns of `rows` that the table does not have.
 
-    Other writers may do the same at the same time: the table ends with the
-    union. Raises `ColumnConflictError` where one of them gave a column another type.
+    Concurrent writers may do the same: the table gets the union of the columns. Raises
+    `ColumnConflictError` if one of them added a column with another type.
     """
     return _evolve(catalog, state, name, rows, longer=())
 
 
 def ensure_table(
-    catalog: Catalog, name: TableName, default: pa.Schema, shape: TableShape | None
+    catalog: Catalog,
+    name: TableName,
+    default: pa.Schema,
+    definition: TableDefinition | None,
+    max_columns: int,
 ) -> TableState:
-    """Make the table, or widen the one that is there, until it is as asked for.
+    """Create the table, or widen it to `definition`; a new one has the columns `default`.
 
-    Raises `LakegateError` (schema_conflict) that names the first column whose
-    type may not become the one asked for, or the partitioning; and
-    (invalid_argument) for properties that callers may not set.
+    Raises `LakegateError` (schema_conflict) for a column whose type cannot become the one asked
+    for, and for another partitioning; (invalid_argument) for properties that callers may not set,
+    and where the table would have more than `max_columns` columns.
     """
-    shape = shape or TableShape()
-    check_properties(shape.properties)
+    definition = definition or TableDefinition()
+    check_properties(definition.properties)
+    columns = definition.columns
     try:
         state = load_state(catalog, name)
     except TableMissingError:
-        columns = shape.columns if shape.columns is not None else default
-        state = create_table(catalog, name, columns, shape.partition_by or (), shape.properties)
-    if shape.partition_by is not None:
-        _check_partitioning(state, shape.partition_by)
-    if shape.columns is not None:
-        state = _ensure_columns(catalog, state, name, shape.columns)
-    return _set_properties(state, shape.properties)
+        initial = default if columns is None else columns
+        check_column_count(len(initial), max_columns)
+        state = create_table(
+            catalog, name, initial, definition.partition_by or (), definition.properties
+        )
+    if definition.partition_by is not None:
+        _check_partitioning(state, definition.partition_by)
+    if columns is not None:
+        state = _ensure_columns(catalog, state, name, columns, max_columns)
+    return _set_properties(state, definition.properties)
 
 
 def _ensure_columns(
-    catalog: Catalog, state: TableState, name: TableName, columns: pa.Schema
+    catalog: Catalog, state: TableState, name: TableName, columns: pa.Schema, max_columns: int
 ) -> TableState:
     schema = state.metadata.schema()
+    if missing := len(new_columns(columns, state.arrow_schema)):
+        check_column_count(len(schema.fields) + missing, max_columns)
     longer = list(conflicting(columns, state.arrow_schema))
     for column in longer:
         if not is_widening(schema.find_field(column), columns.field(column)):
@@ -203,49 +171,41 @@ def _set_properties(state: TableState, properties: Mapping[str, str]) -> TableSt
     return change_table(state, (), (SetPropertiesUpdate(updates=changed),))
 
 
-def describe(state: TableState, name: TableName) -> TableDescription:
-    """Describe a table from its metadata alone."""
-    metadata = state.metadata
-    schema = metadata.schema()
-    snapshot = metadata.current_snapshot()
-    totals = snapshot.summary.additional_properties if snapshot and snapshot.summary else {}
-    return TableDescription(
-        name=name,
-        columns=[
-            ColumnDescription(column.name, str(column.field_type), logical_type(arrow))
-            for column, arrow in zip(schema.fields, state.arrow_schema, strict=True)
-        ],
-        snapshot_id=state.snapshot_id,
-        location=metadata.location,
-        rows=int(totals.get("total-records", 0)),
-        data_files=int(totals.get("total-data-files", 0)),
-        partitioning=partition_terms(metadata.spec(), schema),
-    )
-
-
 def _evolve(
     catalog: Catalog, state: TableState, name: TableName, columns: pa.Schema, longer: Sequence[str]
 ) -> TableState:
-    give_up_at = clock.monotonic() + GIVE_UP_SECONDS
-    failure: Exception = CommitFailedException(f"The schema of {name} keeps changing.")
-    for attempt in range(WIDENING_ATTEMPTS):
-        for column in conflicting(columns, state.arrow_schema):
-            if column not in longer:
-                raise ColumnConflictError(f"Column {column} has another type by now.")
-        missing = new_columns(columns, state.arrow_schema)
-        narrow = [column for column in longer if _is_narrower(state, columns.field(column))]
-        if not missing.names and not narrow:
-            return state
+    failure: Exception = CommitFailedException(f"The schema of {name} changed in every attempt.")
+    for attempt in SCHEMA_CHANGE.attempts():
+        if attempt > 1:
+            state = reload(catalog, name, state.uuid)
         try:
-            # The answer may show a still later schema: it is looked at again.
-            state = _commit_schema(state, missing, narrow)
+            return _evolve_once(state, columns, longer)
         except (CommitFailedException, CommitOutcomeUnknownError) as error:
             failure = error
-            if clock.monotonic() > give_up_at:
-                break
-            clock.sleep(backoff_seconds(attempt))
-            state = reload(catalog, name, state.uuid)
     raise failure
+
+
+def _evolve_once(state: TableState, columns: pa.Schema, longer: Sequence[str]) -> TableState:
+    """Add the columns that are missing, if any. Raises `ColumnConflictError`."""
+    missing, narrow = _schema_change(state, columns, longer)
+    if not missing.names and not narrow:
+        return state
+    state = _commit_schema(state, missing, narrow)
+    missing, narrow = _schema_change(state, columns, longer)
+    if missing.names or narrow:  # the answer has a later schema
+        raise CommitFailedException("The schema was changed again by another writer.")
+    return state
+
+
+def _schema_change(
+    state: TableState, columns: pa.Schema, longer: Sequence[str]
+) -> tuple[pa.Schema, list[str]]:
+    """Return the missing columns, and those to widen. Raises `ColumnConflictError`."""
+    for column in conflicting(columns, state.arrow_schema):
+        if column not in longer:
+            raise ColumnConflictError(f"Column {column} has another type now.")
+    missing = new_columns(columns, state.arrow_schema)
+    return missing, [column for column in longer if _is_narrower(state, columns.field(column))]
 
 
 def _is_narrower(state: TableState, column: pa.Field) -> bool:

@@ -1,1 +1,1 @@
-"""Limits on what callers send."""
+"""Limits on what callers send: rates, memory, pace, and the number of public calls."""

@@ -1,4 +1,4 @@
-"""How much a token may do in a second: requests and bytes, each a token bucket."""
+"""Limits the requests and bytes of a token per second, each by a token bucket."""
 
 import time
 from collections import OrderedDict
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from lakegate.errors import ErrorCode, LakegateError
 
-# How many tokens are kept in mind; a forgotten one begins with a full bucket.
-_REMEMBERED = 10_000
+# How many tokens have buckets; one that was dropped begins with full ones.
+_MAX_TOKENS = 10_000
 
 
 @dataclass(slots=True)
@@ -19,7 +19,7 @@ class _Bucket:
     level: float
     at: float
 
-    def take(self, amount: float, now: float) -> None:
+    def spend(self, amount: float, now: float) -> None:
         self.level = min(self.rate, self.level + (now - self.at) * self.rate) - amount
         self.at = now
 
@@ -42,17 +42,17 @@ class Rates:
         """Count a request. Raises as `check` does."""
         self.check(token_id)
         if any(self._rates):
-            self._take(token_id, 1, 0)
+            self._count(token_id, 1, 0)
 
     def check(self, token_id: str) -> None:
-        """Raise `LakegateError` (overloaded) that says when to come again, if it is too early.
+        """Raise `LakegateError` (overloaded) with the time to retry after, if it is too early.
 
-        The bytes of a request are known at its end: whoever sent more than the rate
-        allows waits with the next request until the rate has caught up.
+        The bytes of a request are known only as they arrive: after more than the rate allows,
+        the next request has to wait until the rate has caught up.
         """
         if not any(self._rates):
             return
-        requests, sent = self._take(token_id, 0, 0)
+        requests, sent = self._count(token_id, 0, 0)
         for what, bucket, needed in (("requests", requests, 1), ("bytes", sent, 0)):
             if bucket.rate and bucket.level < needed:
                 raise LakegateError(
@@ -64,9 +64,9 @@ class Rates:
     def sent(self, token_id: str, size: int) -> None:
         """Count the bytes of a request."""
         if any(self._rates):
-            self._take(token_id, 0, size)
+            self._count(token_id, 0, size)
 
-    def _take(self, token_id: str, requests: int, sent: int) -> tuple[_Bucket, _Bucket]:
+    def _count(self, token_id: str, requests: int, sent: int) -> tuple[_Bucket, _Bucket]:
         now = self._clock()
         buckets = self._buckets.get(token_id)
         if buckets is None:
@@ -74,9 +74,9 @@ class Rates:
                 _Bucket(self._rates[0], self._rates[0], now),
                 _Bucket(self._rates[1], self._rates[1], now),
             )
-            if len(self._buckets) > _REMEMBERED:
+            if len(self._buckets) > _MAX_TOKENS:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(token_id)
         for bucket, amount in zip(buckets, (requests, sent), strict=True):
-            bucket.take(amount, now)
+            bucket.spend(amount, now)
         return buckets

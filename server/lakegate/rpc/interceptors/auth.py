@@ -1,11 +1,11 @@
-"""Who is calling, and whether they may: one interceptor for every call of ours.
+"""Finds out who is calling, and refuses who may not.
 
-`RULES` has the permission that a call needs, which is the contract's, and where the call
-names its database. A method that is not there is refused.
+`RULES` has the permission that a method needs, which the contract declares, and where a call
+names its database.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -13,12 +13,14 @@ from typing import Any
 
 from lakegate.auth.keyring import Keyring
 from lakegate.auth.tokens import Permission, Token, digest_of, id_of
-from lakegate.contract import HELD_BODIES, METHODS, Method
+from lakegate.concurrency.shares import Owner
+from lakegate.contract import METHODS, Method
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.model import DEFAULT_DATABASE
 from lakegate.rpc.flow.rates import Rates
 from lakegate.rpc.interceptors.wrapping import Handler, WrappingInterceptor, wrapped
 from lakegate.rpc.request.headers import Context, headers_of
+from lakegate.rpc.request.origin import check_origin
 
 _BEARER = "bearer "
 
@@ -26,29 +28,31 @@ _audit = logging.getLogger("lakegate.audit")
 
 
 class Addressed(Enum):
-    """Where a call says which database it is for."""
+    """Where a call names its database."""
 
     IN_HEADER = auto()  # X-Database
     IN_MESSAGE = auto()  # the field `database` of the request
-    IN_EACH_MESSAGE = auto()  # of a stream: its servicer asks `Caller.check_again`
+    IN_EACH_MESSAGE = auto()  # of a stream: its servicer calls `Caller.check_again`
+    IN_CHUNKS = auto()  # of a body: its servicer calls `Caller.check`
     BY_TOKEN = auto()  # the token's own, so there must be a token
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a method asks of its caller. `counted`: whether it is a request of its own."""
+    """What a method requires of its caller."""
 
     permission: Permission
     addressed: Addressed
-    counted: bool = True
 
 
 # Where that is not in the message.
 _ADDRESSED = {
     "IngestService/IngestBody": Addressed.IN_HEADER,
     "IngestService/IngestStream": Addressed.IN_EACH_MESSAGE,
+    "QueryEventService/PushQueriesBody": Addressed.BY_TOKEN,
     "QueryEventService/PushQueries": Addressed.BY_TOKEN,
     "QueryEventService/StreamQueries": Addressed.BY_TOKEN,
+    "TableService/EnsureTableBody": Addressed.IN_CHUNKS,
 }
 
 
@@ -58,28 +62,11 @@ def _rule(method: Method) -> Rule | None:
     return Rule(method.permission, _ADDRESSED.get(method.name, Addressed.IN_MESSAGE))
 
 
-def _internal_rules() -> Iterator[tuple[str, Rule]]:
-    """Yield the rules of what Envoy calls for the caller, before the method, which counts."""
-    for method in METHODS:
-        body, rule = HELD_BODIES.get(method.name), _rule(method)
-        if body and rule:
-            by_token = rule.addressed is Addressed.BY_TOKEN
-            addressed = Addressed.BY_TOKEN if by_token else Addressed.IN_EACH_MESSAGE
-            for call in ("Admit", "Inflate"):
-                yield (
-                    f"InflateService/{call}{body}",
-                    Rule(rule.permission, addressed, counted=False),
-                )
-
-
-RULES: Mapping[str, Rule | None] = {
-    **{method.name: _rule(method) for method in METHODS},
-    **dict(_internal_rules()),
-}
+RULES: Mapping[str, Rule | None] = {method.name: _rule(method) for method in METHODS}
 
 
 class Caller:
-    """Who is calling. Without a token it is anybody, on a gate that is open to anybody."""
+    """Who is calling. Without a token: anybody, on a gate that is open to anybody."""
 
     def __init__(
         self,
@@ -89,7 +76,7 @@ class Caller:
         rule: Rule,
         token: Token | None,
     ) -> None:
-        """Know the caller of `method`, which asks for what `rule` says."""
+        """Check the caller of `method` by `rule`."""
         self.token = token
         self._keyring = keyring
         self._rates = rates
@@ -102,7 +89,7 @@ class Caller:
         return self.token.database if self.token else DEFAULT_DATABASE
 
     def check(self, database: str) -> None:
-        """Make sure that the caller may do this there. Raises `LakegateError`."""
+        """Raise `LakegateError` (permission_denied) if the caller may not do this there."""
         token = self.token
         if token is None:
             return
@@ -121,7 +108,7 @@ class Caller:
     async def check_again(self, database: str) -> None:
         """Check one more message of a stream, which may outlive its token."""
         keys = await self._keyring.keys()
-        if self.token is None and keys.locked:
+        if self.token is None and keys.required:
             _audit.warning("refused a stream without a token at %s", self._method)
             raise LakegateError(ErrorCode.UNAUTHENTICATED, "by now this needs a token")
         if self.token is not None and self.token.id not in keys.tokens:
@@ -132,15 +119,15 @@ class Caller:
 
     def begin(self) -> None:
         """Count a request. Raises `LakegateError` (overloaded)."""
-        if self._rule.counted:
-            self._rates.begin(self._id)
-        else:
-            self._rates.check(self._id)
+        self._rates.begin(self._id)
+
+    def owner(self, database: str | None = None, table: str = "") -> Owner:
+        """Return the owner of the memory that the caller's bodies take."""
+        return (database or self.database, self._id, table)
 
     def sent(self, size: int) -> None:
         """Count the bytes of a request."""
-        if self._rule.counted:
-            self._rates.sent(self._id, size)
+        self._rates.sent(self._id, size)
 
     @property
     def _id(self) -> str:
@@ -157,19 +144,19 @@ CALLER: ContextVar[Caller] = ContextVar("caller")
 
 
 class AuthInterceptor(WrappingInterceptor):
-    """Lets a call of ours begin if its caller may; what it raises is for `CallInterceptor`."""
+    """Refuses the calls of who may not make them, by errors that `CallInterceptor` translates."""
 
     def __init__(self, keyring: Keyring, rates: Rates, *, open_to_anybody: bool) -> None:
-        """Take the tokens of `keyring`, each as often as `rates` allow.
+        """Accept the tokens of `keyring`, each as often as `rates` allow.
 
-        `open_to_anybody`: whether a call may come without, until a token is given out.
+        `open_to_anybody`: whether calls need no token as long as there is none.
         """
         self._keyring = keyring
         self._rates = rates
         self._open_to_anybody = open_to_anybody
 
     def wrap(self, handler: Handler, method: str) -> Handler:
-        """Let the handler be called by those who may."""
+        """Check the caller before the handler is called."""
         return wrapped(handler, method, self._answering, self._answering_stream)
 
     def _answering(
@@ -177,7 +164,7 @@ class AuthInterceptor(WrappingInterceptor):
     ) -> Callable[[Any, Context], Awaitable[Any]]:
         async def answer(request: Any, context: Context) -> Any:  # noqa: ANN401 - any message
             if caller := await self._admit(method, context):
-                caller.begin()  # a stream begins with each of its messages
+                caller.begin()  # in a stream, each message is a request
             return await behaviour(request, context)
 
         return answer
@@ -209,6 +196,7 @@ class AuthInterceptor(WrappingInterceptor):
         secrets = secrets_of(context)
         if not secrets:
             if rule.addressed is not Addressed.BY_TOKEN and await self._is_open():
+                check_origin(headers_of(context))
                 return None
             _audit.warning("refused a call without a token at %s", method)
             raise LakegateError(
@@ -227,7 +215,7 @@ class AuthInterceptor(WrappingInterceptor):
             raise
 
     async def _is_open(self) -> bool:
-        return self._open_to_anybody and not (await self._keyring.keys()).locked
+        return self._open_to_anybody and not (await self._keyring.keys()).required
 
 
 def secrets_of(context: Context) -> set[str]:

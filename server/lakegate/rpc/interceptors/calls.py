@@ -1,4 +1,4 @@
-"""Around every call: its request id, its log line, its refusal as a status."""
+"""Adds to every call its request id, its log line, and the status of its refusal."""
 
 import logging
 import re
@@ -16,16 +16,15 @@ from lakegate.log import REQUEST_ID
 from lakegate.rpc.interceptors.wrapping import Handler, WrappingInterceptor, wrapped
 from lakegate.rpc.request.headers import Context
 from lakegate.rpc.status import error_metadata, grpc_status_code, shortened_message
+from lakegate.wire import MAX_REQUEST_ID_CHARACTERS, REQUEST_ID_CHARACTER, REQUEST_ID_KEY
 
-REQUEST_ID_KEY = "x-request-id"
-# Envoy's bootstrap has it too: nothing that could pass for more than a word of a log line.
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_REQUEST_ID = re.compile(f"{REQUEST_ID_CHARACTER}{{1,{MAX_REQUEST_ID_CHARACTERS}}}")
 
 _log = logging.getLogger("lakegate.rpc")
 
 
 class CallInterceptor(WrappingInterceptor):
-    """Gives a call of ours its request id, and ends it in the error vocabulary."""
+    """Sets the request id of a call of the contract, and translates what its handler raises."""
 
     def wrap(self, handler: Handler, method: str) -> Handler:
         """End the call with a status if the handler raises."""
@@ -68,7 +67,7 @@ def answering_stream(
 
 
 def unexpected(error: Exception) -> LakegateError:
-    """Turn a fault of ours into a refusal; the cause goes to the log alone."""
+    """Return the refusal for a fault of the server; only the log has the cause."""
     if isinstance(error, grpc.aio.AbortError):
         raise error
     _log.error("unexpected", exc_info=error)
@@ -90,7 +89,7 @@ def _call(method: str, context: Context) -> Iterator[str]:
 
 
 def _request_id(context: Context) -> str:
-    """Take the caller's request id, or make one where it is missing or no plain word."""
+    """Return the caller's request id, or a new one where it is missing or malformed."""
     for key, value in context.invocation_metadata() or ():
         if key == REQUEST_ID_KEY and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             return value

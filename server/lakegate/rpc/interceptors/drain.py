@@ -1,4 +1,4 @@
-"""The orderly end of calls: those under way end by themselves, and no new ones begin."""
+"""Refuses new calls while the server stops, and waits for those under way."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -13,7 +13,7 @@ from lakegate.rpc.request.headers import Context
 class DrainInterceptor(WrappingInterceptor):
     """Counts the calls under way; once `draining` is set, refuses those that begin.
 
-    gRPC can refuse them too, but not in a way that tells them from calls that were cut.
+    gRPC can refuse them too, but its refusals look like calls that were cut off.
     """
 
     def __init__(self, draining: asyncio.Event) -> None:

@@ -1,7 +1,7 @@
 """The messages of a call, read on demand."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc.aio
@@ -14,7 +14,7 @@ from lakegate.rpc.request.headers import Context
 
 
 def parser_of(handler: Handler) -> Callable[[bytes], Any]:
-    """Return what parses a message. It raises `LakegateError` (invalid_argument)."""
+    """Return the parser of a message. It raises `LakegateError` (invalid_argument)."""
     deserialize: Callable[[bytes], Any] = handler.request_deserializer or bytes
 
     def parse(message: bytes) -> Any:  # noqa: ANN401 - any message
@@ -29,9 +29,9 @@ def parser_of(handler: Handler) -> Callable[[bytes], Any]:
 
 
 class Messages:
-    """The messages of a call: each is read when it is asked for, and not kept.
+    """The messages of a call. Each is read on demand, and not kept.
 
-    gRPC's own iterator keeps a message until the next has come, for hours on an idle stream.
+    gRPC's own iterator keeps a message until the next has arrived, for hours on an idle stream.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class Messages:
 
     async def __anext__(self) -> Any:  # noqa: ANN401 - any message
         """Return the next message. Raises `LakegateError`."""
-        # gRPC never frees a message that comes when its read was cancelled: so no read is.
+        # gRPC never frees a message that arrives after its read was cancelled, so no read is.
         reading = asyncio.ensure_future(self._context.read())
         reading.add_done_callback(_retrieve)
         try:
             with self._guard.watched(self._kind):
                 message: Any = await asyncio.shield(reading)
         finally:
-            del reading  # what is raised keeps this frame, but shall not keep a message
+            del reading  # what is raised keeps this frame, and must not keep a message
         if message is grpc.aio.EOF:
             raise StopAsyncIteration
         self._guard.arrived(len(message))
@@ -64,12 +64,12 @@ class Messages:
 
 
 def _retrieve(reading: "asyncio.Future[Any]") -> None:
-    """Take what a read raised: it may have nobody else left to tell."""
+    """Retrieve what a read raised, which nobody may wait for any more."""
     if not reading.cancelled():
         reading.exception()
 
 
-async def only_message(messages: Messages) -> Any:  # noqa: ANN401 - any message
+async def only_message(messages: AsyncIterator[Any]) -> Any:  # noqa: ANN401 - any message
     """Read the one message of a call, and the end after it."""
     only: list[Any] = []
     async for message in messages:

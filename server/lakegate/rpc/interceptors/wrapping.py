@@ -1,11 +1,13 @@
-"""Interceptors: how one wraps the handlers of our calls."""
+"""How an interceptor wraps the handlers of calls."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
+
+from lakegate.rpc.request.headers import Context
 
 _OUR_SERVICES = "/lakegate.v1."
 
@@ -18,7 +20,7 @@ Wrapper: TypeAlias = Callable[[Any, str], Any]
 
 
 class WrappingInterceptor(grpc.aio.ServerInterceptor, ABC):
-    """Wraps the handlers of calls: of our own, and where it says so of other services."""
+    """Wraps the handlers of the contract's services, and of others where it overrides that."""
 
     @abstractmethod
     def wrap(self, handler: Handler, method: str) -> Handler:
@@ -61,4 +63,21 @@ def wrapped(
         handler.request_deserializer,
         handler.response_serializer,
     )
+    return made
+
+
+def as_stream(
+    handler: Handler, behaviour: Callable[[AsyncIterator[bytes], Context], Any]
+) -> Handler:
+    """Replace `handler` by `behaviour`, which reads the messages itself.
+
+    Left to itself, gRPC reads the message of a unary call before anybody is asked. On the wire
+    such a call is a stream of one message: served as a stream, it is read on demand.
+    """
+    make_handler: Any = (
+        grpc.stream_stream_rpc_method_handler
+        if handler.response_streaming
+        else grpc.stream_unary_rpc_method_handler
+    )
+    made: Handler = make_handler(behaviour, response_serializer=handler.response_serializer)
     return made

@@ -1,4 +1,4 @@
-"""Whether a body is whole: its end has to be known, not only to be where the messages end.
+"""Checks that a body is whole: that its end was proven, not only that the messages ended.
 
 After a cancellation gRPC's iterator of messages simply ends, as it does after the last one.
 So a body counts as whole only with a proof, of which there are two:
@@ -20,9 +20,7 @@ from google.api.httpbody_pb2 import HttpBody
 
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.request.headers import Context, headers_of
-
-# Set by Envoy, which drops the caller's own: `mark WORD`, `mark` for no body, or nothing.
-END_KEY = "lakegate-body-end"
+from lakegate.wire import BODY_END_KEY
 
 
 async def whole_body(
@@ -93,7 +91,7 @@ class _Mark(_HalfClose):
         self._mark = mark
 
     def body_of(self, data: bytes) -> bytes:
-        """Return all that can be no part of the mark; it may come in pieces."""
+        """Return the bytes that cannot be part of the mark, which may come in pieces."""
         data = self.kept + data if self.kept else data
         for size in range(min(len(self._mark), len(data)), 0, -1):
             if self._mark.startswith(data[-size:]):
@@ -110,7 +108,7 @@ class _Mark(_HalfClose):
 
 
 def _end_of(context: Context) -> _End:
-    kind, _, value = headers_of(context).get(END_KEY, "").partition(" ")
+    kind, _, value = headers_of(context).get(BODY_END_KEY, "").partition(" ")
     if kind == "mark" and not value:
         return _NoBody()
     if kind == "mark":

@@ -1,4 +1,4 @@
-"""Which decoder reads a body: by its media type over REST, by its field in gRPC."""
+"""Selects the decoder of a body: by its media type over REST, by its field in gRPC."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,7 +8,7 @@ from lakegate.model import Decoder
 
 
 class RowDecoder(Decoder, Protocol):
-    """A decoder of a format that rows for any table come in.
+    """A decoder of a format for the rows of any table.
 
     `media_types`: of its bodies over REST, the one to recommend first.
     `field`: of `IngestRequest`; None where a message has none.
@@ -22,10 +22,10 @@ class RowDecoder(Decoder, Protocol):
 
 
 class Formats:
-    """The decoders of the formats that any table takes."""
+    """The decoders of the formats for any table."""
 
     def __init__(self, decoders: Sequence[RowDecoder]) -> None:
-        """Take the decoders; the first has the bodies without a media type.
+        """Use these decoders; the first decodes bodies without a media type.
 
         Raises `ValueError` where two have a media type or a field in common.
         """

@@ -8,6 +8,7 @@ import grpc.aio
 
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.model import DEFAULT_DATABASE, TableName
+from lakegate.wire import EXPECTED_SIZE_KEY
 
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
 MAX_STREAM_ID_CHARACTERS = 255
@@ -18,24 +19,56 @@ _ESCAPED = re.compile(r"\\(.)")
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-_BOOLEANS = {"true": True, "false": False}
+BOOLEANS = {
+    **dict.fromkeys(("true", "1", "yes", "on"), True),
+    **dict.fromkeys(("false", "0", "no", "off"), False),
+}
+# The options of a request: one value each.
+_OPTIONS = {
+    name.lower(): name
+    for name in (
+        *("X-Database", "X-Table", "X-Auto-Create", "X-Schema-Evolve"),
+        *("X-Idempotency-Key", "Idempotency-Key"),
+    )
+}
+_DIGITS = 12
 
 
 def headers_of(context: Context) -> Mapping[str, str]:
-    """Return the text metadata of a call; the last of a repeated key."""
-    return {
-        key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)
-    }
+    """Return the text metadata of a call; the last value of a repeated key.
+
+    Raise `LakegateError` (invalid_argument) where an option has two values that differ.
+    """
+    headers: dict[str, str] = {}
+    for key, value in context.invocation_metadata() or ():
+        if not isinstance(value, str):
+            continue
+        if key in _OPTIONS and headers.get(key, value) != value:
+            raise LakegateError(
+                ErrorCode.INVALID_ARGUMENT, f"{_OPTIONS[key]} is sent twice, with different values"
+            )
+        headers[key] = value
+    return headers
+
+
+def announced_size(headers: Mapping[str, str]) -> int | None:
+    """Return the Content-Length that Envoy has read: 0 where unknown, None without Envoy."""
+    announced = headers.get(EXPECTED_SIZE_KEY)
+    if announced is None:
+        return None
+    return int(announced[:_DIGITS]) if announced.isdecimal() else 0
 
 
 def boolean(headers: Mapping[str, str], name: str, *, default: bool) -> bool:
-    """Read a header that is `true` or `false`, in either case of letters."""
+    """Read a header that is true or false: also 1 or 0, yes or no, on or off, in any case."""
     value = headers.get(name.lower(), "").strip().lower()
     if not value:
         return default
-    if value not in _BOOLEANS:
-        raise LakegateError(ErrorCode.INVALID_ARGUMENT, f"{name} must be true or false")
-    return _BOOLEANS[value]
+    if value not in BOOLEANS:
+        raise LakegateError(
+            ErrorCode.INVALID_ARGUMENT, f"{name} must be true or false (or 1, 0, yes, no, on, off)"
+        )
+    return BOOLEANS[value]
 
 
 def table_name(database: str, table: str) -> TableName:

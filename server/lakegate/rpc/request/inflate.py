@@ -1,4 +1,4 @@
-"""Compressed bodies: inflated here, piece by piece, and never beyond the limit.
+"""Inflates compressed bodies, piece by piece, up to a limit.
 
 Envoy could do it, but its filters answer a broken or oversized body by cutting
 it short, and NDJSON that is cut short is a smaller body, not a wrong one.
@@ -6,7 +6,7 @@ it short, and NDJSON that is cut short is a smaller body, not a wrong one.
 
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from lakegate.errors import ErrorCode, LakegateError
@@ -26,7 +26,7 @@ _MAX_PARTS = 10_000
 
 
 class Inflater(Protocol):
-    """Undoes one Content-Encoding."""
+    """Inflates a body in one Content-Encoding."""
 
     def inflate(self, data: bytes, limit: int) -> bytes:
         """Inflate the next piece of a body.
@@ -42,18 +42,21 @@ class Inflater(Protocol):
 
 
 def inflater(content_encoding: str) -> Inflater | None:
-    """Return what undoes `content_encoding` (RFC 9110, section 8.4.1); None for no encoding."""
+    """Return an inflater of `content_encoding` (RFC 9110, section 8.4.1); None for no encoding.
+
+    Raise `LakegateError` (unsupported_media_type) for an unknown encoding.
+    """
     encoding = content_encoding.strip().lower()
-    if encoding in {"", "identity"}:
+    if encoding in {"", IDENTITY}:
         return None
-    if encoding in {"gzip", "x-gzip"}:
-        return _Parts("gzip", _gzip_member, zlib.error)
-    if encoding == "zstd":
-        return _Parts("zstd", _zstd_frame, zstd.ZstdError)
-    raise LakegateError(
-        ErrorCode.UNSUPPORTED_MEDIA_TYPE,
-        f"Content-Encoding {encoding[:100]!r} is not taken: send gzip, zstd or none",
-    )
+    make_inflater = _INFLATERS.get(encoding)
+    if make_inflater is None:
+        raise LakegateError(
+            ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+            f"Content-Encoding {encoding[:100]!r} is not supported: "
+            f"send one of {', '.join(ENCODINGS)}",
+        )
+    return make_inflater()
 
 
 class _Part(Protocol):
@@ -64,14 +67,14 @@ class _Part(Protocol):
 
     @property
     def unused_data(self) -> bytes:
-        """What came after its end; empty before that."""
+        """The bytes after its end; empty before its end."""
         ...
 
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
 class _Parts:
-    """Inflates what is made of parts, one after the other."""
+    """Inflates a body that is a sequence of parts."""
 
     def __init__(self, name: str, new_part: Callable[[], _Part], error: type[Exception]) -> None:
         self._name = name
@@ -116,5 +119,19 @@ def _zstd_frame() -> zstd.ZstdDecompressor:
     return zstd.ZstdDecompressor(options=options)
 
 
-def _broken(encoding: str, words: str) -> LakegateError:
-    return LakegateError(ErrorCode.BAD_REQUEST_BODY, f"the {encoding} body is broken: {words}")
+def _gzip() -> Inflater:
+    return _Parts("gzip", _gzip_member, zlib.error)
+
+
+def _zstd() -> Inflater:
+    return _Parts("zstd", _zstd_frame, zstd.ZstdError)
+
+
+_INFLATERS: Mapping[str, Callable[[], Inflater]] = {"gzip": _gzip, "zstd": _zstd, "x-gzip": _gzip}
+IDENTITY = "identity"
+# The encodings to recommend: `x-gzip` is an old name of gzip.
+ENCODINGS = ("gzip", "zstd", IDENTITY)
+
+
+def _broken(encoding: str, reason: str) -> LakegateError:
+    return LakegateError(ErrorCode.BAD_REQUEST_BODY, f"the {encoding} body is broken: {reason}")

@@ -19,7 +19,7 @@ class Append(Protocol):
 
 
 async def append(lake: Append, batch: Batch) -> Acknowledgement:
-    """Append `batch` and give the acknowledgement to send."""
+    """Append `batch` and return the acknowledgement to send."""
     done = await lake.append(batch)
     _log.info(
         "%s: %d rows in snapshot %s, idempotency key %s",

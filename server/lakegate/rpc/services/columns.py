@@ -1,4 +1,4 @@
-"""The columns of TableService messages as Arrow fields."""
+"""Columns of TableService messages as Arrow fields."""
 
 from collections.abc import Iterable
 
@@ -12,28 +12,29 @@ from lakegate.v1.tables_pb2 import Column
 
 
 def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
-    """Return the columns as Arrow fields; types that Arrow lacks are in their metadata.
+    """Return the columns as Arrow fields, with Lakegate's own types in the metadata.
 
     Raises `LakegateError` (invalid_argument) that names the column.
     """
-    fields = [_field(column) for column in columns]
-    names = [field.name for field in fields]
-    for name in names:
-        if names.count(name) > 1:
-            raise LakegateError(ErrorCode.INVALID_ARGUMENT, f"column {name!r} is given twice")
-    return pa.schema(fields)
+    fields: dict[str, pa.Field] = {}
+    for column in columns:
+        field = _field(column)
+        if field.name in fields:
+            raise LakegateError(ErrorCode.INVALID_ARGUMENT, f"column {field.name!r} is given twice")
+        fields[field.name] = field
+    return pa.schema(fields.values())
 
 
 def _field(column: Column) -> pa.Field:
     name = identifier(column.name, "column")
     if name in RESERVED_COLUMNS:
         raise LakegateError(
-            ErrorCode.INVALID_ARGUMENT, f"column {name!r}: Iceberg keeps this name for itself"
+            ErrorCode.INVALID_ARGUMENT, f"column {name!r}: the name is reserved by Iceberg"
         )
     try:
         return parse_field(name, column.type)
     except ValueError as error:
         raise LakegateError(
             ErrorCode.INVALID_ARGUMENT,
-            f"column {name!r}: {column.type[:100]!r} is no type: {error}",
+            f"column {name!r}: {column.type[:100]!r} is not a type: {error}",
         ) from None

@@ -9,7 +9,7 @@ from lakegate.v1.health_pb2 import GetHealthRequest, GetHealthResponse
 
 
 class HealthServicer(health_pb2_grpc.HealthServiceServicer):
-    """Says whether the server takes requests."""
+    """Returns whether the server takes requests."""
 
     def __init__(self, draining: asyncio.Event) -> None:
         """Answer `unavailable` once `draining` is set."""

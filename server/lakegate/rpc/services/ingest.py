@@ -1,18 +1,16 @@
 """IngestService: rows for any table, as a REST body, as one message, as a stream."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable
 from typing import Protocol
 
 from google.api.httpbody_pb2 import HttpBody
 
-from lakegate.concurrency.budget import Hold
+from lakegate.concurrency.budget import Reservation
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.model import DEFAULT_DATABASE, Batch, Body, StreamPosition, TableName
 from lakegate.rpc.flow.admission import Admission
 from lakegate.rpc.interceptors.auth import CALLER
-from lakegate.rpc.request.completeness import whole_body
 from lakegate.rpc.request.formats import Formats
 from lakegate.rpc.request.headers import (
     Context,
@@ -23,8 +21,8 @@ from lakegate.rpc.request.headers import (
     stream_id,
     table_name,
 )
-from lakegate.rpc.request.inflate import inflater
 from lakegate.rpc.services.append import Append, append
+from lakegate.rpc.services.bodies import BodyReader
 from lakegate.rpc.services.streams import answer_in_order, result_of
 from lakegate.v1 import ingest_pb2_grpc
 from lakegate.v1.acknowledgement_pb2 import Acknowledgement
@@ -34,13 +32,6 @@ from lakegate.v1.ingest_pb2 import (
     IngestRequest,
     IngestStreamResponse,
 )
-
-# Envoy sends bodies in chunks of up to this size.
-CHUNK_BYTES = 1024 * 1024
-# Where Envoy puts the Content-Length of a REST body, which the chunks do not have; 0 where it is
-# not known. A gRPC caller has no such thing: its chunks may be of any size.
-EXPECTED_SIZE_KEY = "lakegate-expected-bytes"
-_DIGITS = 12
 
 
 class Streams(Append, Protocol):
@@ -57,30 +48,26 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     def __init__(
         self, lake: Streams, formats: Formats, admission: Admission, draining: asyncio.Event
     ) -> None:
-        """Append to `lake` what `admission` has room for; streams end once `draining` is set."""
+        """Append to `lake`, within `admission`; streams end once `draining` is set."""
         self._lake = lake
         self._formats = formats
         self._admission = admission
+        self._bodies = BodyReader(admission)
         self._draining = draining
 
     async def IngestBody(
         self, chunks: AsyncIterator[HttpBody], context: Context
     ) -> Acknowledgement:
-        """Take the body of `POST /v1/ingest`; the options are headers."""
+        """Append the body of `POST /v1/ingest`; the options are headers."""
         headers = headers_of(context)
         # Everything that can be refused is, before the body is read.
         table = table_name(headers.get("x-database", ""), headers.get("x-table", ""))
         key, key_binds_body = idempotency(headers)
         auto_create = boolean(headers, "X-Auto-Create", default=True)
         schema_evolve = boolean(headers, "X-Schema-Evolve", default=True)
-        plan = self._reading_plan(headers)
-        async with self._admission.room(str(table), plan.room(0)) as hold:
-            async with self._admission.reading():
-                content_type, data = await self._read(
-                    whole_body(chunks, context), headers.get("content-encoding", ""), hold, plan
-                )
-            hold.shrink(len(data))
-            CALLER.get().sent(len(data))
+        owner = CALLER.get().owner(table.database, table.table)
+        async with self._bodies.reserved(owner, context) as reading:
+            content_type, data = await reading.read(chunks, self._formats.of_media_type)
             batch = Batch(
                 table=table,
                 body=Body(data, schema_evolve),
@@ -93,7 +80,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             return await append(self._lake, batch)
 
     async def Ingest(self, request: IngestRequest, context: Context) -> Acknowledgement:
-        """Take one batch."""
+        """Append one batch."""
         del context
         batch = self._batch(request)
         del request  # its rows are in the batch
@@ -102,7 +89,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     def IngestStream(
         self, requests: AsyncIterator[IngestRequest], context: Context
     ) -> AsyncIterator[IngestStreamResponse]:
-        """Take batch after batch, and answer each in its turn."""
+        """Append batch after batch, and answer each in its turn."""
         del context
         caller = CALLER.get()
 
@@ -110,8 +97,8 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
         async def take(request: IngestRequest) -> Acknowledgement:
             async with turn:  # so that batches come to the lake in their order
-                await caller.check_again(request.database or DEFAULT_DATABASE)
                 caller.sent(request.ByteSize())
+                await caller.check_again(request.database or DEFAULT_DATABASE)
                 batch = self._batch(request)
             del request  # its rows are in the batch
             return await append(self._lake, batch)
@@ -119,11 +106,11 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         def answer(request: IngestRequest) -> Awaitable[IngestStreamResponse]:
             return result_of(take(request), IngestStreamResponse)
 
-        def room(request: IngestRequest) -> Awaitable[Hold]:
-            table = f"{request.database or DEFAULT_DATABASE}.{request.table}"
-            return self._admission.keep(table, request.ByteSize())
+        def reserve(request: IngestRequest) -> Awaitable[Reservation]:
+            owner = caller.owner(request.database, request.table)
+            return self._admission.reserve_arrived(owner, request.ByteSize())
 
-        return answer_in_order(requests, answer, IngestRequest.ByteSize, room, self._draining)
+        return answer_in_order(requests, answer, IngestRequest.ByteSize, reserve, self._draining)
 
     async def GetStream(self, request: GetStreamRequest, context: Context) -> GetStreamResponse:
         """Return the next offset of a stream."""
@@ -132,53 +119,6 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         stream = stream_id(request.stream_id)
         next_offset = await self._lake.next_offset(table, stream)
         return GetStreamResponse(stream_id=stream, next_offset=next_offset)
-
-    def _reading_plan(self, headers: Mapping[str, str]) -> "_ReadingPlan":
-        """Plan how much memory a body needs, from what is known of it.
-
-        Whoever announces less than is sent only waits more often.
-        """
-        announced = headers.get(EXPECTED_SIZE_KEY)
-        if announced is None:
-            return _ReadingPlan(0, self._admission.unknown)
-        size = int(announced[:_DIGITS]) if announced.isdecimal() else 0
-        return _ReadingPlan(min(size, self._admission.max_body_bytes), CHUNK_BYTES)
-
-    async def _read(
-        self,
-        chunks: AsyncIterator[tuple[str, bytes]],
-        content_encoding: str,
-        hold: Hold,
-        plan: "_ReadingPlan",
-    ) -> tuple[str, bytes]:
-        """Collect a body; refuse it as soon as it is known to be too large or of no use.
-
-        There is room for each chunk before it is read: HTTP/2 holds the sender back.
-        """
-        inflating = inflater(content_encoding)
-        content_type = ""
-        parts: list[bytes] = []
-        size = 0
-        largest = self._admission.max_body_bytes
-        async for media_type, data in chunks:
-            if not parts:
-                content_type = media_type
-                self._formats.of_media_type(content_type)
-            part = data
-            del data
-            if inflating:
-                # It may inflate to anything, so for that moment there is room for much.
-                await self._admission.grow(hold, size + len(part) + self._admission.unknown)
-                part = await asyncio.to_thread(inflating.inflate, part, largest - size)
-            size += len(part)
-            self._admission.check_size(size)
-            parts.append(part)
-            if inflating:
-                hold.shrink(plan.room(size))
-            await self._admission.grow(hold, plan.room(size))
-        if inflating:
-            inflating.finish()
-        return content_type, b"".join(parts)
 
     def _batch(self, request: IngestRequest) -> Batch:
         rows = request.WhichOneof("rows")
@@ -193,18 +133,6 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             idempotency_key=idempotency_key(request.idempotency_key),
             position=_position(request),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _ReadingPlan:
-    """How much room a body needs: it has `expected` bytes, and beyond come chunks of `chunk`."""
-
-    expected: int
-    chunk: int
-
-    def room(self, size: int) -> int:
-        """Return the room for the first `size` bytes and what is read next."""
-        return self.expected if size <= self.expected else size + self.chunk
 
 
 def _position(request: IngestRequest) -> StreamPosition | None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from google.rpc import status_pb2
 
-from lakegate.concurrency.budget import Hold
+from lakegate.concurrency.budget import Reservation
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.log import REQUEST_ID
 from lakegate.rpc.interceptors.calls import unexpected
@@ -27,14 +27,14 @@ async def answer_in_order(
     requests: AsyncIterator[Request],
     answer: Callable[[Request], Awaitable[Response]],
     size: Callable[[Request], int],
-    room: Callable[[Request], Awaitable[Hold]],
+    reserve: Callable[[Request], Awaitable[Reservation]],
     draining: asyncio.Event,
 ) -> AsyncGenerator[Response, None]:
     """Answer each request as soon as those before it are answered.
 
-    `size` gives the bytes of a request, `room` holds memory for it until it is
-    answered; while there is none, nothing more is read. Once `draining` is set, or `requests`
-    or `room` raise, nothing more is read: what was read is answered, then the stream ends with
+    `size` returns the bytes of a request, `reserve` reserves memory for it until it is answered;
+    while there is none, nothing more is read. Once `draining` is set, or `requests` or `reserve`
+    raise, nothing more is read: what was read is answered, then the stream ends with
     `unavailable`, or what was raised.
     """
     window = _Window()
@@ -44,14 +44,14 @@ async def answer_in_order(
         try:
             async for request in requests:
                 try:
-                    hold = await room(request)
+                    reservation = await reserve(request)
                 except BaseException:
                     del request  # what is raised keeps this frame
                     raise
                 cost = window.enter(size(request))
                 task = asyncio.create_task(_run(answer(request)))
-                del request  # not to be kept until the next has come
-                task.add_done_callback(partial(_release, hold))
+                del request  # not to be kept until the next has arrived
+                task.add_done_callback(partial(_release, reservation))
                 answers.put_nowait((task, cost))
                 await window.opening()
         finally:
@@ -82,7 +82,7 @@ async def answer_in_order(
 async def result_of(
     batch: Awaitable[Acknowledgement], response: Callable[..., Response]
 ) -> Response:
-    """Wait for a batch and give its result: `acknowledgement`, or the `error` it met."""
+    """Wait for a batch and return its result: `acknowledgement` or `error`."""
     try:
         return response(acknowledgement=await batch)
     except LakegateError as error:
@@ -97,8 +97,8 @@ def _status(error: LakegateError) -> status_pb2.Status:
     return rich_status(error, REQUEST_ID.get())
 
 
-def _release(hold: Hold, _answered: "asyncio.Task[Response]") -> None:
-    hold.shrink(0)
+def _release(reservation: Reservation, _answered: "asyncio.Task[Response]") -> None:
+    reservation.release()
 
 
 async def _run(awaitable: Awaitable[Response]) -> Response:
@@ -106,7 +106,7 @@ async def _run(awaitable: Awaitable[Response]) -> Response:
 
 
 class _Window:
-    """Bounds bytes and batches at once: a batch costs its bytes, or its share if that is more."""
+    """Bounds bytes and batches at once: a batch costs its bytes, or the average if that is more."""
 
     def __init__(self) -> None:
         self._free = MAX_BYTES_IN_FLIGHT
@@ -119,7 +119,7 @@ class _Window:
         return cost
 
     async def opening(self) -> None:
-        """Wait until there is room for another batch, of whatever size."""
+        """Wait until another batch may be read, of whatever size."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._free > 0)
 

@@ -1,4 +1,4 @@
-"""What an acknowledgement names is on the disk, not only in the system's memory."""
+"""The files of an acknowledged snapshot are synced to the disk."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ from lakegate.settings import Settings
 
 @pytest.fixture
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The paths that were synced before the last time that a commit was made known, in order."""
+    """The paths that were synced before the last commit, in order."""
     before_commit: list[str] = []
     so_far: list[str] = []
     fsync, swap = os.fsync, LeanSqlCatalog._swap
@@ -36,7 +36,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def files_of(table: Table) -> set[str]:
-    """Every file that the current snapshot needs."""
+    """Return every file that the current snapshot references."""
     snapshot = table.current_snapshot()
     assert snapshot
     manifests = snapshot.manifests(table.io)
@@ -67,7 +67,7 @@ async def test_the_names_of_new_files_and_folders_are_synced_too(
     assert folders | table <= set(synced)
 
 
-async def test_names_are_synced_when_the_last_file_of_a_commit_is_there(
+async def test_names_are_synced_after_the_last_file_of_a_commit(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder, synced: list[str]
 ) -> None:
     await lake.append(batch(decoder, {"label": "a"}))
@@ -77,7 +77,7 @@ async def test_names_are_synced_when_the_last_file_of_a_commit_is_there(
     assert synced[-1] == str(Path(load(catalog).metadata_location.removeprefix("file://")).parent)
 
 
-async def test_a_machine_that_never_loses_its_power_need_not_sync(
+async def test_syncs_can_be_disabled(
     settings: Settings, decoder: LinesDecoder, synced: list[str]
 ) -> None:
     lake = Lake(open_catalog(settings.catalog, settings.home, fsync=False), settings)

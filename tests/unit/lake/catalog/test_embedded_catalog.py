@@ -1,4 +1,4 @@
-"""The embedded catalog keeps everything under the home, whatever the home is called."""
+"""The embedded catalog keeps everything under the home, with any name of the home."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ async def test_duckdb_reads_a_home_with_spaces(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a?b", "a#b"])
-def test_a_home_that_no_uri_can_name_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_home_that_cannot_be_part_of_a_uri_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(LakegateError) as caught:
         open_catalog("lakegate", tmp_path / name)
     assert caught.value.code is ErrorCode.INVALID_ARGUMENT

@@ -1,4 +1,4 @@
-"""A metadata file has the bytes that PyIceberg would have written."""
+"""Metadata files are identical to PyIceberg's."""
 
 import gzip
 from pathlib import Path
@@ -17,7 +17,7 @@ from lakegate.lake.lake import Lake
 
 
 async def versions(lake: Lake, catalog: Catalog, decoder: LinesDecoder) -> list[Table]:
-    """Make a table, with snapshots that come and go, and return each of its versions."""
+    """Return all versions of a table whose snapshots are added and expire."""
     tables = []
     for number in range(6):
         await lake.append(

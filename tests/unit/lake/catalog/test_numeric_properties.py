@@ -1,4 +1,4 @@
-"""Numbers that another engine has set in a table's properties to what is none."""
+"""Numeric table properties that another engine has set to other values."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ from lakegate.lake.table.retention import Retention
         "write.target-file-size-bytes",
     ],
 )
-async def test_ingest_and_maintenance_go_on(
+async def test_ingest_and_maintenance_continue(
     key: str, value: str, lake: Lake, catalog: Catalog
 ) -> None:
     await lake.append(batch(LinesDecoder(), {"label": "a"}))

@@ -1,4 +1,4 @@
-"""What Lakegate uses of PyIceberg's private parts still does what PyIceberg's own commit does."""
+"""PyIceberg's private functions, as Lakegate uses them, have the results of its own commits."""
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
@@ -12,7 +12,7 @@ from pyiceberg.table.update import (
 from lakegate.lake.catalog.pyiceberg_private import next_metadata_version, updated_metadata
 
 
-def test_updates_lead_to_the_metadata_that_pyiceberg_makes(catalog: Catalog) -> None:
+def test_updates_give_the_same_metadata_as_in_pyiceberg(catalog: Catalog) -> None:
     catalog.create_namespace("default")
     table = catalog.create_table("default.orders", pa.schema([("n", pa.int64())]))
     for number in range(3):
@@ -31,7 +31,7 @@ def test_updates_lead_to_the_metadata_that_pyiceberg_makes(catalog: Catalog) -> 
     assert table.metadata == before  # nothing is changed in place
 
 
-def test_metadata_files_are_numbered_on(catalog: Catalog) -> None:
+def test_the_numbers_of_metadata_files_increase(catalog: Catalog) -> None:
     catalog.create_namespace("default")
     table = catalog.create_table("default.orders", pa.schema([("n", pa.int64())]))
     assert next_metadata_version(table) == 1

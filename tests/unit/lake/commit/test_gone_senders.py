@@ -1,4 +1,4 @@
-"""A sender that leaves while its batch is written: the rows are committed, and the log says so."""
+"""A sender that leaves while its batch is written: the rows are committed, and that is logged."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from lakegate.model import Acknowledgement, Body, DecodedGroup
 
 
 class HangsUp(LinesDecoder):
-    """Cancels the sender of a batch while it decodes it."""
+    """Cancels the sender of a batch while decoding it."""
 
     loop: asyncio.AbstractEventLoop
     sender: "asyncio.Future[Acknowledgement]"
@@ -28,7 +28,7 @@ class HangsUp(LinesDecoder):
         await asyncio.gather(self.sender, return_exceptions=True)
 
 
-async def test_what_was_begun_is_committed_whole_and_told_in_the_log(
+async def test_the_rows_are_committed_and_the_log_has_a_line(
     lake: Lake, catalog: Catalog, caplog: pytest.LogCaptureFixture
 ) -> None:
     decoder = HangsUp()

@@ -1,4 +1,4 @@
-"""Batches that gather share a commit, and each gets its own answer."""
+"""Batches that arrive together share a commit, and each gets its own answer."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
+from tests.testing.commits import refusal
 from tests.testing.lines import ORDERS, LinesDecoder, batch, raw_batch
 from tests.testing.reading import duckdb_rows, labels, load
 from tests.testing.waiting import until
@@ -18,12 +19,6 @@ from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.model import Acknowledgement, Body, DecodedGroup, TableName
 from lakegate.settings import Settings
-
-
-async def refusal(answer: object) -> LakegateError:
-    with pytest.raises(LakegateError) as caught:
-        await answer  # type: ignore[misc] # any awaitable
-    return caught.value
 
 
 async def test_rows_are_in_the_snapshot_that_is_acknowledged(
@@ -45,7 +40,7 @@ async def test_bytes_written_is_the_size_of_the_files_on_the_disk(
     assert done.bytes_written == size
 
 
-async def test_batches_that_gather_share_a_snapshot(
+async def test_batches_that_arrive_together_share_a_snapshot(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     batches = [batch(decoder, {"label": f"{n:03d}"}) for n in range(100)]
@@ -56,7 +51,7 @@ async def test_batches_that_gather_share_a_snapshot(
     assert sum(decoder.calls) == 100
 
 
-async def test_a_bad_body_is_refused_and_its_neighbours_are_committed(
+async def test_an_invalid_body_is_refused_and_the_others_of_its_group_are_committed(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     batches = [
@@ -72,7 +67,7 @@ async def test_a_bad_body_is_refused_and_its_neighbours_are_committed(
     assert labels(catalog) == ["a", "b"]
 
 
-async def test_a_body_that_breaks_the_decoder_hurts_nobody_else(
+async def test_a_body_that_breaks_the_decoder_is_refused_alone(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     batches = [batch(decoder, {"label": "a"}), raw_batch(decoder, b"explode")]
@@ -83,7 +78,7 @@ async def test_a_body_that_breaks_the_decoder_hurts_nobody_else(
     assert labels(catalog) == ["a"]
 
 
-async def test_a_missing_table_is_made_for_those_who_let_it_be_made(
+async def test_a_missing_table_is_created_only_with_auto_create(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     batches = [
@@ -97,7 +92,7 @@ async def test_a_missing_table_is_made_for_those_who_let_it_be_made(
     assert labels(catalog) == ["yes"]
 
 
-async def test_a_refused_body_makes_no_table(
+async def test_a_refused_body_creates_no_table(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     await refusal(lake.append(raw_batch(decoder, b"{")))
@@ -115,7 +110,7 @@ async def test_a_batch_without_rows_is_answered_without_a_commit(
     assert len(load(catalog).snapshots()) == 1
 
 
-async def test_members_with_different_decoders_share_a_commit(
+async def test_batches_with_different_decoders_share_a_commit(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     other = LinesDecoder()
@@ -133,13 +128,13 @@ async def test_a_batch_whose_sender_left_before_its_group_began_is_not_written(
 ) -> None:
     gone = asyncio.ensure_future(lake.append(batch(decoder, {"label": "gone"})))
     stays = asyncio.ensure_future(lake.append(batch(decoder, {"label": "stays"})))
-    await asyncio.sleep(0)  # both have gathered
+    await asyncio.sleep(0)  # both are queued
     gone.cancel()
     await stays
     assert labels(catalog) == ["stays"]
 
 
-async def test_a_sender_that_leaves_during_the_commit_disturbs_nobody(
+async def test_a_sender_that_leaves_during_the_commit_does_not_affect_others(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     gone = asyncio.ensure_future(lake.append(batch(decoder, {"label": "gone"})))
@@ -167,7 +162,7 @@ async def test_closing_answers_what_was_accepted_and_refuses_what_comes_after(
     assert labels(catalog) == ["0", "1", "2", "3", "4"]
 
 
-async def test_a_group_takes_no_more_bytes_than_it_may(
+async def test_a_group_is_limited_in_bytes(
     settings: Settings, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     small = settings.model_copy(update={"group_max_bytes": 100})
@@ -178,7 +173,7 @@ async def test_a_group_takes_no_more_bytes_than_it_may(
     assert len(load(catalog).snapshots()) == 4
 
 
-async def test_a_busy_table_lets_batches_gather_for_the_interval(
+async def test_a_busy_table_collects_batches_for_the_commit_interval(
     settings: Settings, decoder: LinesDecoder
 ) -> None:
     slow = settings.model_copy(update={"commit_interval_ms": 2000})
@@ -192,7 +187,7 @@ async def test_a_busy_table_lets_batches_gather_for_the_interval(
     assert len(snapshots) == 2
 
 
-async def test_tables_that_are_idle_are_forgotten(
+async def test_idle_tables_are_removed_from_memory(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lake_module, "IDLE_TABLES", 2)

@@ -17,9 +17,9 @@ from tests.testing.reading import duckdb_rows, file_rows, labels, load
 from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.catalog.sql import LeanSqlCatalog
 from lakegate.lake.lake import Lake
-from lakegate.lake.table import old_metadata
+from lakegate.lake.table import removed_metadata
 from lakegate.lake.table import state as state_module
-from lakegate.lake.table.tables import TableShape
+from lakegate.lake.table.definition import TableDefinition
 from lakegate.model import Body, DecodedGroup, TableName
 from lakegate.settings import Settings
 
@@ -127,7 +127,7 @@ async def test_manifests_and_snapshots_stay_few(
 async def test_manifests_are_left_alone_where_the_table_says_so(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
-    shape = TableShape(properties={"commit.manifest-merge.enabled": "false"})
+    shape = TableDefinition(properties={"commit.manifest-merge.enabled": "false"})
     await lake.ensure_table(ORDERS, COLUMNS, shape)
     for number in range(12):
         await lake.append(batch(decoder, {"label": str(number)}))
@@ -157,7 +157,7 @@ async def test_manifests_written_here_are_merged_without_reading_them(
 async def test_what_is_in_manifests_is_kept_as_far_as_memory_allows(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state_module, "KEPT_VALUES", 10)
+    monkeypatch.setattr(state_module, "MAX_CACHED_VALUES", 10)
     for number in range(25):
         await lake.append(batch(decoder, {"label": f"{number:02d}"}))
     state = await lake._committer(ORDERS).table.state()
@@ -184,12 +184,12 @@ async def test_old_metadata_files_are_deleted_when_no_reader_can_want_them(
     for number in range(30):
         await lake.append(batch(decoder, {"label": str(number)}))
     assert len(metadata_files(settings)) > 30  # each may still be read
-    monkeypatch.setattr(old_metadata, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(removed_metadata, "GRACE_SECONDS", 0.0)
     for number in range(30):
         await lake.append(batch(decoder, {"label": str(number)}))
     await lake._committer(ORDERS).drain()
     # The current one, those of the log, and at most one batch that waits.
-    assert len(metadata_files(settings)) <= 1 + 20 + old_metadata.BATCH
+    assert len(metadata_files(settings)) <= 1 + 20 + removed_metadata.BATCH
 
 
 def metadata_files(settings: Settings) -> list[Path]:

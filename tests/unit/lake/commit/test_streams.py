@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from pyiceberg.catalog import Catalog
+from tests.testing.commits import unsettled
 from tests.testing.keyed import keyed, placed
 from tests.testing.lines import ORDERS, LinesDecoder, batch, raw_batch
 from tests.testing.reading import labels
@@ -12,7 +13,8 @@ from tests.testing.reading import labels
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.lake import Lake
-from lakegate.lake.ledger.ledger import ContestedError, Ledger
+from lakegate.lake.ledger.claiming import ClaimConflictError
+from lakegate.lake.ledger.ledger import Ledger
 from lakegate.model import Acknowledgement, StreamPosition
 from lakegate.settings import Settings
 
@@ -36,7 +38,7 @@ def expected_offset(outcome: Acknowledgement | LakegateError) -> str:
     return outcome.metadata["expected_offset"]
 
 
-async def test_batches_in_flight_are_applied_together_and_the_stream_goes_on_after_them(
+async def test_batches_in_flight_are_applied_together_and_the_next_offset_follows_them(
     lake: Lake, other_lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     assert await lake.next_offset(ORDERS, "s") == 0
@@ -57,7 +59,7 @@ async def test_an_offset_that_was_applied_is_replayed(
     assert len(labels(catalog)) == 4
 
 
-async def test_a_server_that_knows_the_former_table_takes_the_stream_of_the_new_one(
+async def test_a_server_with_the_state_of_a_replaced_table_continues_the_stream_of_the_new_one(
     lake: Lake, other_lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     await send(lake, decoder, 0)
@@ -78,7 +80,7 @@ async def test_a_gap_is_refused_with_the_offset_that_is_expected(
     assert labels(catalog) == ["s-0", "s-1"]
 
 
-async def test_behind_a_bad_batch_of_a_stream_nothing_is_applied(
+async def test_after_an_invalid_batch_of_a_stream_nothing_is_applied(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     bad = replace(raw_batch(decoder, b"{"), position=StreamPosition("s", 1))
@@ -95,7 +97,7 @@ async def test_behind_a_bad_batch_of_a_stream_nothing_is_applied(
     assert labels(catalog) == ["n", "s-0", "s-1", "s-2", "s-3", "t-0"]
 
 
-async def test_batches_that_gather_in_another_order_are_applied_in_theirs(
+async def test_batches_that_arrive_out_of_order_are_applied_in_the_order_of_their_offsets(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     answers = await send(lake, decoder, 2, 0, 3, 1)
@@ -103,7 +105,7 @@ async def test_batches_that_gather_in_another_order_are_applied_in_theirs(
     assert labels(catalog) == ["s-0", "s-1", "s-2", "s-3"]
 
 
-async def test_groups_of_one_stream_that_follow_each_other_closely_keep_their_order(
+async def test_successive_groups_of_one_stream_keep_their_order(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     """Large enough that the next group is prepared while one commits."""
@@ -113,7 +115,7 @@ async def test_groups_of_one_stream_that_follow_each_other_closely_keep_their_or
     assert len(labels(catalog)) == 40
 
 
-async def test_a_group_that_must_begin_anew_does_not_refuse_the_one_behind_it(
+async def test_a_group_that_is_prepared_again_does_not_refuse_the_next_one(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claim, failures = Ledger.claim, [2]
@@ -121,7 +123,7 @@ async def test_a_group_that_must_begin_anew_does_not_refuse_the_one_behind_it(
     def contested(*args: object) -> None:
         if failures[0]:
             failures[0] -= 1
-            raise ContestedError
+            raise ClaimConflictError
         claim(*args)  # type: ignore[arg-type] # as they came
 
     monkeypatch.setattr(Ledger, "claim", contested)
@@ -130,11 +132,10 @@ async def test_a_group_that_must_begin_anew_does_not_refuse_the_one_behind_it(
     assert len(labels(catalog)) == 20
 
 
-async def test_a_client_that_comes_back_after_a_crash_of_both_goes_on_where_the_commit_was(
+async def test_after_a_crash_of_client_and_server_the_stream_continues_after_the_commit(
     lake: Lake, other_lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Ledger, "settle", lambda *_: None)  # the server dies before it settles
+    with unsettled():
         await send(lake, decoder, 0, 1, 2)
     assert await other_lake.next_offset(ORDERS, "s") == 3
     answers = await send(other_lake, decoder, 1, 2, 3)
@@ -142,18 +143,27 @@ async def test_a_client_that_comes_back_after_a_crash_of_both_goes_on_where_the_
     assert len(labels(catalog)) == 4
 
 
-async def test_a_client_that_does_not_ask_resends_and_gets_replays(
+async def test_a_stream_continues_at_another_server_before_its_last_commit_is_settled(
     lake: Lake, other_lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Ledger, "settle", lambda *_: None)  # the server dies before it settles
+    with unsettled():
+        await send(lake, decoder, 0, 1, 2)
+    (answer,) = await send(other_lake, decoder, 3)
+    assert not answer.replayed
+    assert labels(catalog) == ["s-0", "s-1", "s-2", "s-3"]
+
+
+async def test_a_client_that_resends_without_asking_for_the_offset_gets_replays(
+    lake: Lake, other_lake: Lake, catalog: Catalog, decoder: LinesDecoder
+) -> None:
+    with unsettled():
         first = await send(lake, decoder, 0, 1, 2)
     again = await send(other_lake, decoder, 0, 1, 2, 3, 4)
     assert again[:3] == [replace(answer, replayed=True) for answer in first]
     assert len(labels(catalog)) == 5
 
 
-async def test_a_client_that_comes_back_at_once_need_not_wait_for_what_it_left_behind(
+async def test_a_client_that_reconnects_at_once_gets_the_answers_of_its_abandoned_batches(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     left = [asyncio.ensure_future(lake.append(placed(decoder, "s", n))) for n in range(5)]
@@ -185,7 +195,7 @@ async def test_two_clients_of_one_stream_apply_each_offset_once(
             assert isinstance(answer, Acknowledgement) or expected_offset(answer)
 
 
-async def test_an_offset_that_was_swept_is_replayed_without_its_counts(
+async def test_an_offset_whose_entry_has_expired_is_replayed_without_its_counts(
     settings: Settings, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     no_lease = settings.model_copy(update={"ledger_lease_seconds": 0})
@@ -193,7 +203,7 @@ async def test_an_offset_that_was_swept_is_replayed_without_its_counts(
     *_, last = await send(before, decoder, *range(5))
     await before.close()  # all is settled
     lake = Lake(open_catalog(settings.catalog, settings.home), no_lease)
-    assert lake._ledger.sweep(key_ttl_ms=-1000, stream_ttl_ms=60_000, limit=100) == 4
+    assert lake._ledger.delete_expired(key_ttl_ms=-1000, stream_ttl_ms=60_000, limit=100) == 4
     early, late, following = await send(lake, decoder, 2, 4, 5)
     await lake.close()
     assert early == Acknowledgement(last.snapshot_id, 0, 0, 0, replayed=True)
@@ -202,7 +212,7 @@ async def test_an_offset_that_was_swept_is_replayed_without_its_counts(
     assert labels(catalog) == [f"s-{n}" for n in range(6)]
 
 
-async def test_streams_and_keys_of_one_name_are_different_things(
+async def test_streams_and_keys_of_the_same_name_are_distinct(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     await lake.append(placed(decoder, "s/1", 0))
@@ -221,7 +231,7 @@ async def test_a_stream_may_begin_with_a_batch_without_rows(
     assert labels(catalog) == ["s-1"]
 
 
-async def test_a_stream_begins_anew_with_a_table_that_is_made_anew(
+async def test_a_stream_starts_again_with_a_table_that_is_created_again(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     await send(lake, decoder, 0, 1)

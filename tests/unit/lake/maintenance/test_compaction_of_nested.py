@@ -1,4 +1,4 @@
-"""Compaction of nested columns that another engine has changed: every value stays what it is."""
+"""Compaction of nested columns that another engine has changed: no value changes."""
 
 import asyncio
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def alter(catalog: Catalog, change: Alter) -> None:
 
 
 async def add_nested(lake: Lake, catalog: Catalog, holder: str) -> None:
-    """Make a table of three files with a nested column `s`, as another engine writes it."""
+    """Create a table of three files with a nested column `s`, as another engine does."""
     type_, value, _ = HOLDERS[holder]
     await lake.append(batch(LinesDecoder(), {"label": "0"}))
     alter(catalog, lambda update: update.add_column("s", type_))
@@ -67,7 +67,7 @@ async def add_nested(lake: Lake, catalog: Catalog, holder: str) -> None:
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("holder", HOLDERS)
-async def test_values_of_fields_that_were_changed_stay_what_they_are(
+async def test_values_of_changed_fields_are_kept(
     holder: str, change: str, lake: Lake, catalog: Catalog
 ) -> None:
     await add_nested(lake, catalog, holder)

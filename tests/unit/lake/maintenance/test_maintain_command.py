@@ -50,7 +50,7 @@ def test_a_second_time_there_is_nothing_to_do(runner: CliRunner, settings: Setti
     assert "Files merged         0 (0 bytes) into 0 (0 bytes)" in result.stdout
 
 
-def test_what_one_run_finds_unreferenced_another_one_deletes(
+def test_files_that_one_run_finds_unreferenced_a_later_one_deletes(
     runner: CliRunner, settings: Settings, time: PassingClock
 ) -> None:
     asyncio.run(write(settings, 1))
@@ -64,18 +64,7 @@ def test_what_one_run_finds_unreferenced_another_one_deletes(
     assert not orphan.exists()
 
 
-def test_a_lake_without_tables_is_fine(runner: CliRunner) -> None:
+def test_a_catalog_without_tables_is_no_failure(runner: CliRunner) -> None:
     result = runner.invoke(main, ["maintain"])
     assert result.exit_code == 0
     assert "Tables maintained    0" in result.stdout
-
-
-def test_a_catalog_that_cannot_be_reached_is_named(
-    runner: CliRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LAKEGATE_CATALOG", "distant")
-    monkeypatch.setenv("PYICEBERG_CATALOG__DISTANT__TYPE", "rest")
-    monkeypatch.setenv("PYICEBERG_CATALOG__DISTANT__URI", "http://127.0.0.1:1")
-    result = runner.invoke(main, ["maintain"])
-    assert result.exit_code == 1
-    assert "127.0.0.1" in result.stderr

@@ -11,14 +11,15 @@ from pyiceberg.table.snapshots import Operation
 from tests.testing.lines import COLUMNS, ORDERS, LinesDecoder, batch
 from tests.testing.reading import duckdb_rows, file_rows, labels, load
 
+from lakegate.concurrency.retry import RetryPolicy
 from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.lake.maintenance import compaction
 from lakegate.lake.maintenance.maintain import Maintenance, Progress
 from lakegate.lake.maintenance.policy import MaintenancePolicy
 from lakegate.lake.maintenance.reading import Read, read_data_files
+from lakegate.lake.table.definition import TableDefinition
 from lakegate.lake.table.retention import Retention
-from lakegate.lake.table.tables import TableShape
 from lakegate.settings import Settings
 
 POLICY = MaintenancePolicy(Retention())
@@ -35,7 +36,9 @@ async def maintain(catalog: Catalog, policy: MaintenancePolicy = POLICY) -> Main
     return maintenance
 
 
-async def test_small_files_become_one_and_the_rows_stay(lake: Lake, catalog: Catalog) -> None:
+async def test_small_files_are_merged_and_the_rows_are_the_same(
+    lake: Lake, catalog: Catalog
+) -> None:
     names = [f"{number:02d}" for number in range(25)]
     await append_each(lake, *names)
     done = await maintain(catalog)
@@ -61,17 +64,17 @@ async def test_the_summary_of_a_replacement_counts_what_it_changed(
     assert (summary["deleted-data-files"], summary["deleted-records"]) == ("3", "3")
 
 
-async def test_a_reader_of_the_old_snapshot_goes_on_reading(lake: Lake, catalog: Catalog) -> None:
+async def test_a_reader_of_the_old_snapshot_can_continue(lake: Lake, catalog: Catalog) -> None:
     await append_each(lake, "a", "b")
     before = load(catalog)
     await maintain(catalog)
     assert len(before.scan().to_arrow()) == 2
 
 
-async def test_partitions_are_compacted_each_for_itself(
+async def test_partitions_are_compacted_separately(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
-    await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=["label"]))
+    await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(partition_by=["label"]))
     for _ in range(3):
         await lake.append(batch(decoder, {"label": "a"}, {"label": "b"}, {"label": None}))
     await maintain(catalog)
@@ -110,14 +113,14 @@ async def test_files_of_an_int_that_became_long_are_merged(lake: Lake, catalog: 
     wide = pa.schema([("label", pa.string()), ("n", pa.int64())])
     await lake.ensure_table(ORDERS, narrow)
     await lake.append(batch(LinesDecoder(), {"label": "a", "n": 1}))
-    await lake.ensure_table(ORDERS, narrow, TableShape(columns=wide))
+    await lake.ensure_table(ORDERS, narrow, TableDefinition(columns=wide))
     await lake.append(batch(LinesDecoder(), {"label": "b", "n": 2**40}))
     await maintain(catalog)
     assert len(file_rows(catalog)) == 1
     assert duckdb_rows(catalog, "label, n") == [("a", 1), ("b", 2**40)]
 
 
-async def test_rows_appended_during_a_compaction_stay(
+async def test_rows_appended_during_a_compaction_are_kept(
     lake: Lake, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await append_each(lake, *"abcdefghijkl")
@@ -146,13 +149,13 @@ async def test_rows_deleted_during_a_compaction_stay_deleted(
         return rows
 
     monkeypatch.setattr(compaction, "read_data_files", read_then_delete)
-    monkeypatch.setattr(compaction, "ATTEMPTS", 2)
+    monkeypatch.setattr(compaction, "MAINTENANCE_COMMIT", RetryPolicy(2))
     done = await maintain(catalog)
     assert labels(catalog) == ["a", "c"]
     assert done.summary.files_merged == 0
 
 
-async def test_ingest_goes_on_while_tables_are_compacted_in_the_background(
+async def test_ingest_continues_while_tables_are_compacted_in_the_background(
     settings: Settings, catalog: Catalog
 ) -> None:
     often = settings.model_copy(update={"maintenance_interval_seconds": 0.05})
@@ -167,7 +170,7 @@ async def test_ingest_goes_on_while_tables_are_compacted_in_the_background(
     assert labels(catalog) == duckdb_rows(catalog) == sorted(names)
 
 
-async def test_beside_ingest_no_more_is_merged_at_once_than_memory_allows(
+async def test_in_the_background_no_more_is_merged_at_once_than_memory_allows(
     lake: Lake, catalog: Catalog
 ) -> None:
     await append_each(lake, *(f"{number:02d}" for number in range(20)))
@@ -201,7 +204,7 @@ async def test_rows_that_compress_well_are_not_all_in_memory_at_once(
     assert labels(catalog) == duckdb_rows(catalog) == ["x" * 200_000] * 10
 
 
-async def test_progress_is_told(lake: Lake, catalog: Catalog) -> None:
+async def test_progress_is_reported(lake: Lake, catalog: Catalog) -> None:
     await append_each(lake, "a", "b")
     told: list[Progress] = []
     await asyncio.to_thread(Maintenance(catalog, POLICY, told.append).run)

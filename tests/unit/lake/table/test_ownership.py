@@ -1,4 +1,4 @@
-"""Tables that Lakegate does not maintain are their owner's alone."""
+"""Maintenance changes nothing in tables that are not managed."""
 
 import asyncio
 from pathlib import Path
@@ -20,12 +20,12 @@ from lakegate.lake.table.retention import Retention
 from lakegate.lake.table.state import load_state
 from lakegate.settings import Settings
 
-EAGER = MaintenancePolicy(Retention(count=1, least_age_ms=0, others_age_ms=-1))
+EAGER = MaintenancePolicy(Retention(count=1, min_age_ms=0, others_age_ms=-1))
 
 
 @pytest.fixture
 def theirs(catalog: Catalog) -> Table:
-    """A table that PyIceberg made, with twelve snapshots and a file that it has yet to commit."""
+    """A table of PyIceberg, with twelve snapshots and a file that is not committed yet."""
     catalog.create_namespace("default")
     table = catalog.create_table("default.orders", pa.schema([("label", pa.string())]))
     for number in range(12):
@@ -43,7 +43,7 @@ def files(table: Table) -> set[Path]:
     return {path for path in folder(table).rglob("*") if path.is_file()}
 
 
-async def test_maintenance_of_the_whole_catalog_leaves_a_table_of_others_as_it_is(
+async def test_maintenance_of_the_whole_catalog_does_not_change_an_unmanaged_table(
     catalog: Catalog, theirs: Table, time: PassingClock
 ) -> None:
     before = files(theirs)
@@ -55,7 +55,7 @@ async def test_maintenance_of_the_whole_catalog_leaves_a_table_of_others_as_it_i
 
 
 @pytest.mark.parametrize("step", ["compact", "expire", "sweep"])
-async def test_no_step_of_maintenance_takes_a_table_of_others(
+async def test_no_step_of_maintenance_accepts_an_unmanaged_table(
     step: str, catalog: Catalog, theirs: Table, time: PassingClock
 ) -> None:
     before = files(theirs)
@@ -67,7 +67,7 @@ async def test_no_step_of_maintenance_takes_a_table_of_others(
     assert files(theirs) == before
 
 
-async def test_a_table_of_others_that_is_written_to_keeps_its_files_and_snapshots(
+async def test_an_unmanaged_table_with_ingest_keeps_its_files_and_snapshots(
     settings: Settings, catalog: Catalog, theirs: Table, time: PassingClock
 ) -> None:
     kept, before = [each.snapshot_id for each in theirs.snapshots()], files(theirs)
@@ -75,7 +75,7 @@ async def test_a_table_of_others_that_is_written_to_keeps_its_files_and_snapshot
     lake = Lake(open_catalog(settings.catalog, settings.home), few)
     for number in range(12):  # as many as it takes for a merge, were the table managed
         await lake.append(batch(LinesDecoder(), {"label": f"new-{number:02d}"}))
-        await lake._maintenance.look()
+        await lake._maintenance.check()
         time.pass_(DAY)
     await lake.close()
     assert [each.snapshot_id for each in load(catalog).snapshots()][:12] == kept
@@ -93,7 +93,7 @@ async def test_a_table_of_others_that_is_written_to_keeps_its_files_and_snapshot
     )
 
 
-async def test_its_owner_may_hand_a_table_over_and_take_it_back(
+async def test_its_owner_can_have_a_table_maintained_and_end_that(
     catalog: Catalog, theirs: Table
 ) -> None:
     theirs.transaction().set_properties({"lakegate.managed": "true"}).commit_transaction()
@@ -105,7 +105,7 @@ async def test_its_owner_may_hand_a_table_over_and_take_it_back(
         managed.reload(catalog)
 
 
-def test_there_is_no_managed_table_of_a_table_of_others(catalog: Catalog, theirs: Table) -> None:
+def test_an_unmanaged_table_makes_no_managed_table(catalog: Catalog, theirs: Table) -> None:
     del theirs
     with pytest.raises(UnmanagedTableError):
         ManagedTable(load_state(catalog, ORDERS))

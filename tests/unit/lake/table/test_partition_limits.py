@@ -1,4 +1,4 @@
-"""What partitions cannot take is refused alone: its neighbours land, and read none of it."""
+"""A batch beyond the limits of partitions is refused, and the rest of its group is committed."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from tests.testing.stub_decoder import StubDecoder
 
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.lake import Lake
+from lakegate.lake.table.definition import TableDefinition
 from lakegate.lake.table.partition_limits import MAX_PARTITIONS
-from lakegate.lake.table.tables import TableShape
 from lakegate.model import Batch, Body, DecodedGroup
 
-BY_LABEL = TableShape(partition_by=["label"])
+BY_LABEL = TableDefinition(partition_by=["label"])
 DAYS = pa.schema([("d", pa.date32())])
 LAST_DAY = 2_932_896  # 9999-12-31, from 1970-01-01
 FIRST_DAY = -719_162
@@ -35,7 +35,7 @@ class DaysDecoder(StubDecoder):
 
 
 async def together(lake: Lake, *batches: Batch) -> list[LakegateError | int]:
-    """Send batches at once; give the rows of each, or its refusal."""
+    """Send batches at once; return the number of rows of each, or its refusal."""
     answers = await asyncio.gather(*map(lake.append, batches), return_exceptions=True)
     outcomes: list[LakegateError | int] = []
     for answer in answers:
@@ -48,7 +48,7 @@ async def together(lake: Lake, *batches: Batch) -> list[LakegateError | int]:
 
 
 @pytest.mark.parametrize("value", ["z" * 300, "ж" * 50, "z" * 250, "/" * 90])
-async def test_a_value_that_is_too_long_for_a_folder_is_refused_alone(
+async def test_a_value_that_is_too_long_for_a_path_is_refused(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder, value: str
 ) -> None:
     await lake.ensure_table(ORDERS, COLUMNS, BY_LABEL)
@@ -69,14 +69,14 @@ async def test_values_that_are_too_long_together_are_refused(
 ) -> None:
     names = [f"c{number}" for number in range(6)]
     columns = pa.schema([(name, pa.string()) for name in names])
-    await lake.ensure_table(ORDERS, columns, TableShape(partition_by=names))
+    await lake.ensure_table(ORDERS, columns, TableDefinition(partition_by=names))
     [refusal] = await together(lake, batch(decoder, dict.fromkeys(names, "v" * 200)))
     assert isinstance(refusal, LakegateError)
     assert refusal.code is ErrorCode.BAD_REQUEST_BODY
     assert load(catalog).current_snapshot() is None
 
 
-async def test_a_value_of_any_characters_is_taken(
+async def test_a_value_of_any_characters_is_accepted(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     await lake.ensure_table(ORDERS, COLUMNS, BY_LABEL)
@@ -87,11 +87,11 @@ async def test_a_value_of_any_characters_is_taken(
 
 @pytest.mark.parametrize("term", ["d", "day(d)", "month(d)", "year(d)"])
 @pytest.mark.parametrize("day", [LAST_DAY + 1, FIRST_DAY - 1, 2**31 - 1, -(2**31)])
-async def test_a_date_outside_of_the_calendar_is_refused_alone(
+async def test_a_date_outside_of_the_calendar_is_refused(
     lake: Lake, catalog: Catalog, term: str, day: int
 ) -> None:
     decoder = DaysDecoder()
-    await lake.ensure_table(ORDERS, DAYS, TableShape(partition_by=[term]))
+    await lake.ensure_table(ORDERS, DAYS, TableDefinition(partition_by=[term]))
     bodies = [b"0", f"{LAST_DAY} {FIRST_DAY}".encode(), f"1 2 {day}".encode()]
     *counts, refusal = await together(lake, *(Batch(ORDERS, Body(b), decoder) for b in bodies))
     assert counts == [1, 2]
@@ -105,7 +105,7 @@ def many(decoder: LinesDecoder, first: int, count: int) -> Batch:
     return batch(decoder, *({"label": f"{number:05d}"} for number in range(first, first + count)))
 
 
-async def test_a_batch_of_too_many_partitions_is_refused_alone(
+async def test_a_batch_of_too_many_partitions_is_refused(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
     await lake.ensure_table(ORDERS, COLUMNS, BY_LABEL)
@@ -148,7 +148,7 @@ async def test_batches_that_together_are_of_too_many_partitions_share_no_commit(
 async def test_a_column_may_have_several_fields_of_the_partitioning(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
-    shape = TableShape(partition_by=["label", "bucket(4, label)"])
+    shape = TableDefinition(partition_by=["label", "bucket(4, label)"])
     await lake.ensure_table(ORDERS, COLUMNS, shape)
     await lake.append(batch(decoder, {"label": "a"}, {"label": "b"}))
     assert duckdb_rows(catalog) == ["a", "b"]

@@ -17,8 +17,8 @@ from lakegate.lake.maintenance import compaction
 from lakegate.lake.maintenance.maintain import Maintenance
 from lakegate.lake.maintenance.policy import MaintenancePolicy
 from lakegate.lake.maintenance.reading import Read, read_data_files
+from lakegate.lake.table.definition import TableDefinition
 from lakegate.lake.table.retention import Retention
-from lakegate.lake.table.tables import TableShape
 
 COLUMNS = pa.schema(
     [
@@ -56,7 +56,7 @@ ROWS: list[dict[str, object]] = [
 async def test_each_partition_gets_one_file(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder, terms: list[str], partitions: int
 ) -> None:
-    await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=terms))
+    await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(partition_by=terms))
     done = await lake.append(batch(decoder, *ROWS))
     assert done.extent_count == partitions
     files = file_rows(catalog)
@@ -71,10 +71,10 @@ def labels_of(catalog: Catalog) -> list[str | None]:
     return load(catalog).scan().to_arrow()["label"].to_pylist()  # type: ignore[no-any-return] # untyped
 
 
-async def test_readers_skip_the_partitions_that_they_do_not_want(
+async def test_readers_skip_other_partitions(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
-    await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=["day(at)", "label"]))
+    await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(partition_by=["day(at)", "label"]))
     await lake.append(batch(decoder, *ROWS))
     by_label = load(catalog).scan("label = 'b'")
     by_day = load(catalog).scan("at >= '2027-01-01T00:00:00+00:00'")
@@ -86,7 +86,7 @@ async def test_readers_skip_the_partitions_that_they_do_not_want(
 async def test_rows_without_the_partition_column_are_in_the_null_partition(
     lake: Lake, catalog: Catalog
 ) -> None:
-    await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=["bucket(8, n)"]))
+    await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(partition_by=["bucket(8, n)"]))
     await lake.append(batch(LinesDecoder(), {"label": "a"}, {"label": "b"}))
     assert labels(catalog) == ["a", "b"]
     assert file_rows(catalog)["partition"].to_pylist() == [{"n_bucket": None}]
@@ -122,21 +122,19 @@ async def test_rows_prepared_before_the_partitioning_changed_are_written_for_the
         "",
     ],
 )
-async def test_a_term_that_makes_no_sense_is_refused_and_no_table_is_made(
-    lake: Lake, term: str
-) -> None:
+async def test_an_invalid_term_is_refused_and_no_table_is_created(lake: Lake, term: str) -> None:
     with pytest.raises(LakegateError) as caught:
-        await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=[term]))
+        await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(partition_by=[term]))
     assert caught.value.code is ErrorCode.INVALID_ARGUMENT
     assert await lake.list_tables("default", 10) == ([], "")
 
 
 @pytest.mark.parametrize("width", [1, 2**31 - 1])
-async def test_widths_up_to_the_largest_are_taken(
+async def test_widths_up_to_the_largest_are_accepted(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder, width: int
 ) -> None:
     terms = [f"bucket({width}, label)", f"truncate({width}, n)"]
-    await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=terms))
+    await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(partition_by=terms))
     await lake.append(batch(decoder, {"label": "a", "n": 5}))
     assert duckdb_rows(catalog) == ["a"]
 
@@ -144,32 +142,34 @@ async def test_widths_up_to_the_largest_are_taken(
 async def test_a_partition_that_would_have_the_name_of_a_column_is_refused(lake: Lake) -> None:
     columns = COLUMNS.append(pa.field("label_trunc", pa.string()))
     with pytest.raises(LakegateError, match="label_trunc, as a column is") as caught:
-        await lake.ensure_table(ORDERS, columns, TableShape(partition_by=["truncate(2, label)"]))
+        await lake.ensure_table(
+            ORDERS, columns, TableDefinition(partition_by=["truncate(2, label)"])
+        )
     assert caught.value.code is ErrorCode.INVALID_ARGUMENT
     assert await lake.list_tables("default", 10) == ([], "")
 
 
-async def test_rows_may_make_a_column_of_the_name_of_a_partition(
+async def test_rows_may_create_a_column_with_the_name_of_a_partition(
     lake: Lake, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
-    shape = TableShape(partition_by=["truncate(2, label)"])
+    shape = TableDefinition(partition_by=["truncate(2, label)"])
     await lake.ensure_table(ORDERS, COLUMNS, shape)
     await lake.append(batch(decoder, {"label": "abc", "label_trunc": "x"}))
     await lake.ensure_table(ORDERS, COLUMNS, shape)
     assert duckdb_rows(catalog) == ["abc"]
 
 
-async def test_terms_have_an_end(lake: Lake) -> None:
+async def test_the_number_of_terms_is_limited(lake: Lake) -> None:
     terms = [f"bucket({width}, label)" for width in range(1, 18)]
     with pytest.raises(LakegateError, match="up to 16") as caught:
-        await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=terms))
+        await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(partition_by=terms))
     assert caught.value.code is ErrorCode.INVALID_ARGUMENT
 
 
-async def test_ingest_goes_on_after_another_engine_drops_a_column_that_partitioned_the_table(
+async def test_ingest_continues_after_another_engine_drops_a_column_that_partitioned_the_table(
     lake: Lake, catalog: Catalog
 ) -> None:
-    await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=["n"]))
+    await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(partition_by=["n"]))
     names = [f"{number:02d}" for number in range(2 * FAN_IN + 2)]
     await append_each(lake, names[:FAN_IN], n=1)
     drop_partition_column(catalog)
@@ -180,10 +180,10 @@ async def test_ingest_goes_on_after_another_engine_drops_a_column_that_partition
     assert by_spec.count(1) < FAN_IN
 
 
-async def test_files_whose_partition_column_is_dropped_while_they_are_compacted_stay_as_they_are(
+async def test_files_whose_partition_column_is_dropped_while_they_are_compacted_are_kept(
     lake: Lake, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=["n"]))
+    await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(partition_by=["n"]))
     await append_each(lake, ["a", "b"], n=1)
     reading = read_data_files
 

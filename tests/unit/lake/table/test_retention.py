@@ -1,4 +1,4 @@
-"""Which snapshots leave the metadata, and which must stay."""
+"""Which snapshots expire, and which are kept."""
 
 import pyarrow as pa
 import pytest
@@ -7,7 +7,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.update import SetSnapshotRefUpdate
 
 from lakegate.lake.catalog import numeric_properties
-from lakegate.lake.table.retention import Retention, least_interval_seconds
+from lakegate.lake.table.retention import Retention, min_interval_seconds
 
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
@@ -15,7 +15,7 @@ DAY_MS = 24 * 60 * MINUTE_MS
 
 @pytest.fixture
 def table(catalog: Catalog) -> Table:
-    """A table that Lakegate maintains, with ten snapshots, all made just now."""
+    """A managed table with ten new snapshots."""
     catalog.create_namespace("default")
     columns = pa.schema([("n", pa.int64())])
     table = catalog.create_table("default.orders", columns, properties={"lakegate.managed": "true"})
@@ -29,16 +29,16 @@ def ids(table: Table) -> list[int]:
 
 
 def now_ms(table: Table) -> int:
-    """Return a time at which every snapshot has been there for a minute."""
+    """Return a time at which every snapshot is a minute old."""
     return table.snapshots()[-1].timestamp_ms + MINUTE_MS
 
 
-def test_own_snapshots_leave_when_there_are_too_many(table: Table) -> None:
+def test_own_snapshots_expire_when_there_are_too_many(table: Table) -> None:
     expired = Retention(count=4).expired(table.metadata, ids(table), now_ms(table))
     assert expired == ids(table)[:6]
 
 
-def test_snapshots_of_another_server_stay_until_it_cannot_look_for_them_any_more(
+def test_snapshots_of_another_server_are_kept_until_it_needs_to_find_them_no_longer(
     table: Table,
 ) -> None:
     retention = Retention(count=4, others_age_ms=10 * MINUTE_MS)
@@ -47,7 +47,7 @@ def test_snapshots_of_another_server_stay_until_it_cannot_look_for_them_any_more
     assert retention.expired(table.metadata, (), later) == ids(table)[:6]
 
 
-def test_every_snapshot_stays_for_a_minute_so_that_other_engines_can_commit_on_it(
+def test_every_snapshot_is_kept_for_a_minute_so_that_other_engines_can_commit_on_it(
     table: Table,
 ) -> None:
     made_ms = [snapshot.timestamp_ms for snapshot in table.snapshots()]
@@ -56,24 +56,24 @@ def test_every_snapshot_stays_for_a_minute_so_that_other_engines_can_commit_on_i
     assert expired == [
         each for each, at in zip(ids(table), made_ms, strict=True) if at < made_ms[4]
     ]
-    longer = Retention(count=2, least_age_ms=2 * MINUTE_MS)
+    longer = Retention(count=2, min_age_ms=2 * MINUTE_MS)
     assert longer.expired(table.metadata, ids(table), now_ms) == []
 
 
-def test_a_table_of_others_keeps_every_snapshot(table: Table) -> None:
+def test_an_unmanaged_table_keeps_every_snapshot(table: Table) -> None:
     with table.transaction() as transaction:
         transaction.remove_properties("lakegate.managed")
     later = now_ms(table) + 6 * DAY_MS
     assert Retention(count=1).expired(table.metadata, ids(table), later) == []
 
 
-def test_a_busy_table_commits_the_less_often_the_more_snapshots_it_has(table: Table) -> None:
-    few = least_interval_seconds(table.metadata)
+def test_a_busy_table_with_more_snapshots_commits_less_often(table: Table) -> None:
+    few = min_interval_seconds(table.metadata)
     doubled = table.metadata.model_copy(update={"snapshots": 2 * table.metadata.snapshots})
-    assert least_interval_seconds(doubled) == 2 * few > 0
+    assert min_interval_seconds(doubled) == 2 * few > 0
 
 
-def test_old_snapshots_leave_however_few_there_are(table: Table) -> None:
+def test_old_snapshots_expire_even_if_there_are_few(table: Table) -> None:
     later = now_ms(table) + 6 * DAY_MS
     assert Retention(count=100).expired(table.metadata, (), later) == ids(table)[:-1]
 
@@ -94,7 +94,7 @@ def test_a_table_that_keeps_a_number_of_snapshots_keeps_them(table: Table) -> No
     assert Retention(count=2).expired(table.metadata, (), later) == ids(table)[:3]
 
 
-def test_what_a_tag_or_a_branch_needs_stays(table: Table) -> None:
+def test_the_snapshots_of_tags_and_branches_are_kept(table: Table) -> None:
     every = ids(table)
     table.manage_snapshots().create_tag(every[0], "first").commit()
     table.manage_snapshots().create_branch(every[3], "side").commit()
@@ -109,7 +109,7 @@ def test_a_table_that_forbids_collecting_garbage_keeps_every_snapshot(table: Tab
     assert Retention(count=1).expired(table.metadata, ids(table), later) == []
 
 
-def test_a_table_of_version_1_loses_its_oldest_snapshots(catalog: Catalog) -> None:
+def test_in_a_table_of_version_1_the_oldest_snapshots_expire(catalog: Catalog) -> None:
     catalog.create_namespace("default")
     columns = pa.schema([("n", pa.int64())])
     properties = {"format-version": "1", "lakegate.managed": "true"}
@@ -139,7 +139,7 @@ def test_retention_of_the_branch_main_comes_first(
 
 
 @pytest.mark.parametrize("value", ["7 days", "", "9" * 5000, "1_000"])
-def test_a_property_that_is_no_number_counts_as_not_set(
+def test_a_property_that_is_not_a_number_is_ignored(
     table: Table, value: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     numeric_properties._warn.cache_clear()  # it is logged once in the life of a process

@@ -1,4 +1,4 @@
-"""Columns are the same for decoders, for data files and for other engines, and only widen."""
+"""Decoders, data files and other engines see the same columns, which only widen."""
 
 from typing import NoReturn
 
@@ -13,9 +13,9 @@ from tests.testing.reading import duckdb_rows, load
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.catalog.sql import LeanSqlCatalog
 from lakegate.lake.lake import Lake
+from lakegate.lake.table.definition import TableDefinition
 from lakegate.lake.table.schema import arrow_schema, iceberg_schema, round_trip
 from lakegate.lake.table.state import TableState
-from lakegate.lake.table.tables import TableShape
 from lakegate.model import TableName
 
 DYNAMIC = pa.field("props", pa.string(), metadata={b"lakegate:type": b"dynamic"})
@@ -41,7 +41,7 @@ VECTOR = pa.field("v", pa.list_(pa.float32()), metadata={b"lakegate:type": b"vec
     ],
     ids=str,
 )
-def test_a_type_is_the_same_after_the_table_was_made(type_: pa.DataType) -> None:
+def test_a_type_is_the_same_after_the_table_was_created(type_: pa.DataType) -> None:
     assert round_trip(pa.schema([("x", type_)])).field("x").type == type_
 
 
@@ -96,7 +96,7 @@ async def test_logical_types_are_kept_over_a_rename_by_another_engine(
 
 async def test_logical_types_of_added_columns_are_kept(lake: Lake, catalog: Catalog) -> None:
     await lake.ensure_table(ORDERS, COLUMNS)
-    await lake.ensure_table(ORDERS, COLUMNS, TableShape(columns=pa.schema([DYNAMIC, VECTOR])))
+    await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(columns=pa.schema([DYNAMIC, VECTOR])))
     described = await lake.describe(ORDERS)
     assert [(c.name, c.type, c.logical_type) for c in described.columns] == [
         ("at", "timestamptz", None),
@@ -117,7 +117,7 @@ async def test_an_int_column_becomes_long_and_its_old_rows_stay(
     wide = pa.schema([("label", pa.string()), ("n", pa.int64())])
     await lake.ensure_table(ORDERS, narrow)
     await lake.append(batch(decoder, {"label": "a", "n": 1}))
-    await lake.ensure_table(ORDERS, narrow, TableShape(columns=wide))
+    await lake.ensure_table(ORDERS, narrow, TableDefinition(columns=wide))
     await lake.append(batch(decoder, {"label": "b", "n": 2**40}))
     assert duckdb_rows(catalog, "label, n") == [("a", 1), ("b", 2**40)]
     assert load(catalog).scan().to_arrow()["n"].type == pa.int64()
@@ -131,20 +131,22 @@ async def test_an_int_column_becomes_long_and_its_old_rows_stay(
         (DYNAMIC.with_name("label"), "Column label is string and cannot become dynamic"),
     ],
 )
-async def test_what_is_no_widening_is_refused_by_the_column_s_name(
+async def test_a_change_that_is_not_a_widening_is_refused_with_the_name_of_the_column(
     lake: Lake, catalog: Catalog, column: pa.Field, message: str
 ) -> None:
     await lake.ensure_table(ORDERS, pa.schema([("label", pa.string()), ("n", pa.int64())]))
     before = load(catalog).metadata_location
     added = pa.field("added", pa.string())
     with pytest.raises(LakegateError, match=message) as caught:
-        await lake.ensure_table(ORDERS, COLUMNS, TableShape(columns=pa.schema([added, column])))
+        await lake.ensure_table(
+            ORDERS, COLUMNS, TableDefinition(columns=pa.schema([added, column]))
+        )
     assert caught.value.code is ErrorCode.SCHEMA_CONFLICT
     assert load(catalog).metadata_location == before
 
 
 async def test_ensuring_a_table_twice_changes_nothing(lake: Lake, catalog: Catalog) -> None:
-    shape = TableShape(COLUMNS, ["day(at)", "bucket(4, label)"], {"user.owner": "tests"})
+    shape = TableDefinition(COLUMNS, ["day(at)", "bucket(4, label)"], {"user.owner": "tests"})
     await lake.ensure_table(ORDERS, COLUMNS, shape)
     before = load(catalog).metadata_location
     described = await lake.ensure_table(ORDERS, COLUMNS, shape)
@@ -154,9 +156,9 @@ async def test_ensuring_a_table_twice_changes_nothing(lake: Lake, catalog: Catal
 
 
 async def test_another_partitioning_is_refused(lake: Lake) -> None:
-    await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=["day(at)"]))
+    await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(partition_by=["day(at)"]))
     with pytest.raises(LakegateError, match="partitioned by") as caught:
-        await lake.ensure_table(ORDERS, COLUMNS, TableShape(partition_by=["hour(at)"]))
+        await lake.ensure_table(ORDERS, COLUMNS, TableDefinition(partition_by=["hour(at)"]))
     assert caught.value.code is ErrorCode.SCHEMA_CONFLICT
 
 
@@ -172,11 +174,11 @@ async def test_tables_are_listed_by_page(lake: Lake) -> None:
     assert pages == [["a", "b"], ["c", "d"], ["e"]]
 
 
-async def test_a_database_that_is_not_there_has_no_tables(lake: Lake) -> None:
+async def test_a_missing_database_has_no_tables(lake: Lake) -> None:
     assert await lake.list_tables("nowhere", 10) == ([], "")
 
 
-async def test_describing_a_missing_table_says_so(lake: Lake) -> None:
+async def test_describing_a_missing_table_is_refused(lake: Lake) -> None:
     with pytest.raises(LakegateError) as caught:
         await lake.describe(ORDERS)
     assert caught.value.code is ErrorCode.TABLE_NOT_FOUND
@@ -190,7 +192,7 @@ async def test_a_description_counts_rows_and_files(lake: Lake, decoder: LinesDec
     assert described.snapshot_id == done.snapshot_id
 
 
-async def test_a_new_column_is_given_up_soon_where_the_catalog_does_not_answer(
+async def test_a_new_column_fails_soon_if_the_catalog_does_not_answer(
     lake: Lake,
     catalog: Catalog,
     decoder: LinesDecoder,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pytest
 
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.rpc.flow.memory_guard import LARGE_BYTES, LOOKS_IN_VAIN, Kind, MemoryGuard, watermark
-from lakegate.settings import MIB, Settings
+from lakegate.rpc.flow.memory_guard import FUTILE_CHECKS, LARGE_BYTES, Kind, MemoryGuard, watermark
+from lakegate.settings import Settings
+from lakegate.settings.units import MIB
 
 WATERMARK = 1000
 NEVER = 1e6
@@ -16,7 +17,7 @@ NEVER = 1e6
 
 @dataclass
 class Memory:
-    """The memory of a process that a test makes up."""
+    """The memory of a process, set by a test."""
 
     size: int = 0
     free: int = 0
@@ -24,20 +25,20 @@ class Memory:
     def resident(self) -> int:
         return self.size
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         self.size -= self.free
         self.free = 0
 
 
 class Callers:
-    """Callers of whom the guard knows, by name."""
+    """Callers that the guard watches, by name."""
 
     def __init__(self, memory: Memory) -> None:
-        self.guard = MemoryGuard(WATERMARK, memory.resident, memory.give_back, NEVER)
+        self.guard = MemoryGuard(WATERMARK, memory.resident, memory.release, NEVER)
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
-    async def come(self, *names: str, kind: Kind = Kind.FREE, size: int = 0) -> None:
-        """Let callers begin to wait, one after the other."""
+    async def come(self, *names: str, kind: Kind = Kind.UNRESERVED, size: int = 0) -> None:
+        """Make callers begin to wait, one after the other."""
 
         async def wait() -> None:
             with self.guard.watched(kind, size):
@@ -48,7 +49,7 @@ class Callers:
             await asyncio.sleep(0)
 
     async def refused(self) -> set[str]:
-        """Return those that were refused since this was asked last."""
+        """Return those that were refused since the last call."""
         for _ in range(3):
             await asyncio.sleep(0)
         ended = {name: task for name, task in self._waiting.items() if task.done()}
@@ -81,54 +82,68 @@ async def callers(memory: Memory) -> AsyncIterator[Callers]:
 async def test_nobody_is_refused_up_to_the_watermark(memory: Memory, callers: Callers) -> None:
     await callers.come("a", "b")
     memory.size = WATERMARK
-    callers.guard.look()
+    callers.guard.check()
     assert await callers.refused() == set()
 
 
-async def test_above_it_half_are_refused_at_a_look_the_newest_first(
+async def test_above_it_half_are_refused_at_a_check_the_newest_first(
     memory: Memory, callers: Callers
 ) -> None:
     await callers.come("oldest", "old", "new", "newest")
-    callers.guard.look()
+    callers.guard.check()
     memory.size = WATERMARK + 1
-    callers.guard.look()
+    callers.guard.check()
     assert await callers.refused() == {"new", "newest"}
-    callers.guard.look()
+    callers.guard.check()
     assert await callers.refused() == {"old"}
     memory.size = WATERMARK
-    callers.guard.look()
+    callers.guard.check()
     assert await callers.refused() == set()
 
 
-async def test_messages_that_wait_for_room_go_first_and_of_them_the_largest(
+async def test_messages_that_wait_for_memory_go_first_and_of_them_the_largest(
     memory: Memory, callers: Callers
 ) -> None:
     await callers.come("large", kind=Kind.ARRIVED, size=64)
     await callers.come("small", kind=Kind.ARRIVED, size=1)
     await callers.come("stream")
-    await callers.come("body", kind=Kind.HELD)
-    callers.guard.look()
+    await callers.come("body", kind=Kind.RESERVED)
+    callers.guard.check()
     memory.size = WATERMARK + 1
-    callers.guard.look()
+    callers.guard.check()
     assert await callers.refused() == {"large", "small"}
-    callers.guard.look()
+    callers.guard.check()
     assert await callers.refused() == {"stream"}
-    callers.guard.look()
+    callers.guard.check()
     assert await callers.refused() == {"body"}
 
 
-async def test_who_began_since_the_last_look_has_brought_little_and_goes_last(
+async def test_all_callers_without_a_token_go_before_anybody_with_one(
+    memory: Memory, callers: Callers
+) -> None:
+    await callers.come("large", kind=Kind.ARRIVED, size=64)
+    await callers.come("stream")
+    public = {f"health check {number}" for number in range(5)}
+    await callers.come(*public, kind=Kind.PUBLIC)
+    memory.size = WATERMARK + 1
+    callers.guard.check()
+    assert await callers.refused() == public
+    callers.guard.check()
+    assert await callers.refused() == {"large"}
+
+
+async def test_who_began_since_the_last_check_has_brought_little_and_goes_last(
     memory: Memory, callers: Callers
 ) -> None:
     await callers.come("idle", "new")
-    callers.guard.look()
+    callers.guard.check()
     await callers.come("busy")
     memory.size = WATERMARK + 1
-    callers.guard.look()
+    callers.guard.check()
     assert await callers.refused() == {"idle", "new"}
 
 
-async def test_a_large_message_makes_the_guard_look_at_once(
+async def test_a_large_message_makes_the_guard_check_at_once(
     memory: Memory, callers: Callers
 ) -> None:
     await callers.come("a")
@@ -139,26 +154,26 @@ async def test_a_large_message_makes_the_guard_look_at_once(
     assert await callers.refused() == {"a"}
 
 
-async def test_free_memory_is_given_back_before_anybody_is_refused(
+async def test_free_memory_is_released_before_anybody_is_refused(
     memory: Memory, callers: Callers
 ) -> None:
     await callers.come("a")
     memory.size, memory.free = WATERMARK * 4 // 5, WATERMARK // 2
-    callers.guard.look()
+    callers.guard.check()
     await asyncio.to_thread(callers.guard._thread.shutdown)
     assert memory.size == WATERMARK * 3 // 10
     assert await callers.refused() == set()
 
 
-async def test_who_leaves_is_not_told_that_he_is_refused(memory: Memory, callers: Callers) -> None:
+async def test_who_leaves_is_not_refused(memory: Memory, callers: Callers) -> None:
     async def wait() -> None:
-        with callers.guard.watched(Kind.FREE):
+        with callers.guard.watched(Kind.UNRESERVED):
             await asyncio.Event().wait()
 
     leaving = asyncio.create_task(wait())
     await asyncio.sleep(0)
     memory.size = WATERMARK + 1
-    callers.guard.look()
+    callers.guard.check()
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving
@@ -168,30 +183,30 @@ async def test_the_guard_gives_up_refusing_where_that_does_not_help(
     memory: Memory, callers: Callers
 ) -> None:
     memory.size = 2 * WATERMARK
-    for _ in range(LOOKS_IN_VAIN):
-        callers.guard.look()
-    callers.guard.look()
+    for _ in range(FUTILE_CHECKS):
+        callers.guard.check()
+    callers.guard.check()
     await callers.come("a")
-    callers.guard.look()
+    callers.guard.check()
     assert await callers.refused() == set()
     memory.size = 2 * WATERMARK + WATERMARK // 4 + 1
-    callers.guard.look()
+    callers.guard.check()
     assert await callers.refused() == {"a"}
     memory.size = WATERMARK  # as it was
-    callers.guard.look()
+    callers.guard.check()
     await callers.come("b")
     memory.size = WATERMARK + 1
-    callers.guard.look()
+    callers.guard.check()
     assert await callers.refused() == {"b"}
 
 
-async def test_the_guard_looks_by_itself_while_somebody_waits(memory: Memory) -> None:
-    guard = MemoryGuard(WATERMARK, memory.resident, memory.give_back, look_seconds=0)
+async def test_the_guard_checks_by_itself_while_somebody_waits(memory: Memory) -> None:
+    guard = MemoryGuard(WATERMARK, memory.resident, memory.release, check_seconds=0)
     memory.size = WATERMARK + 1
     for _ in range(2):  # it begins again with the next one
-        with pytest.raises(LakegateError), guard.watched(Kind.FREE):
+        with pytest.raises(LakegateError), guard.watched(Kind.UNRESERVED):
             await asyncio.Event().wait()
-        await until(lambda: guard._watching is None)
+        await until(lambda: guard._checking is None)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -199,9 +214,9 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0)
 
 
-async def test_what_is_waited_for_is_given_where_there_is_memory(callers: Callers) -> None:
+async def test_what_is_waited_for_is_returned_where_there_is_memory(callers: Callers) -> None:
     async def read(message: Awaitable[str]) -> str:
-        with callers.guard.watched(Kind.FREE):
+        with callers.guard.watched(Kind.UNRESERVED):
             return await message
 
     assert await read(asyncio.sleep(0, "message")) == "message"

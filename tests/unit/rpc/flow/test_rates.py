@@ -1,4 +1,4 @@
-"""A token may do so much in a second, and is told when it may go on."""
+"""A token has limits per second, and its refusals say when to retry."""
 
 import pytest
 

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.rpc.request.completeness import END_KEY, whole_body
+from lakegate.rpc.request.completeness import whole_body
 from lakegate.rpc.request.headers import Context
+from lakegate.wire import BODY_END_KEY
 
 MARK = b"0b1c-0b1d"
 
@@ -22,7 +23,7 @@ class Call:
     """A call as a body sees it. `open`: whether it can still be answered."""
 
     def __init__(self, end: str, *, is_open: bool = False, cancelled: bool = False) -> None:
-        self._metadata = ((END_KEY, end),) if end else ()
+        self._metadata = ((BODY_END_KEY, end),) if end else ()
         self._open = is_open
         self._cancelled = cancelled
 

@@ -33,11 +33,14 @@ def test_names_are_taken_as_they_are(name: str) -> None:
 def test_a_boolean_is_true_false_or_its_default() -> None:
     assert boolean({"x-auto-create": "FALSE"}, "X-Auto-Create", default=True) is False
     assert boolean({"x-auto-create": "true"}, "X-Auto-Create", default=False) is True
+    for yes, no in (("1", "0"), ("yes", "No"), ("ON", "off")):
+        assert boolean({"x-auto-create": yes}, "X-Auto-Create", default=False) is True
+        assert boolean({"x-auto-create": no}, "X-Auto-Create", default=True) is False
     assert boolean({}, "X-Auto-Create", default=True) is True
     assert boolean({"x-auto-create": ""}, "X-Auto-Create", default=False) is False
 
 
-@pytest.mark.parametrize("value", ["yes", "1", "no", "tru"])
+@pytest.mark.parametrize("value", ["maybe", "2", "y", "tru"])
 def test_what_is_no_boolean_is_refused_by_the_headers_name(value: str) -> None:
     with pytest.raises(LakegateError, match="X-Schema-Evolve must be true or false"):
         boolean({"x-schema-evolve": value}, "X-Schema-Evolve", default=True)

@@ -48,7 +48,7 @@ def test_a_decimal_that_iceberg_has_is_a_type(word: str, precision: int, scale: 
     ],
 )
 def test_any_other_word_is_no_type(word: str) -> None:
-    with pytest.raises(LakegateError, match="is no type") as refusal:
+    with pytest.raises(LakegateError, match="is not a type") as refusal:
         arrow_schema([Column(name="v", type=word)])
     assert refusal.value.code is ErrorCode.INVALID_ARGUMENT
 
@@ -57,4 +57,10 @@ def test_any_other_word_is_no_type(word: str) -> None:
 def test_a_name_that_iceberg_keeps_is_refused(name: str) -> None:
     with pytest.raises(LakegateError, match=name) as refusal:
         arrow_schema([Column(name=name, type="string")])
+    assert refusal.value.code is ErrorCode.INVALID_ARGUMENT
+
+
+def test_a_column_is_not_given_twice() -> None:
+    with pytest.raises(LakegateError, match="column 'a' is given twice") as refusal:
+        arrow_schema([Column(name=name, type="int") for name in ("a", "b", "a")])
     assert refusal.value.code is ErrorCode.INVALID_ARGUMENT

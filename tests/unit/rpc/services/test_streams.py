@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
-from lakegate.concurrency.budget import Budget, Hold
+from lakegate.concurrency.budget import Budget, Reservation
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.rpc.services.streams import (
     MAX_BATCHES_IN_FLIGHT,
@@ -15,15 +15,15 @@ from lakegate.rpc.services.streams import (
 
 
 class Sender:
-    """Sends numbers, and tells how many were taken off it."""
+    """Sends numbers, and counts how many were read."""
 
     def __init__(self, numbers: Iterable[int]) -> None:
         self._numbers = iter(numbers)
-        self.taken = 0
+        self.read = 0
 
     async def __aiter__(self) -> AsyncIterator[int]:
         for number in self._numbers:
-            self.taken += 1
+            self.read += 1
             yield number
 
 
@@ -53,8 +53,8 @@ def small(_number: int) -> int:
     return 1
 
 
-async def room(number: int) -> Hold:
-    return await Budget(1000).take("t", number)
+async def reserve(number: int) -> Reservation:
+    return await Budget(1000).reserve(("t",), number)
 
 
 async def settle() -> None:
@@ -65,7 +65,7 @@ async def settle() -> None:
 
 async def test_answers_come_in_the_order_of_the_requests() -> None:
     lake = Lake()
-    answers = answer_in_order(aiter(Sender(range(3))), lake.answer, small, room, asyncio.Event())
+    answers = answer_in_order(aiter(Sender(range(3))), lake.answer, small, reserve, asyncio.Event())
     for number in (2, 1, 0):
         lake.release(number)
     assert [answer async for answer in answers] == [0, 1, 2]
@@ -73,7 +73,7 @@ async def test_answers_come_in_the_order_of_the_requests() -> None:
 
 async def test_a_batch_begins_before_those_ahead_of_it_are_answered() -> None:
     lake, sender = Lake(), Sender(range(3))
-    answers = answer_in_order(aiter(sender), lake.answer, small, room, asyncio.Event())
+    answers = answer_in_order(aiter(sender), lake.answer, small, reserve, asyncio.Event())
     first = asyncio.ensure_future(anext(answers))
     await settle()
     assert set(lake.released) == {0, 1, 2}
@@ -88,7 +88,7 @@ async def test_a_batch_begins_before_those_ahead_of_it_are_answered() -> None:
 )
 async def test_no_more_is_read_than_the_window_holds(size: int, window: int) -> None:
     lake, sender = Lake(), Sender(range(MAX_BATCHES_IN_FLIGHT * 4))
-    answers = answer_in_order(aiter(sender), lake.answer, lambda _: size, room, asyncio.Event())
+    answers = answer_in_order(aiter(sender), lake.answer, lambda _: size, reserve, asyncio.Event())
     first = asyncio.ensure_future(anext(answers))
     await settle()
     assert len(lake.released) == window
@@ -108,7 +108,7 @@ async def test_draining_answers_what_was_read_and_then_refuses() -> None:
         yield 0
         await asyncio.Event().wait()
 
-    answers = answer_in_order(endless(), lake.answer, small, room, draining)
+    answers = answer_in_order(endless(), lake.answer, small, reserve, draining)
     first = asyncio.ensure_future(anext(answers))
     await settle()
     draining.set()
@@ -122,7 +122,7 @@ async def test_draining_answers_what_was_read_and_then_refuses() -> None:
 
 async def test_a_client_that_leaves_takes_its_batches_along() -> None:
     lake = Lake()
-    answers = answer_in_order(aiter(Sender(range(3))), lake.answer, small, room, asyncio.Event())
+    answers = answer_in_order(aiter(Sender(range(3))), lake.answer, small, reserve, asyncio.Event())
     first = asyncio.ensure_future(anext(answers))
     await settle()
     first.cancel()
@@ -139,7 +139,7 @@ async def test_a_sender_that_fails_ends_the_stream() -> None:
         yield 0
         raise ConnectionError
 
-    answers = answer_in_order(broken(), lake.answer, small, room, asyncio.Event())
+    answers = answer_in_order(broken(), lake.answer, small, reserve, asyncio.Event())
     assert await anext(answers) == 0
     with pytest.raises(ConnectionError):
         await anext(answers)

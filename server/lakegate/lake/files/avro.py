@@ -1,0 +1,107 @@
+"""Writes Avro object container files; the cost is that of their records.
+
+PyIceberg's writer derives the Avro schema, the header and the encoder of each file from the
+Iceberg schema, which takes longer than the few records of a commit. Here they are cached in a
+`Layout`, and all records are one block. The encoding is PyIceberg's.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pyiceberg.avro.codecs import (
+    AVRO_CODEC_KEY,
+    CODEC_MAPPING_ICEBERG_TO_AVRO,
+    KNOWN_CODECS,
+)
+from pyiceberg.avro.encoder import BinaryEncoder
+from pyiceberg.avro.file import MAGIC, META_SCHEMA, SYNC_SIZE, AvroFileHeader
+from pyiceberg.avro.resolver import construct_writer, resolve_writer
+from pyiceberg.avro.writer import Writer
+from pyiceberg.io import OutputFile
+from pyiceberg.schema import Schema
+from pyiceberg.typedef import Record
+from pyiceberg.utils.schema_conversion import AvroSchemaConversion
+from typing_extensions import override
+
+_SCHEMA_KEY = "avro.schema"
+_LOW_BITS = 0x7F
+_HEADER_WRITER = construct_writer(META_SCHEMA)
+
+
+class _Encoder(BinaryEncoder):
+    """PyIceberg's encoder into memory, without an object for each byte of an integer."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    @override
+    def write(self, b: bytes) -> None:
+        self.data += b
+
+    @override
+    def write_int(self, integer: int) -> None:
+        data = self.data
+        zigzag = (integer << 1) ^ (integer >> 63)
+        while zigzag & ~_LOW_BITS:
+            data.append((zigzag & _LOW_BITS) | 0x80)
+            zigzag >>= 7
+        data.append(zigzag)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The writer of the records of one kind of file. `metadata`: of each file's header."""
+
+    writer: Writer
+    metadata: Mapping[str, str]
+
+    @classmethod
+    def of(cls, record: Schema, file: Schema, name: str, metadata: Mapping[str, str]) -> "Layout":
+        """Return the layout of files of the schema `file` for records of the schema `record`.
+
+        `name`: of the Avro record.
+        """
+        schema = AvroSchemaConversion().iceberg_to_avro(file, schema_name=name)
+        return cls(
+            resolve_writer(record_schema=record, file_schema=file),
+            {**metadata, _SCHEMA_KEY: json.dumps(schema)},
+        )
+
+    def encode(self, record: Record) -> bytes:
+        """Return the encoding of a record, before compression."""
+        encoder = _Encoder()
+        self.writer.write(encoder, record)
+        return bytes(encoder.data)
+
+
+def write_file(
+    output: OutputFile,
+    layout: Layout,
+    metadata: Mapping[str, str],
+    codec: str,
+    records: Iterable[bytes],
+) -> int:
+    """Write a file of encoded records; return its length in bytes.
+
+    `metadata`: of its header, beside the layout's. `codec`: the name in Iceberg.
+    """
+    codec = CODEC_MAPPING_ICEBERG_TO_AVRO.get(codec) or codec
+    if codec not in KNOWN_CODECS:
+        raise ValueError(f"The Avro codec {codec!r} is not supported")
+    encoded = list(records)
+    sync = os.urandom(SYNC_SIZE)
+    encoder = _Encoder()
+    meta = {**layout.metadata, **metadata, AVRO_CODEC_KEY: codec}
+    _HEADER_WRITER.write(encoder, AvroFileHeader(MAGIC, meta, sync))
+    if encoded:
+        block = b"".join(encoded)
+        if (compressor := KNOWN_CODECS[codec]) is not None:
+            block, _ = compressor.compress(block)
+        encoder.write_int(len(encoded))
+        encoder.write_bytes(block)
+        encoder.write(sync)
+    with output.create(overwrite=True) as stream:
+        stream.write(bytes(encoder.data))
+    return len(encoder.data)
