@@ -247,3 +247,10 @@ def test_a_row_whose_props_would_have_a_key_twice_is_refused(
     assert refusal(group, 1).message.endswith('" twice')
     assert group.outcomes[::2] == [1, 1]
     assert rows(group) == [{"props": '{"x y":1}'}, {"a": "[1]"}]
+
+
+@pytest.mark.parametrize("text", ["text", "{text", ""])
+def test_a_props_column_of_strings_takes_any_text(decoder: NdjsonDecoder, text: str) -> None:
+    schema = pa.schema([("props", pa.string())])
+    group = decode(decoder, f'{{"props":"{text}"}}'.encode(), schema=schema)
+    assert rows(group) == [{"props": text}]

@@ -39,7 +39,7 @@ def schema_of(table: Table) -> pa.Schema:
 
 
 # `LAKEGATE_REFERENCE_EXAMPLES=5000` compares more.
-EXAMPLES = int(os.environ.get("LAKEGATE_REFERENCE_EXAMPLES", "500"))
+EXAMPLES = int(os.environ.get("LAKEGATE_REFERENCE_EXAMPLES", "400"))
 READERS = {
     "one by one": Reader(little_bytes=1_000_000),
     "as shapes": Reader(little_bytes=1),

@@ -14,7 +14,8 @@ from lakegate.decode.values.json_members import merge, repeated_key
 
 _REPEATS = """
     SELECT NOT coalesce(
-        json_valid(line) AND list_unique(json_keys(line)) = len(json_keys(line)), false
+        CASE WHEN json_valid(line) THEN list_unique(json_keys(line)) = len(json_keys(line)) END,
+        false
     )
     FROM lines
 """

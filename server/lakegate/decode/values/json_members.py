@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from lakegate.decode.standard_columns import PROPS
 from lakegate.decode.values.json_column import write_string
-from lakegate.decode.values.json_text import parse_line
+from lakegate.decode.values.json_text import LineError, parse_line
 
 
 def write(name: str, values: pa.Array) -> pa.Array:
@@ -55,7 +55,10 @@ def repeated_key(text: str) -> str | None:
     """Return a key that an object has twice; None if there is none."""
     if not text.startswith("{"):
         return None
-    counts = Counter(name for name, _ in parse_line(text))
+    try:
+        counts = Counter(name for name, _ in parse_line(text))
+    except LineError:  # a text that only starts like an object
+        return None
     return next((name for name, count in counts.items() if count > 1), None)
 
 
