@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
+from lakegate import clock
 from lakegate.auth.development_token import development_secret
 from lakegate.auth.keyring import Keyring, ReadTokens, reader
 from lakegate.auth.store import TokenStore
@@ -51,6 +52,7 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     async with _running_server(settings) as (server, _):
         ready(server.address)
         await stop.wait()
+        await _stop_server(server)
 
 
 async def up(settings: Settings, ready: Callable[[Gate], None]) -> None:
@@ -63,7 +65,7 @@ async def up(settings: Settings, ready: Callable[[Gate], None]) -> None:
         server, token = await stack.enter_async_context(_running_server(settings))
         envoy = await stack.enter_async_context(running_envoy(settings, server.address))
         # Before Envoy stops, so that callers get the answers of the draining server.
-        stack.push_async_callback(server.stop)
+        stack.push_async_callback(_stop_server, server)
         tls = settings.tls_cert is not None
         ready(Gate(envoy.http_addr, server.address, token, tls))
         await _first_of(stop.wait(), envoy.wait())
@@ -91,7 +93,8 @@ async def _running_server(settings: Settings) -> AsyncIterator[tuple[Server, str
         finally:
             await server.stop()
     finally:
-        await lake.close()
+        with _timed("ended the maintenance under way, closed the catalog and the ledger"):
+            await lake.close()
         token_store.close()
 
 
@@ -145,6 +148,19 @@ def _formats(settings: Settings) -> Formats:
             max_body_bytes=settings.max_body_bytes,
         )
     )
+
+
+async def _stop_server(server: Server) -> None:
+    with _timed("answered the requests under way"):
+        await server.stop()
+
+
+@contextmanager
+def _timed(step: str) -> Iterator[None]:
+    """Log how long a step of the stop took."""
+    began = clock.monotonic()
+    yield
+    _log.info("stopping: %s in %.1f s", step, clock.monotonic() - began)
 
 
 def _stop_signal() -> asyncio.Event:

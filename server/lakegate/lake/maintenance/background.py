@@ -16,7 +16,7 @@ from lakegate import clock
 from lakegate.concurrency.periodic import Periodic
 from lakegate.lake.commit.committer import TableCommitter
 from lakegate.lake.failures import TableMissingError, TableReplacedError
-from lakegate.lake.maintenance.maintain import Maintenance
+from lakegate.lake.maintenance.maintain import Maintenance, Progress
 from lakegate.lake.maintenance.managed import UnmanagedTableError
 from lakegate.lake.maintenance.plan import FAN_IN, SmallFiles
 from lakegate.lake.maintenance.policy import MaintenancePolicy
@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 
 # The maintenance thread runs at a lower priority than ingest.
 NICENESS = 10
+
+
+class _StoppedError(Exception):
+    """The server stops before the next step of the maintenance of a table."""
 
 
 @dataclass(slots=True)
@@ -53,7 +57,8 @@ class BackgroundMaintenance:
         committers: Callable[[], Iterable[TableCommitter]],
     ) -> None:
         """Check the tables of `committers` every `interval_seconds`."""
-        self._maintenance = Maintenance(catalog, policy)
+        self._maintenance = Maintenance(catalog, policy, self._check_stopping)
+        self._stopping = threading.Event()
         self._policy = policy
         self._committers = committers
         self._progress: WeakKeyDictionary[TableCommitter, _TableProgress] = WeakKeyDictionary()
@@ -65,7 +70,8 @@ class BackgroundMaintenance:
         self._checks.start()
 
     async def stop(self) -> None:
-        """Stop the checks, and wait for the maintenance in progress."""
+        """Stop the checks, and wait for the step in progress: the merge of a few files, a sweep."""
+        self._stopping.set()
         await self._checks.stop()
         await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
 
@@ -81,6 +87,10 @@ class BackgroundMaintenance:
             if clock.monotonic() - progress.swept_at > self._policy.grace_periods.own:
                 progress.swept_at = clock.monotonic()
                 await loop.run_in_executor(self._thread, self._clean_up, table, loop)
+
+    def _check_stopping(self, _: Progress) -> None:
+        if self._stopping.is_set():
+            raise _StoppedError
 
     def _compact(
         self, table: CachedTable, progress: _TableProgress, loop: asyncio.AbstractEventLoop
@@ -104,6 +114,8 @@ class BackgroundMaintenance:
             yield
         except UnmanagedTableError:
             pass  # not Lakegate's to maintain
+        except _StoppedError:
+            log.info("Maintenance of %s is not finished: the server stops", name)
         except (TableMissingError, TableReplacedError):
             log.info("%s was dropped during its maintenance", name)
         except Exception:
