@@ -15,7 +15,13 @@ from lakegate.lake.backup.databases import CATALOG, LEDGER, copy_database
 from lakegate.lake.backup.files import link_or_copy, metadata_locations
 from lakegate.lake.backup.relocation import Relocation
 from lakegate.lake.backup.save import DEVELOPMENT_TOKEN, check_empty
-from lakegate.lake.catalog.embedded import UNFINISHED, WAREHOUSE, home_of, set_home
+from lakegate.lake.catalog.embedded import (
+    UNFINISHED,
+    WAREHOUSE,
+    home_of,
+    is_same_folder,
+    set_home,
+)
 
 
 def restore(folder: Path, home: Path) -> int:
@@ -54,7 +60,7 @@ def _original(folder: Path) -> Path:
     with engine.connect() as connection:
         original = home_of(connection, folder) or folder
     engine.dispose()
-    if original.exists() and original.samefile(folder):
+    if is_same_folder(original, folder):
         raise LakegateError(
             ErrorCode.INVALID_ARGUMENT,
             f"{folder} is a home that may be in use: make a backup of it, and restore that",

@@ -73,7 +73,7 @@ class EmbeddedCatalog(LeanSqlCatalog):
             if recorded is None:
                 with self.engine.begin() as connection:
                     set_home(connection, home)
-        elif _is_same_folder(known, home):
+        elif is_same_folder(known, home):
             self.properties[WAREHOUSE_LOCATION] = f"{SCHEME}{known / WAREHOUSE}"
         else:
             raise _moved(home, known)
@@ -121,8 +121,12 @@ def _home_of_tables(connection: Connection, home: Path) -> Path | None:
     return home if home in homes else min(homes, default=None)
 
 
-def _is_same_folder(one: Path, other: Path) -> bool:
-    return one.exists() and one.samefile(other)
+def is_same_folder(one: Path, other: Path) -> bool:
+    """Whether two paths are of one folder; false for one that this user cannot see."""
+    try:
+        return one.samefile(other)
+    except OSError:  # it is gone, or another user's
+        return False
 
 
 def _moved(home: Path, original: Path) -> LakegateError:

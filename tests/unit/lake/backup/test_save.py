@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from pyiceberg.catalog import Catalog
 from tests.testing.lines import LinesDecoder, batch
-from tests.testing.reading import labels
+from tests.testing.reading import labels, load
 from tests.testing.sweeping import AT_ONCE, append_each
 
 from lakegate.errors import LakegateError
 from lakegate.lake.backup import files, save
+from lakegate.lake.backup.avro_edits import edited
 from lakegate.lake.backup.restore import restore
+from lakegate.lake.catalog.embedded import local_path
 from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.lake import Lake
 from lakegate.lake.maintenance.maintain import Maintenance
@@ -98,6 +100,22 @@ async def test_a_home_that_was_moved_is_restored_as_a_new_one(lake: Lake, tmp_pa
     await lake.close()
     moved = Path(shutil.move(tmp_path, f"{tmp_path}-moved"))
     assert restored(moved, tmp_path / "new") == ["a", "b"]
+
+
+async def test_a_table_with_position_deletes_is_restored_only_at_its_path(
+    lake: Lake, settings: Settings, catalog: Catalog, tmp_path: Path
+) -> None:
+    """Such deletes name data files by their paths, in files that are not written again."""
+    await append_each(lake, "a")
+    backup = tmp_path.parent / f"{tmp_path.name}-backup"
+    snapshot = load(catalog).current_snapshot()
+    assert snapshot is not None
+    [manifest] = snapshot.manifests(load(catalog).io)
+    save.save(settings.home, backup)
+    saved = backup / local_path(manifest.manifest_path).relative_to(settings.home)
+    files.replace_file(saved, edited(saved.read_bytes(), {("data_file", "content"): lambda _: 1}))
+    with pytest.raises(LakegateError, match=f"restore it to {settings.home}, or compact it"):
+        restore(backup, tmp_path / "new")
 
 
 async def test_folders_that_are_in_use_are_refused(
