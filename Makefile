@@ -22,9 +22,14 @@ VALIDATE = $(BIN)/python -m lakegate.edge.bootstrap 127.0.0.1:50051 build/envoy 
 install: $(INSTALLED)
 
 $(INSTALLED): requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lakegate needs Python 3.11 or newer; \
+	this is {}.{}: run make PYTHON=python3.11, or the like".format(*sys.version_info[:2]))'
+	@echo "Installing into $(VENV), about a minute: $$(grep -c '^[a-z].*==' requirements.lock) packages"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/pip install --disable-pip-version-check --progress-bar off --require-hashes \
+		-r requirements.lock | grep --line-buffered -E '^(Collecting|Installing)' | cut -c1-100; \
+		test $${PIPESTATUS[0]} -eq 0
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 run: install  ## The server and Envoy on the embedded catalog, until Ctrl-C
