@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from lakegate.decode.arrow import ArrowDecoder
+from lakegate.decode.arrow.decoder import ArrowDecoder
 from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.model import Body, DecodedGroup, MemoryEstimate
 

@@ -1,29 +1,23 @@
 """The exact rule of each type: one JSON value to one value of a typed column.
 
-Slow and exact. `decode` converts whole columns, and comes here for what is not plain.
+Slow and exact. `decode` converts whole columns, and calls this for what is not plain.
 """
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, time
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
 from typing import Any, TypeVar
 from uuid import UUID
 
 import pyarrow as pa
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from lakegate.columns import timestamps
+
 T = TypeVar("T")
-_MICROSECOND = timedelta(microseconds=1)
-_LONG = (-(2**63), 2**63 - 1)
 MAX_PRECISION = 38  # of a decimal; Iceberg table spec, "Primitive Types"
 _EXACT = Context(prec=MAX_PRECISION, traps=[Inexact, InvalidOperation])
 
-_RFC_3339 = re.compile(
-    r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ](?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})"
-    r"(?:\.(?P<fraction>[0-9]+))?"
-    r"(?:[Zz]|(?P<sign>[+-])(?P<hours>[01][0-9]|2[0-3]):(?P<minutes>[0-5][0-9]))"
-)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -100,27 +94,11 @@ def to_timestamp(value: object, column: pa.Field) -> int:
     if column.type.unit != "us":
         raise MisfitError
     if isinstance(value, Number):
-        return _whole_number(value, *_LONG) // 1000
-    match = _RFC_3339.fullmatch(to_string(value, column))
-    if match is None:
-        raise MisfitError
+        return _whole_number(value, timestamps.FIRST_NANOSECONDS, 2**63 - 1) // 1000
     try:
-        moment = datetime.fromisoformat(f"{match['date']}T{match['time']}+00:00")
+        return timestamps.parse(to_string(value, column))
     except ValueError:
         raise MisfitError from None
-    seconds = (moment - EPOCH) // timedelta(seconds=1)
-    if match["sign"]:
-        offset = 3600 * int(match["hours"]) + 60 * int(match["minutes"])
-        seconds += offset if match["sign"] == "-" else -offset
-    microseconds = seconds * 1_000_000 + int((match["fraction"] or "").ljust(6, "0")[:6])
-    if not FIRST_MOMENT <= microseconds <= LAST_MOMENT:
-        raise MisfitError
-    return microseconds
-
-
-# The years that timestamps and dates of ISO 8601 have, in microseconds since the epoch.
-FIRST_MOMENT = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
-LAST_MOMENT = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
 
 
 def to_date(value: object, column: pa.Field) -> date:

@@ -12,11 +12,13 @@ from typing import Any
 import pyarrow as pa
 
 from lakegate.columns import json_values as rules
+from lakegate.columns import timestamps
 
 LOGICAL_TYPE = b"lakegate:type"  # the key of the metadata
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 MAX_VECTOR_LENGTH = 16_384
 
+_INTEGER = re.compile(r"-?[0-9]{1,20}")
 _NAME = re.compile(r"([a-z]+)(?:\(\s*([0-9]{1,5})\s*(?:,\s*([0-9]{1,5})\s*)?\))?", re.ASCII)
 
 
@@ -136,7 +138,7 @@ TYPES = (
         iceberg="timestamptz",
         arrow=lambda: TIMESTAMP,
         matches=pa.types.is_timestamp,
-        json="RFC 3339 text with an offset, or whole nanoseconds since the epoch",
+        json=f"{timestamps.FORMS}; or whole nanoseconds since the epoch, from 1971 on",
         from_json=rules.to_timestamp,
     ),
     ColumnType(
@@ -230,6 +232,15 @@ def expectation(column: pa.Field) -> str:
     parameters = _parameters(column)
     listed = f"({','.join(map(str, parameters))})" if parameters else ""
     return f"{type_.base}{listed} ({type_.json.format(*parameters)})"
+
+
+def mismatch(column: pa.Field, value: str) -> str:
+    """Return the error for a JSON text, shortened, that a column cannot hold."""
+    reason = f"expected {expectation(column)}, got {value}"
+    if pa.types.is_timestamp(column.type) and _INTEGER.fullmatch(value):
+        unit = timestamps.unit_of(int(value))
+        return f"{reason}, which looks like {unit}" if unit else reason
+    return reason
 
 
 def is_dynamic(column: pa.Field) -> bool:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from lakegate.columns.registry import expectation, is_dynamic, is_text
+from lakegate.columns.registry import is_dynamic, is_text, mismatch
 from lakegate.decode import limits
 from lakegate.decode.tabular.decoder import TabularDecoder
 from lakegate.decode.text import BYTE_ORDER_MARK, LISTED_LINES, count, shorten
@@ -22,11 +22,13 @@ from lakegate.model import Body, MemoryEstimate
 
 _MAX_HEADER_BYTES = 1024 * 1024
 _MAX_COLUMNS = 10_000
+_BLOCK_BYTES = 16 * 1024 * 1024
 _SCALAR = r"^(-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?|true|false|null)$"
 _NUMBERS = r"^\[ *-?[0-9]+(\.[0-9]+)?( *, *-?[0-9]+(\.[0-9]+)?)* *\]$"
 _LEADING_ZERO = r"[\[ ,-]0[0-9]"
 _ROW = re.compile(r"Row #([0-9]+): (.*)", re.DOTALL)
 _BLANK_LINE = re.compile(rb"(^|\n)\r?\n")
+_MARGIN = BYTE_ORDER_MARK + b"\r\n"
 _MAY_BE_JSON = r'^[\[{"]'
 
 
@@ -44,26 +46,32 @@ class CsvDecoder(TabularDecoder):
             raise _refusal(error, data) from None
 
     def estimate(self, bodies: Sequence[Body], columns: int) -> MemoryEstimate:
-        """Count lines and commas."""
-        rows = sum(count(body.data, b"\n") + 1 for body in bodies)
-        values = sum(count(body.data, b",") for body in bodies)
-        size = sum(len(body.data) for body in bodies)
-        return MemoryEstimate(size, rows * (columns + 1) + values)
+        """Count lines and commas; a row may be written as JSON, with the names of its columns."""
+        size = cells = 0
+        for body in bodies:
+            data = body.data
+            rows = count(data, b"\n") + 1
+            names = rows * len(data[:_MAX_HEADER_BYTES].lstrip(_MARGIN).partition(b"\n")[0])
+            size += len(data) + min(names, limits.MAX_WRITTEN_BYTES)
+            cells += rows * (columns + 1) + count(data, b",")
+        return MemoryEstimate(size, cells)
 
 
 def _read(data: bytes) -> pa.Table:
     names = _header(data)
     lines = count(data, b"\n") + count(data, b"\r")
-    limits.check_lines(lines)
     # A line break within quotes makes no row, so lines may be many more than rows.
     if lines + count(data, b",") > limits.MAX_CELLS:
         limits.check_cells(lines, len(names))
     if not names:
         return pa.table({})
     try:
-        return _parse(data, names, use_threads=True)
+        table = _parse(data, names, block_bytes=_BLOCK_BYTES, use_threads=True)
     except pa.ArrowInvalid:
-        return _parse(data, names, use_threads=False)  # so that the error has the row
+        # One block may have a row of any length, and one thread names the row of an error.
+        table = _parse(data, names, block_bytes=len(data) + 1, use_threads=False)
+    limits.check_lines(len(table))
+    return table
 
 
 def _header(data: bytes) -> list[str]:
@@ -79,7 +87,7 @@ def _header(data: bytes) -> list[str]:
     return []
 
 
-def _parse(data: bytes, names: Sequence[str], *, use_threads: bool) -> pa.Table:
+def _parse(data: bytes, names: Sequence[str], *, block_bytes: int, use_threads: bool) -> pa.Table:
     # Names may be there twice, which Arrow does not allow.
     columns = [str(index) for index in range(len(names))]
     table = pa_csv.read_csv(
@@ -88,7 +96,7 @@ def _parse(data: bytes, names: Sequence[str], *, use_threads: bool) -> pa.Table:
             column_names=columns,
             skip_rows_after_names=1,
             use_threads=use_threads,
-            block_size=limits.MAX_LINE_BYTES,
+            block_size=block_bytes,
         ),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True),
         convert_options=pa_csv.ConvertOptions(
@@ -149,8 +157,7 @@ class _CsvSource:
         violations = tuple(
             Violation(
                 self._position(row),
-                f'column "{column.name}": expected {expectation(column)}, '
-                f"got {shorten(texts[row].as_py())}",
+                f'column "{column.name}": {mismatch(column, shorten(texts[row].as_py()))}',
             )
             for row in rows
         )

@@ -7,15 +7,18 @@ from dataclasses import replace
 import msgspec
 import pyarrow as pa
 
+from lakegate.decode import limits
 from lakegate.decode import standard_columns as types
-from lakegate.decode.limits import check_lines
 from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.decode.text import BYTE_ORDER_MARK, WHITESPACE, count
 from lakegate.errors import ErrorCode, LakegateError, Violation
 from lakegate.model import Body, DecodedGroup, MemoryEstimate, TooLargeError
 
-_CELLS_OF_ITEM = 6  # an item is a Python object for a while
 _BYTE = re.compile(r"(?:JSON is malformed: )?(.*) \(byte ([0-9]+)\)")
+
+
+class _Object(msgspec.Struct, gc=False):
+    """Any JSON object."""
 
 
 class JsonDecoder:
@@ -39,6 +42,7 @@ class JsonDecoder:
             max_new_columns=max_new_columns, max_table_columns=max_table_columns
         )
         self._items = msgspec.json.Decoder(list[msgspec.Raw])
+        self._objects = msgspec.json.Decoder(list[_Object])
 
     def estimate(self, bodies: Sequence[Body], columns: int) -> MemoryEstimate:
         """Take items of arrays for lines."""
@@ -46,7 +50,7 @@ class JsonDecoder:
         for body in bodies:
             if _is_array(body.data):
                 rows = count(body.data, b"{")
-                cells += _CELLS_OF_ITEM * count(body.data, b",") + rows * (columns + 1)
+                cells += rows * (columns + 1)
         return MemoryEstimate(size, cells)
 
     def decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
@@ -76,9 +80,9 @@ class JsonDecoder:
 
     def _as_lines(self, body: Body) -> Body:
         """Return the items of an array as lines. What is said of them stays as it was sent."""
-        check_lines(count(body.data, b","))
         data = body.data.removeprefix(BYTE_ORDER_MARK)
         try:
+            self._check_items(data)
             # A carriage return is what a line feed is: space between tokens, and else an error.
             items = self._items.decode(data.replace(b"\n", b"\r"))
         except msgspec.DecodeError as error:
@@ -86,6 +90,17 @@ class JsonDecoder:
         except RecursionError:
             raise _refusal("it nests too deep", data) from None
         return replace(body, data=b"\n".join(items).replace(b"\r", b" "))
+
+    def _check_items(self, data: bytes) -> None:
+        """Raise `TooLargeError` where items are too many to be Python objects."""
+        commas = count(data, b",")
+        if commas < limits.MAX_LINES:
+            return
+        limits.check_lines(count(data, b"{"))
+        try:
+            self._objects.decode(data)  # then those braces are the items, and commas in them
+        except msgspec.ValidationError:
+            limits.check_lines(commas + 1)
 
 
 def _is_array(data: bytes) -> bool:

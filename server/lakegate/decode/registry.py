@@ -1,6 +1,6 @@
 """The formats that rows for any table come in: an entry here and a module for each."""
 
-from lakegate.decode.arrow import ArrowDecoder
+from lakegate.decode.arrow.decoder import ArrowDecoder
 from lakegate.decode.csv import CsvDecoder
 from lakegate.decode.json_arrays import JsonDecoder
 from lakegate.decode.ndjson.decoder import NdjsonDecoder

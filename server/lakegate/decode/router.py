@@ -41,6 +41,22 @@ class Route(NamedTuple):
     slot: str | None
 
 
+class FieldRoutes(NamedTuple):
+    """Where the fields of many rows go.
+
+    `slot`: the slot of each field as an index of `slots`; null if it has none.
+    `at_sources`: those slots that `at` is taken from, in order of precedence.
+    """
+
+    slots: pa.Array
+    slot: pa.Array
+    at_sources: Sequence[int]
+    is_source: pa.Array
+    is_column: pa.Array
+    is_new: pa.Array
+    is_settled: pa.Array
+
+
 class Router:
     """Decides which column of one table each field goes to.
 
@@ -104,6 +120,12 @@ class Router:
         usable = _IDENTIFIER.fullmatch(lowered) and lowered not in RESERVED_COLUMNS
         return lowered if usable else None
 
+    def source(self, column: str, fields: Sequence[str]) -> str:
+        """Return which of the fields of a row, nulls left out, a column has its value from."""
+        names = {self.slot(field): field for field in reversed(fields)}
+        sources = self.at_sources if column in self.at_sources else (column,)
+        return next((names[slot] for slot in sources if slot in names), column)
+
     def slots(self, fields: pa.Array) -> pa.Array:
         """Do what `slot` does for a column of texts."""
         lowered = pc.ascii_lower(fields)
@@ -116,14 +138,28 @@ class Router:
             pc.if_else(usable, lowered, pa.scalar(None, fields.type)),
         )
 
+    def routes_of(self, names: pa.DictionaryArray, rows: pa.Array) -> FieldRoutes:
+        """Do what `routes` does for the fields of many rows; `rows` ascends."""
+        distinct = self.slots(names.dictionary).dictionary_encode()
+        slots, slot = distinct.dictionary, distinct.indices.take(names.indices)
+        at_sources = _positions(self.at_sources, slots)
+        is_source = pc.is_in(slot, value_set=pa.array(at_sources, slot.type))
+        is_known = pc.is_in(slots, value_set=pa.array(self._settled, pa.string())).take(slot)
+        is_known = pc.and_not(pc.fill_null(is_known, fill_value=False), is_source)
+        is_repeat = _repeats(pc.if_else(is_source, None, slot), rows)
+        return FieldRoutes(
+            slots=slots,
+            slot=slot,
+            at_sources=at_sources,
+            is_source=is_source,
+            is_column=pc.and_not(is_known, is_repeat),
+            is_new=pc.and_not(slot.is_valid(), pc.or_(pc.or_(is_known, is_source), is_repeat)),
+            is_settled=pc.and_(is_known, is_repeat),
+        )
+
     def is_known(self, slot: str) -> bool:
         """Return whether a slot needs no new column."""
         return slot in self._settled
-
-    @property
-    def known(self) -> pa.Array:
-        """The slots that need no new column."""
-        return pa.array(self._settled, pa.string())
 
 
 def _sources_of_at(schema: pa.Schema) -> tuple[str, ...]:
@@ -136,3 +172,27 @@ def _sources_of_at(schema: pa.Schema) -> tuple[str, ...]:
         return ()
     columns = {name.translate(_LOWER) for name in schema.names}
     return tuple(name for name in _AT_SOURCES if name == AT or name not in columns)
+
+
+def changes(*columns: pa.Array) -> pa.Array:
+    """Return where any of some columns has another value than the one before; true at the start."""
+    if not len(columns[0]):
+        return pa.array([], pa.bool_())
+    changed = pa.repeat(pa.scalar(value=False), len(columns[0]) - 1)
+    for column in columns:
+        changed = pc.or_(changed, pc.not_equal(column[1:], column[:-1]))
+    return pa.concat_arrays([pa.array([True]), changed])
+
+
+def _positions(names: Sequence[str], slots: pa.Array) -> list[int]:
+    """Return the indices of those of `names` that are in `slots`."""
+    found = pc.index_in(pa.array(names, pa.string()), value_set=slots)
+    return [position for position in found.to_pylist() if position is not None]
+
+
+def _repeats(slot: pa.Array, rows: pa.Array) -> pa.Array:
+    """Return which fields have the same slot as one before them in their row."""
+    order = pc.array_sort_indices(slot)[: len(slot) - slot.null_count]
+    first = changes(slot.take(order), rows.take(order))
+    repeats = order.filter(pc.invert(first)).cast(pa.int64())
+    return pc.inverse_permutation(repeats, max_index=len(slot) - 1).is_valid()

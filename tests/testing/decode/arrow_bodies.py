@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.ipc
 
-from lakegate.decode.arrow import ArrowDecoder
+from lakegate.decode.arrow.decoder import ArrowDecoder
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.model import Body, DecodedGroup
 

@@ -3,15 +3,10 @@
 Written from the rules, not from the decoder: it shares no code with it.
 """
 
-import math
 import re
-import struct
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from fractions import Fraction
 
+from tests.testing.decode.reference_cells import BadValueError, Cell, cell_of
 from tests.testing.decode.reference_json import WHITESPACE, Node, NotJsonError, read_object
 
 RESERVED = {
@@ -26,14 +21,6 @@ RESERVED = {
     "_change_ordinal",
     "_commit_snapshot_id",
 }
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
-
-Cell = None | bool | int | float | str | date | Decimal | list[float]
-
-
-class BadValueError(Exception):
-    pass
 
 
 @dataclass
@@ -61,13 +48,30 @@ def decode(bodies: list[tuple[bytes, bool]], table: Table) -> Decoded:
         if bad_lines:
             decoded.verdicts.append(bad_lines[:10])
             continue
+        new_columns = list(decoded.new_columns)
+        placed = _place([row for _, row in rows], table, new_columns, evolve=evolve)
+        doubled = [
+            number for (number, _), row in zip(rows, placed, strict=True) if _has_a_key_twice(row)
+        ]
+        if doubled:
+            decoded.verdicts.append(doubled[:10])
+            continue
+        decoded.new_columns = new_columns
         decoded.verdicts.append(len(rows))
-        decoded.rows.extend(_place(rows, table, decoded.new_columns, evolve=evolve))
+        decoded.rows.extend(placed)
     return decoded
 
 
-def _read(data: bytes, table: Table) -> tuple[list[list[tuple[str, Node]]], list[int]]:
-    """Return the rows of a body, and its bad lines."""
+def _has_a_key_twice(row: dict[str, Cell]) -> bool:
+    props = row.get("props")
+    if not isinstance(props, str) or not props.startswith("{"):
+        return False
+    names = [name for name, _ in read_object(props).members]
+    return len(set(names)) < len(names)
+
+
+def _read(data: bytes, table: Table) -> tuple[list[tuple[int, list[tuple[str, Node]]]], list[int]]:
+    """Return the rows of a body with the numbers of their lines, and its bad lines."""
     rows = []
     bad = []
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
@@ -76,8 +80,8 @@ def _read(data: bytes, table: Table) -> tuple[list[list[tuple[str, Node]]], list
         try:
             row = read_object(line.decode()).members
             for name, node in _fields_of_columns(row, table)[0].items():
-                _cell(node, table.columns[name])
-            rows.append(row)
+                cell_of(node, table.columns[name])
+            rows.append((number, row))
         except (NotJsonError, BadValueError, UnicodeDecodeError):
             bad.append(number)
     return rows, bad
@@ -139,7 +143,7 @@ def _place(
     placed: list[dict[str, Cell]] = []
     for row in rows:
         chosen, others = _fields_of_columns(row, table)
-        cells = {name: _cell(node, table.columns[name]) for name, node in chosen.items()}
+        cells = {name: cell_of(node, table.columns[name]) for name, node in chosen.items()}
         overflow = []
         taken = set()
         sources = _at_sources(table)
@@ -167,7 +171,7 @@ def _place(
                     brought += 1
                 taken.add(lowered)
                 if lowered in new_columns:
-                    cells[lowered] = _cell(node, "string")
+                    cells[lowered] = cell_of(node, "string")
                     continue
             if known or evolve:
                 overflow.append((name, node))
@@ -181,7 +185,7 @@ def _props(own: Node | None, overflow: list[tuple[str, Node]], kind: str) -> dic
     if own is None or own.kind == "null":
         members = ""
     elif not overflow:
-        return {"props": _cell(own, kind)}
+        return {"props": cell_of(own, kind)}
     elif own.kind == "object":
         members = own.raw[1:-1]
     else:
@@ -205,109 +209,3 @@ def _quote(text: str) -> str:
         else:
             quoted += character
     return f'"{quoted}"'
-
-
-def _cell(node: Node, kind: str) -> Cell:
-    """Return what a column of a type holds for a value."""
-    if node.kind == "null":
-        return None
-    if kind.startswith("vector"):
-        return _vector(node, int(kind[7:-1]))
-    if kind.startswith("decimal"):
-        return _decimal(node, *map(int, kind[8:-1].split(",")))
-    return CELLS[kind](node)
-
-
-def _demand(condition: object) -> None:
-    if not condition:
-        raise BadValueError
-
-
-def _whole(node: Node, bits: int) -> int:
-    _demand(node.kind == "number")
-    value = Fraction(node.raw)
-    _demand(value.denominator == 1)
-    _demand(-(2 ** (bits - 1)) <= value < 2 ** (bits - 1))
-    return int(value)
-
-
-def _decimal(node: Node, precision: int, scale: int) -> Decimal:
-    """Return the number itself, if as many tenths, hundredths ... of one as fit make it up."""
-    _demand(node.kind == "number")
-    units = Fraction(node.raw) * 10**scale
-    _demand(units.denominator == 1 and abs(units) < 10**precision)
-    digits = str(abs(int(units))).rjust(scale + 1, "0")
-    sign = "-" if units < 0 else ""
-    return Decimal(f"{sign}{digits[: len(digits) - scale]}.{digits[len(digits) - scale :]}")
-
-
-def _real(node: Node) -> float:
-    _demand(node.kind == "number")
-    value = float(node.raw)
-    _demand(math.isfinite(value))
-    return value
-
-
-def _vector(node: Node, length: int) -> list[float]:
-    _demand(node.kind == "array")
-    _demand(len(node.items) == length)
-    return [_single(_real(item)) for item in node.items]
-
-
-def _single(value: float) -> float:
-    """Round to 32 bits, which is what a vector has."""
-    try:
-        rounded: float = struct.unpack("f", struct.pack("f", value))[0]
-    except OverflowError as error:
-        raise BadValueError from error
-    return rounded
-
-
-def _timestamp(node: Node) -> int:
-    """Return microseconds since the epoch, rounded down."""
-    if node.kind == "number":
-        return _whole(node, 64) // 1000
-    _demand(node.kind == "string")
-    match = re.fullmatch(
-        r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?([Zz]|([+-])(\d\d):(\d\d))",
-        node.text,
-        re.ASCII,
-    )
-    if match is None:
-        raise BadValueError
-    try:
-        moment = datetime(*[int(match[i]) for i in range(1, 7)], tzinfo=UTC)  # type: ignore[arg-type, misc]  # six numbers
-        if match[9]:
-            _demand(int(match[10]) < 24 and int(match[11]) < 60)
-            offset = timedelta(hours=int(match[10]), minutes=int(match[11]))
-            moment = moment + offset if match[9] == "-" else moment - offset
-    except (ValueError, OverflowError) as error:
-        raise BadValueError from error
-    fraction = int((match[7] or ".0")[1:].ljust(6, "0")[:6])
-    return (moment - EPOCH) // MICROSECOND + fraction
-
-
-def _date(node: Node) -> date:
-    _demand(node.kind == "string")
-    _demand(re.fullmatch(r"\d{4}-\d\d-\d\d", node.text, re.ASCII))
-    try:
-        return date.fromisoformat(node.text)
-    except ValueError as error:
-        raise BadValueError from error
-
-
-def _bool(node: Node) -> bool:
-    _demand(node.kind == "bool")
-    return node.raw == "true"
-
-
-CELLS: dict[str, Callable[[Node], Cell]] = {
-    "string": lambda node: node.text if node.kind == "string" else node.raw,
-    "dynamic": lambda node: node.raw,
-    "bool": _bool,
-    "int": lambda node: _whole(node, 32),
-    "long": lambda node: _whole(node, 64),
-    "real": _real,
-    "timestamp": _timestamp,
-    "date": _date,
-}

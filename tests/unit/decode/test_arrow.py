@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from tests.testing.decode.arrow_bodies import bad_body, decode, rows, stream
 
-from lakegate.decode.arrow import ArrowDecoder
+from lakegate.decode.arrow.decoder import ArrowDecoder
 from lakegate.model import Body
 
 DEFAULT = ArrowDecoder.default_schema
@@ -133,10 +133,12 @@ def test_at_comes_from_the_time_that_rows_have(source: str, times: pa.Array) -> 
 
 
 def test_a_second_time_of_a_row_goes_to_props() -> None:
-    group = decode({"timestamp": pa.array([5, 0, None]), "at": pa.array([MOMENT, None, None])})
+    new_year = datetime(1971, 1, 1, tzinfo=UTC)
+    nanoseconds = pa.array([5, 365 * 24 * 3600 * 10**9, None])
 
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    assert rows(group) == [{"at": MOMENT, "props": '{"timestamp":5}'}, {"at": epoch}, {}]
+    group = decode({"timestamp": nanoseconds, "at": pa.array([MOMENT, None, None])})
+
+    assert rows(group) == [{"at": MOMENT, "props": '{"timestamp":5}'}, {"at": new_year}, {}]
 
 
 def test_a_time_without_a_zone_is_not_guessed() -> None:
@@ -208,7 +210,7 @@ def test_33_unknown_columns_are_32_columns_and_a_key_in_props() -> None:
 def test_names_that_can_be_no_column_are_merged_into_props() -> None:
     table = pa.table(
         [
-            pa.array(['{"x": 1}', None]),
+            pa.array(['{"y": 1}', None]),
             pa.array([1.5, None]),
             pa.array(["a", "b"]),
             pa.array(["c", "d"]),
@@ -217,7 +219,7 @@ def test_names_that_can_be_no_column_are_merged_into_props() -> None:
     )
 
     assert rows(decode(table)) == [
-        {"x": "a", "props": '{"x":1,"Foo Bar":1.5,"x":"c"}'},
+        {"x": "a", "props": '{"y":1,"Foo Bar":1.5,"x":"c"}'},
         {"x": "b", "props": '{"x":"d"}'},
     ]
 
@@ -248,3 +250,19 @@ def test_a_stream_without_rows_is_fine() -> None:
 
 def test_columns_without_a_type_are_absent() -> None:
     assert rows(decode({"label": pa.array(["x"]), "n": pa.nulls(1)})) == [{"label": "x"}]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        [("x y", pa.array([None, 1])), ("x y", pa.array([5, 2]))],
+        [("props", pa.array([None, '{"x y":1}'])), ("x y", pa.array([5, 2]))],
+    ],
+)
+def test_a_row_whose_props_would_have_a_key_twice_is_refused(
+    columns: list[tuple[str, pa.Array]],
+) -> None:
+    table = pa.table([array for _, array in columns], names=[name for name, _ in columns])
+
+    assert rows(decode(table.slice(0, 1))) == [{"props": '{"x y":5}'}]
+    assert bad_body(decode(table)) == 'row 2: "props" would have the key "x y" twice'

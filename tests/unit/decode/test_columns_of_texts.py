@@ -5,9 +5,9 @@ import json
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.testing.decode.generated_bodies import NAMES
+from tests.testing.decode.generated_values import NAMES
 
-from lakegate.decode.router import Router
+from lakegate.decode.router import Router, Target
 from lakegate.decode.values.json_column import quote, unquote, write_string
 
 TABLES = [
@@ -35,15 +35,24 @@ def test_strings_are_unquoted_however_they_were_written(values: list[str | None]
     assert unquote(pa.array([*written, "1.10"], pa.string())).to_pylist() == [*values, "1.10"]
 
 
-@given(st.sampled_from(TABLES), fields_of_any_case)
-def test_fields_find_their_columns(columns: list[str], sent: list[str]) -> None:
+@given(st.sampled_from(TABLES), st.lists(fields_of_any_case, min_size=1, max_size=3))
+def test_fields_find_their_columns(columns: list[str], sent: list[list[str]]) -> None:
     types = {"at": pa.timestamp("us", "UTC")}
     router = Router(pa.schema([(name, types.get(name, pa.string())) for name in columns]))
+    names = pa.array([name for names in sent for name in names], pa.string())
+    rows = pa.array([row for row, names in enumerate(sent) for _ in names], pa.int32())
 
-    slots = router.slots(pa.array(sent, pa.string())).to_pylist()
+    routes = router.routes_of(names.dictionary_encode(), rows)
 
-    assert slots == [router.slot(name) for name in sent]
-    known = router.known.to_pylist()
-    assert [slot in known for slot in slots if slot] == [
-        router.is_known(slot) for slot in slots if slot
+    one_by_one = [route for names in sent for route in router.routes(names)]
+    assert routes.slots.take(routes.slot).to_pylist() == [slot for _, slot in one_by_one]
+    for flags, target in [
+        (routes.is_source, Target.AT),
+        (routes.is_column, Target.COLUMN),
+        (routes.is_new, Target.NEW),
+        (routes.is_settled, Target.PROPS),
+    ]:
+        assert flags.to_pylist() == [route.target is target for route in one_by_one]
+    assert [routes.slots[i].as_py() for i in routes.at_sources] == [
+        source for source in router.at_sources if source in routes.slots.to_pylist()
     ]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.testing.decode.arrow_bodies import bad_body, refusal, rows
-from tests.testing.decode.generated_bodies import ALL_VALUES, WRONG
+from tests.testing.decode.generated_values import ALL_VALUES, WRONG
 
 from lakegate.decode import limits
 from lakegate.decode.json_arrays import JsonDecoder

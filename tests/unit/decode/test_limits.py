@@ -5,7 +5,7 @@ import pytest
 from tests.testing.decode.arrow_bodies import stream
 
 from lakegate.decode import limits
-from lakegate.decode.arrow import ArrowDecoder
+from lakegate.decode.arrow.decoder import ArrowDecoder
 from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.model import Body, TooLargeError
@@ -46,9 +46,21 @@ def test_columns_that_do_not_occur_do_not_count() -> None:
     assert decoded.outcomes == [MAX_LINES]
 
 
-@pytest.mark.parametrize("line", [b"{}\n", b"\n"])
-def test_a_body_of_too_many_lines_is_refused_and_told_to_split(line: bytes) -> None:
-    [refusal] = NdjsonDecoder().decode([Body(line * (MAX_LINES + 1))], SCHEMA).outcomes
+def test_blank_lines_do_not_count() -> None:
+    body = Body(b"\n \r\n" * MAX_LINES + b"{}\n" * MAX_LINES)
+    assert NdjsonDecoder().decode([body], SCHEMA).outcomes == [MAX_LINES]
+
+
+def test_the_number_of_a_line_counts_blank_ones_in_every_part_of_a_body() -> None:
+    blank = 5_000_000
+    first, second = b"{}\n" + b"\n" * blank + b"{}", b"\n" * blank + b"{}\n" + b"{bad}\n"
+    good, bad = NdjsonDecoder().decode([Body(first), Body(second)], SCHEMA).outcomes
+    assert good == 2
+    assert str(bad).startswith(f"line {blank + 2}: ")
+
+
+def test_a_body_of_too_many_lines_is_refused_and_told_to_split() -> None:
+    [refusal] = NdjsonDecoder().decode([Body(b"{}\n" * (MAX_LINES + 1))], SCHEMA).outcomes
     assert isinstance(refusal, LakegateError)
     assert refusal.code is ErrorCode.BODY_TOO_LARGE
     assert refusal.message == ("1001 lines are more than 1000: split the body into smaller batches")

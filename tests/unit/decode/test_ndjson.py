@@ -6,42 +6,12 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
+from tests.testing.decode.ndjson_bodies import DEFAULT, decode, refusal, rows
 
 from lakegate.decode.ndjson.decoder import NdjsonDecoder
-from lakegate.decode.ndjson.reader import Reader
-from lakegate.errors import ErrorCode, LakegateError
-from lakegate.model import Body, DecodedGroup
+from lakegate.model import Body
 
-DEFAULT = NdjsonDecoder.default_schema
 MOMENT = datetime(2026, 5, 2, 10, 0, tzinfo=UTC)
-
-
-READERS = {
-    "one by one": Reader(little_bytes=100_000),
-    "as shapes": Reader(little_bytes=1),
-    "as a mix": Reader(little_bytes=1, max_templates=0),
-}
-
-
-@pytest.fixture(params=READERS)
-def decoder(request: pytest.FixtureRequest) -> NdjsonDecoder:
-    return NdjsonDecoder(reader=READERS[request.param])
-
-
-def decode(decoder: NdjsonDecoder, *bodies: bytes, schema: pa.Schema = DEFAULT) -> DecodedGroup:
-    return decoder.decode([Body(data) for data in bodies], schema)
-
-
-def rows(group: DecodedGroup) -> list[dict[str, object]]:
-    listed = group.rows.to_pylist()
-    return [{k: v for k, v in row.items() if v is not None} for row in listed]
-
-
-def refusal(group: DecodedGroup, body: int = 0) -> LakegateError:
-    outcome = group.outcomes[body]
-    assert isinstance(outcome, LakegateError)
-    assert outcome.code is ErrorCode.BAD_REQUEST_BODY
-    return outcome
 
 
 def test_values_land_as_the_very_texts_that_were_sent(decoder: NdjsonDecoder) -> None:
@@ -242,79 +212,6 @@ def test_the_first_ten_bad_lines_are_listed(decoder: NdjsonDecoder) -> None:
     assert fields == [f"line {number}" for number in range(2, 12)]
 
 
-def test_a_value_of_a_wrong_type_is_named_with_its_column(decoder: NdjsonDecoder) -> None:
-    schema = pa.schema([("status", pa.int32())])
-    value = "9" * 300
-
-    group = decode(decoder, f'{{"status":{value}}}'.encode(), schema=schema)
-
-    message = refusal(group).message
-    assert message.startswith('line 1: column "status": expected int ')
-    assert value[:100] in message
-    assert value[:101] not in message
-
-
-@pytest.mark.parametrize(
-    ("type_", "text", "value"),
-    [
-        (pa.decimal128(10, 2), "1.5", "1.50"),
-        (pa.decimal128(10, 2), "1.505", None),
-        (pa.decimal128(10, 2), "0.1e-1", "0.01"),
-        (pa.decimal128(10, 2), "1.50000000000000000000000000000000000000000000000", "1.50"),
-        (pa.decimal128(10, 2), "99999999.99", "99999999.99"),
-        (pa.decimal128(10, 2), "100000000", None),
-        (pa.decimal128(10, 2), "1e999999999", None),
-        (pa.decimal128(10, 2), "1e-999999999", None),
-        (pa.decimal128(10, 2), "0e400", "0.00"),
-        (pa.decimal128(10, 2), '"1.50"', None),
-        (pa.decimal128(10, 2), "true", None),
-        (pa.decimal128(38, 0), "9" * 38, "9" * 38),
-        (pa.decimal128(38, 0), "1" + "0" * 38, None),
-        (pa.decimal128(38, 38), "-0." + "9" * 38, "-0." + "9" * 38),
-        (pa.decimal128(38, 38), "1", None),
-        (
-            pa.uuid(),
-            '"123E4567-e89b-12d3-a456-426614174000"',
-            "123e4567-e89b-12d3-a456-426614174000",
-        ),
-        (pa.uuid(), '"123"', None),
-        (pa.time64("us"), '"10:00:00.5"', "10:00:00.500000"),
-        (pa.time64("us"), '"25:00:00"', None),
-        (pa.float32(), "0.5", "0.5"),
-        (pa.float32(), "1e39", None),
-        (pa.timestamp("us"), '"2026-05-02T12:00:00+02:00"', "2026-05-02 10:00:00"),
-        (pa.list_(pa.int32()), "[1,null]", "[1, None]"),
-        (pa.list_(pa.int32()), "[1.5]", None),
-        (pa.struct([("x", pa.int32()), ("y", pa.string())]), '{"x":1}', "{'x': 1, 'y': None}"),
-        (pa.struct([("x", pa.int32())]), '{"z":1}', None),
-        (pa.struct([("x", pa.int32())]), '{"x":1,"x":2}', None),
-        (pa.map_(pa.string(), pa.bool_()), '{"k":true}', "[('k', True)]"),
-        (pa.binary(), '"AA=="', None),
-    ],
-)
-def test_columns_of_other_engines_take_exact_values_or_refuse(
-    decoder: NdjsonDecoder, type_: pa.DataType, text: str, value: str | None
-) -> None:
-    schema = pa.schema([pa.field("c", type_)])
-
-    group = decode(decoder, f'{{"c":{text}}}'.encode(), schema=schema)
-
-    if value is None:
-        assert refusal(group).message.startswith('line 1: column "c": expected ')
-        assert group.rows.num_rows == 0
-    else:
-        assert [str(row["c"]) for row in rows(group)] == [value]
-        assert group.rows.schema.field("c").type == type_
-
-
-def test_columns_of_other_engines_are_found_whatever_their_case(decoder: NdjsonDecoder) -> None:
-    schema = pa.schema([("userId", pa.int64()), ("Foo Bar", pa.string())])
-
-    group = decode(decoder, b'{"USERID":1,"Foo Bar":"x"}\n{"userId":2}', schema=schema)
-
-    assert rows(group) == [{"userId": 1, "Foo Bar": "x"}, {"userId": 2}]
-
-
 def test_many_threads_may_use_one_decoder(decoder: NdjsonDecoder) -> None:
     def lines(table: int) -> bytes:
         return b"".join(b'{"t%d":"%d","n":%d}\n' % (table, row, row) for row in range(500))
@@ -327,3 +224,33 @@ def test_many_threads_may_use_one_decoder(decoder: NdjsonDecoder) -> None:
 
     for table, decoded in enumerate(tables):
         assert decoded == [{f"t{table}": str(row), "n": str(row)} for row in range(500)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"x y":1,"label":"x","x y":2}',
+        '{"props":{"x y":1},"x y":2}',
+        '{"props":{"x y":1,"x\\u0020y":2}}',
+        '{"props":{},"a":1,"A":2,"A":3}',
+        '{"props":5,"a":1,"props":6}',
+    ],
+)
+def test_a_row_whose_props_would_have_a_key_twice_is_refused(
+    decoder: NdjsonDecoder, line: str
+) -> None:
+    bodies = [b'{"x y":1}', b'{"x y":1}\n' + line.encode(), b'{"a":[1]}']
+
+    group = decode(decoder, *bodies)
+
+    assert refusal(group, 1).message.startswith('line 2: "props" would have the key "')
+    assert refusal(group, 1).message.endswith('" twice')
+    assert group.outcomes[::2] == [1, 1]
+    assert rows(group) == [{"props": '{"x y":1}'}, {"a": "[1]"}]
+
+
+@pytest.mark.parametrize("text", ["text", "{text", ""])
+def test_a_props_column_of_strings_takes_any_text(decoder: NdjsonDecoder, text: str) -> None:
+    schema = pa.schema([("props", pa.string())])
+    group = decode(decoder, f'{{"props":"{text}"}}'.encode(), schema=schema)
+    assert rows(group) == [{"props": text}]

@@ -1,9 +1,12 @@
 """The decoder and the reference agree: cell by cell, verdict by verdict."""
 
+import os
+
 import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
-from tests.testing.decode.generated_bodies import BODIES, Case, cases
-from tests.testing.decode.reference import Cell, Table, decode
+from tests.testing.decode.generated_bodies import Case, cases
+from tests.testing.decode.reference import Table, decode
+from tests.testing.decode.reference_cells import Cell
 
 from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.decode.ndjson.reader import Reader
@@ -35,6 +38,8 @@ def schema_of(table: Table) -> pa.Schema:
     )
 
 
+# `LAKEGATE_REFERENCE_EXAMPLES=5000` compares more.
+EXAMPLES = int(os.environ.get("LAKEGATE_REFERENCE_EXAMPLES", "400"))
 READERS = {
     "one by one": Reader(little_bytes=1_000_000),
     "as shapes": Reader(little_bytes=1),
@@ -71,7 +76,7 @@ def cells(rows: pa.Table) -> list[dict[str, Cell]]:
 
 
 @settings(
-    max_examples=20_000 // BODIES,
+    max_examples=EXAMPLES,
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),

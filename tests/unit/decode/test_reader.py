@@ -10,6 +10,7 @@ import pytest
 from lakegate.decode.ndjson import reader
 from lakegate.decode.ndjson.decoder import NdjsonDecoder
 from lakegate.decode.values.json_text import parse_line
+from lakegate.errors import ErrorCode, LakegateError
 from lakegate.model import Body, DecodedGroup
 
 SECONDS = 60  # after which a test has failed
@@ -33,7 +34,13 @@ def test_rows_of_many_shapes_are_not_read_one_by_one(
     monkeypatch: pytest.MonkeyPatch, *, ascii_only: bool
 ) -> None:
     lines = [json.dumps(event(i), ensure_ascii=ascii_only) for i in range(500)]
-    odd = ["{}", "{ }", '{"a":1.10,"A":1e400,"a":null}', '{"_timestamp":5,"at":7}', ' {"?":[ ]}']
+    odd = [
+        "{}",
+        "{ }",
+        '{"a":1.10,"A":1e400,"a":null}',
+        '{"_timestamp":1777716000000000005,"at":1777716000000000007}',
+        ' {"?":[ ]}',
+    ]
     monkeypatch.setattr(reader, "parse_line", pytest.fail)
 
     rows = decode(NdjsonDecoder(), "\n".join(odd * 100 + lines).encode()).rows.to_pylist()
@@ -43,7 +50,7 @@ def test_rows_of_many_shapes_are_not_read_one_by_one(
     assert rows[507]["nested"] == '{"ids":[7,1.75],"x y":"a  b"}'
     assert rows[2]["a"] == "1.10"
     assert rows[2]["props"] == '{"A":1e400,"a":null}'
-    assert rows[3]["props"] == '{"_timestamp":5}'
+    assert rows[3]["props"] == '{"_timestamp":1777716000000000005}'
 
 
 def test_a_bad_line_among_many_shapes_is_named() -> None:
@@ -95,6 +102,12 @@ def test_no_rows_are_lost_however_they_are_read() -> None:
 MIB = 1024 * 1024
 
 
+def too_large(outcome: int | LakegateError) -> str:
+    assert isinstance(outcome, LakegateError)
+    assert outcome.code is ErrorCode.BODY_TOO_LARGE
+    return outcome.message
+
+
 def test_a_line_may_have_a_hundred_thousand_fields() -> None:
     def line(fields: int) -> bytes:
         return b"{" + b",".join(b'"field_%07d":1' % i for i in range(fields)) + b"}"
@@ -102,21 +115,24 @@ def test_a_line_may_have_a_hundred_thousand_fields() -> None:
     good, bad = (decode(NdjsonDecoder(), line(fields)) for fields in (100_000, 100_001))
     assert good.outcomes == [1]
     assert len(json.loads(good.rows["props"][0].as_py())) == 100_000 - 32
-    assert "line 1: It has more than 100000 fields" in str(bad.outcomes[0])
+    assert too_large(bad.outcomes[0]) == "line 1: It has more than 100000 fields"
     assert len(bad.rows) == 0
 
 
-def test_a_line_may_have_16_mib() -> None:
-    def line(size: int) -> bytes:
-        return b'{"label":"%b"}' % (b"x" * (size - len('{"label":""}')))
-
-    good, bad = (decode(NdjsonDecoder(), FEW + line(16 * MIB + more)) for more in (0, 1))
+def test_a_line_may_be_as_long_as_a_body() -> None:
+    line = b'{"label":"%b"}' % (b"x" * 64 * MIB)
+    good = decode(NdjsonDecoder(), FEW + line[: -len(FEW) - 14] + b'"}')
     assert good.outcomes == [2]
-    assert "line 2: It has more than 16777216 bytes" in str(bad.outcomes[0])
+
+
+def test_a_line_may_have_eight_million_items() -> None:
+    line = b'{"label":[%b1]}' % (b"1," * (8 * MIB + 1))
+    bad = decode(NdjsonDecoder(), FEW + line)
+    assert too_large(bad.outcomes[0]) == "line 2: It has more than 8388608 items"
 
 
 @pytest.mark.parametrize("end", [b"]" * 40 + b"}", b""])
 def test_a_long_line_that_no_column_can_be_proven_of_is_refused(end: bytes) -> None:
     line = b'{"label":"' + b"x" * MIB + b'","a":' + b"[" * 40 + end
     [outcome] = decode(NdjsonDecoder(), line).outcomes
-    assert "line 1: Neither a JSON object nor nested so little" in str(outcome)
+    assert "line 1: It is not a JSON object, or it nests deeper than 32 levels" in str(outcome)

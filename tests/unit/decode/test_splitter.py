@@ -3,7 +3,7 @@
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.testing.decode.generated_bodies import ALL_VALUES, NAMES, WRONG
+from tests.testing.decode.generated_values import ALL_VALUES, NAMES, WRONG
 
 from lakegate.decode.ndjson.engine import Engine
 from lakegate.decode.ndjson.mixed.splitter import Splitter

@@ -41,11 +41,13 @@ class Evolution(Protocol):
 class Resolved(NamedTuple):
     """The new columns of rows, and the members of `props` that have no column.
 
-    `members` are texts like `"a":1,"b":2`, null for a row without any.
+    `members` are texts like `"a":1,"b":2`, null for a row without any. `repeats`: whether
+    a row has a name twice among them.
     """
 
     columns: Mapping[str, JsonColumn]
     members: pa.Array
+    repeats: bool = False
 
 
 class Block(Protocol):

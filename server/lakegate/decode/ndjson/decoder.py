@@ -16,8 +16,11 @@ from lakegate.decode.router import Router
 from lakegate.decode.text import count
 from lakegate.model import Body, DecodedGroup, MemoryEstimate, TooLargeError
 
-# What a field takes that has no column, in cells.
+# What a field takes that has no column, and an item of an array, in cells: an item may be a
+# Python object for a while.
 _CELLS_OF_FIELD = 2
+_CELLS_OF_ITEM = 6
+_EVOLUTIONS = 16  # of one group: each but the last refuses a body
 
 
 class NdjsonDecoder:
@@ -50,11 +53,13 @@ class NdjsonDecoder:
         self._max_table_columns = max_table_columns
 
     def estimate(self, bodies: Sequence[Body], columns: int) -> MemoryEstimate:
-        """Count lines and fields: a row takes a cell for itself and for each of the columns."""
+        """Count lines, fields and items: a row takes a cell, and one for each of the columns."""
         rows = sum(count(body.data, b"\n") + 1 for body in bodies)
         fields = sum(count(body.data, b":") for body in bodies)
+        items = sum(count(body.data, b",") for body in bodies)
         size = sum(len(body.data) for body in bodies)
-        return MemoryEstimate(size, rows * (columns + 1) + _CELLS_OF_FIELD * fields)
+        cells = rows * (columns + 1) + _CELLS_OF_FIELD * fields + _CELLS_OF_ITEM * items
+        return MemoryEstimate(size, cells)
 
     def decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
         """Decode a group of bodies.
@@ -74,16 +79,25 @@ class NdjsonDecoder:
     def _decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
         lines = split_lines([body.data for body in bodies])
         refusals = Refusals(lines)
-        rows = Rows(self._reader.read(lines, Router(schema), refusals))
+        router = Router(schema)
+        rows = Rows(self._reader.read(lines, router, refusals), router)
         check_cells(len(rows), len(rows.occurring))
         columns = rows.convert(schema, refusals)
-        while True:
+        for _ in range(_EVOLUTIONS):
             evolution = self._evolve(bodies, schema, refusals, rows)
             check_cells(len(rows), len(columns) + len(evolution.columns))
             brought, members = rows.resolve(evolution)
-            if not props.refuse_members(schema, rows, members, refusals):
+            if props.refuse_members(schema, rows, members, refusals):
+                continue
+            new = brought | props.column(schema, rows, members, evolution)
+            texts = new.get(types.PROPS, columns.get(types.PROPS))
+            if texts is None or not props.refuse_repeats(
+                self._reader.engine, rows, texts, members, refusals
+            ):
                 break
-        columns |= brought | props.column(schema, rows, members, evolution)
+        else:
+            raise TooLargeError("Too many bodies have keys twice")
+        columns |= new
         table = _table(schema, columns, len(rows))
         keep = lines.by_body([i not in refusals for i in range(len(bodies))]) if refusals else None
         return DecodedGroup(

@@ -18,7 +18,7 @@ class Engine:
         ).fetchone() or (1,)
 
     def run(self, query: str, lines: pa.Array) -> list[pa.Array]:
-        """Run a query over `lines`, whose column is `line`; give its columns, rows in order.
+        """Run a query over `lines`, whose column is `line`; return its columns, rows in order.
 
         Raises `duckdb.Error`, or `UnicodeDecodeError` for a message cut within a character.
         """

@@ -1,15 +1,18 @@
 """Bodies to lines: where each row lies in its body, and which bytes are no UTF-8."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.decode.limits import check_lines
-from lakegate.decode.text import BYTE_ORDER_MARK, WHITESPACE
+from lakegate.decode import limits
+from lakegate.decode.text import BYTE_ORDER_MARK, WHITESPACE, count
+
+_PART_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +63,31 @@ def split_lines(bodies: Sequence[bytes]) -> Lines:
     Raises `TooLargeError` where there are too many lines.
     """
     trimmed = [_trim(body) for body in bodies]
+    parts: list[_Part] = []
+    line = rows = 0
     joined = b"\n".join(trimmed)
-    lines = _split(joined) if bodies else _binary(b"").slice(1)
-    check_lines(len(lines))
-    first_lines = _first_lines(lines, [len(body) for body in trimmed])
-    text = _decode(lines, joined)
-    if b"\r" in joined:
-        text = pc.ascii_rtrim(text, WHITESPACE)
-    return _without_blank_lines(text, first_lines)
+    is_many = _is_many(joined)
+    for data in _cut(joined) if is_many else [joined]:
+        lines = _split(data)
+        part = _read(lines, data, line)
+        parts.append(part)
+        line, rows = line + len(lines), rows + len(part.text)
+        limits.check_lines(rows)
+    if not is_many:
+        first_lines = _first_lines(lines, [len(body) for body in trimmed])
+    else:
+        first_lines = [0, *accumulate(count(body, b"\n") + 1 for body in trimmed)]
+    text = _concatenate([part.text for part in parts])
+    if rows == line:
+        return Lines(text, first_lines, first_lines, None)
+    positions = _concatenate([part.positions for part in parts])
+    starts = pc.search_sorted(positions, pa.array(first_lines, pa.int64())).to_pylist()
+    return Lines(text, starts, first_lines, positions)
 
 
-def _split(data: bytes) -> pa.Array:
-    return pc.split_pattern(_binary(data), "\n").values
-
-
-def _binary(data: bytes) -> pa.Array:
-    """Make an array of one value, without a copy."""
-    offsets = pa.array([0, len(data)], pa.int64()).buffers()[1]
-    return pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(data)])
+def _is_many(data: bytes) -> bool:
+    """Return whether there may be more lines than rows may be."""
+    return len(data) > limits.MAX_LINES and count(data, b"\n") >= limits.MAX_LINES
 
 
 def _first_lines(lines: pa.Array, sizes: Sequence[int]) -> list[int]:
@@ -91,6 +101,49 @@ def _first_lines(lines: pa.Array, sizes: Sequence[int]) -> list[int]:
     body_starts = list(accumulate((size + 1 for size in sizes), initial=0))[:-1]
     found = pc.search_sorted(starts, pa.array(body_starts, pa.int64()))
     return [*found.to_pylist(), len(lines)]
+
+
+class _Part(NamedTuple):
+    """Lines that are not blank, and their positions among all lines."""
+
+    text: pa.Array
+    positions: pa.Array
+
+
+def _cut(data: bytes) -> Iterator[bytes]:
+    """Cut at line feeds into parts: blank lines take memory until they are left out."""
+    start = 0
+    while (end := data.find(b"\n", start + _PART_BYTES)) >= 0:
+        yield data[start:end]
+        start = end + 1
+    yield data[start:] if start else data
+
+
+def _read(lines: pa.Array, data: bytes, first_line: int) -> _Part:
+    text = _decode(lines, data)
+    if b"\r" in data:
+        text = pc.ascii_rtrim(text, WHITESPACE)
+    positions = pa.arange(first_line, first_line + len(text))
+    # A row starts with `{` but for leading whitespace and errors: look closely at those only.
+    if pc.all(pc.starts_with(text, "{")).as_py():
+        return _Part(text, positions)
+    blank = pc.equal(pc.ascii_trim(text, WHITESPACE), "")
+    keep = pc.invert(pc.fill_null(blank, fill_value=False))
+    return _Part(text.filter(keep), positions.filter(keep))
+
+
+def _concatenate(arrays: Sequence[pa.Array]) -> pa.Array:
+    return arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)
+
+
+def _split(data: bytes) -> pa.Array:
+    return pc.split_pattern(_binary(data), "\n").values
+
+
+def _binary(data: bytes) -> pa.Array:
+    """Make an array of one value, without a copy."""
+    offsets = pa.array([0, len(data)], pa.int64()).buffers()[1]
+    return pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(data)])
 
 
 def _trim(body: bytes) -> bytes:
@@ -113,16 +166,3 @@ def _is_no_text(joined: bytes) -> pa.Array:
     """Return which lines are no UTF-8: bytes that are none become half surrogates, as no others."""
     marked = joined.decode(errors="surrogateescape").encode(errors="surrogatepass")
     return pc.match_substring_regex(_split(marked), r"\xed[\xa0-\xbf]")
-
-
-def _without_blank_lines(text: pa.Array, first_lines: list[int]) -> Lines:
-    # A row starts with `{` but for leading whitespace and errors: look closely at those only.
-    odd = pc.invert(pc.starts_with(text, "{"))
-    if pc.any(odd).as_py():
-        blank = pc.fill_null(pc.equal(pc.ascii_trim(text, WHITESPACE), ""), fill_value=False)
-        if pc.any(blank).as_py():
-            keep = pc.invert(blank)
-            kept = pc.cumulative_sum(keep.cast(pa.int64()))
-            starts = [kept[first - 1].as_py() if first else 0 for first in first_lines]
-            return Lines(text.filter(keep), starts, first_lines, pc.indices_nonzero(keep))
-    return Lines(text, first_lines, first_lines, None)

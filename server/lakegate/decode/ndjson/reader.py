@@ -12,13 +12,13 @@ from threading import Lock
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.decode.limits import MAX_LINE_BYTES, check_cells
+from lakegate.decode.limits import MAX_LINE_ITEMS, check_cells
 from lakegate.decode.ndjson.blocks import Block
 from lakegate.decode.ndjson.engine import Engine
 from lakegate.decode.ndjson.lines import Lines
 from lakegate.decode.ndjson.mixed.block import MixedBlock
 from lakegate.decode.ndjson.mixed.fields import FieldTable
-from lakegate.decode.ndjson.mixed.splitter import Splitter, is_blank
+from lakegate.decode.ndjson.mixed.splitter import DEPTH, Splitter, is_blank
 from lakegate.decode.ndjson.pending import PendingRows
 from lakegate.decode.ndjson.refusals import Refusals
 from lakegate.decode.ndjson.single.block import SingleRows
@@ -27,6 +27,9 @@ from lakegate.decode.ndjson.template.parser import Parser
 from lakegate.decode.ndjson.template.template import Template, learn
 from lakegate.decode.router import Router
 from lakegate.decode.values.json_text import LineError, parse_line
+from lakegate.errors import ErrorCode
+
+_TOO_LARGE = ErrorCode.BODY_TOO_LARGE
 
 # So little is read one by one in less time than a call of the engine takes.
 _LITTLE_BYTES = 20_000
@@ -63,9 +66,9 @@ class Reader:
         self, little_bytes: int = _LITTLE_BYTES, max_templates: int = _MAX_TEMPLATES
     ) -> None:
         """Read rows one by one where they have fewer than `little_bytes`."""
-        engine = Engine()
-        self._parser = Parser(engine)
-        self._splitter = Splitter(engine)
+        self.engine = Engine()
+        self._parser = Parser(self.engine)
+        self._splitter = Splitter(self.engine)
         self._little_bytes = little_bytes
         self._max_templates = max_templates
         self._one_by_one = Lock()
@@ -78,7 +81,7 @@ class Reader:
         blocks: list[Block] = []
         rows = columns = 0
         group = _Group(lines, router, refusals)
-        for block in self._read(_not_too_long(PendingRows.all_of(lines), group), group):
+        for block in self._read(_readable(PendingRows.all_of(lines), group), group):
             blocks.append(block)
             rows, columns = rows + len(block.rows), max(columns, len(block.known))
             check_cells(rows, columns)
@@ -140,7 +143,7 @@ class Reader:
         rows = pending.rows.filter(long)
         wide = rows.filter(pc.greater(self._splitter.count(pending.text.filter(long)), _MAX_FIELDS))
         for row in wide.to_pylist():
-            group.refusals.add(row, f"It has more than {_MAX_FIELDS} fields")
+            group.refusals.add(row, f"It has more than {_MAX_FIELDS} fields", _TOO_LARGE)
         return pending.filter(pc.invert(pc.is_in(pending.rows, wide))) if len(wide) else pending
 
     def _read_each(self, pending: PendingRows, group: _Group) -> Iterator[Block]:
@@ -156,14 +159,16 @@ class Reader:
                 yield block
 
 
-def _not_too_long(pending: PendingRows, group: _Group) -> PendingRows:
-    """Refuse lines over the limit."""
-    too_long = pending.longer_than(MAX_LINE_BYTES)
-    if not too_long.true_count:
+def _readable(pending: PendingRows, group: _Group) -> PendingRows:
+    """Refuse lines with too many items."""
+    long = pending.longer_than(MAX_LINE_ITEMS)
+    if not long.true_count:
         return pending
-    for row in pending.rows.filter(too_long).to_pylist():
-        group.refusals.add(row, f"It has more than {MAX_LINE_BYTES} bytes")
-    return pending.filter(pc.invert(too_long))
+    items = pc.count_substring(pc.if_else(long, pending.text, ""), ",")
+    too_many = pc.fill_null(pc.greater(items, MAX_LINE_ITEMS), fill_value=False)
+    for row in pending.rows.filter(too_many).to_pylist():
+        group.refusals.add(row, f"It has more than {MAX_LINE_ITEMS} items", _TOO_LARGE)
+    return pending.filter(pc.invert(too_many))
 
 
 def _read_part(part: PendingRows, group: _Group) -> Block:
@@ -180,6 +185,7 @@ def _read_part(part: PendingRows, group: _Group) -> Block:
 def _parse(line: str | None) -> list[tuple[str, str]]:
     if line is not None and len(line) > _LONG_LINE:
         raise LineError(
-            "Neither a JSON object nor nested so little that so long a line can be read"
+            f"It is not a JSON object, or it nests deeper than {DEPTH} levels, which a line of "
+            f"more than {_LONG_LINE} bytes may not"
         )
     return parse_line(line)

@@ -1,6 +1,7 @@
 """Which lines of which bodies are bad, and what their callers are told."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lakegate.decode.ndjson.lines import Lines
 from lakegate.decode.text import LISTED_LINES
@@ -12,11 +13,12 @@ class Refusals:
     """The bad rows of a group, by body."""
 
     lines: Lines
-    _reasons: dict[int, dict[int, str]] = field(default_factory=dict)
+    _reasons: dict[int, dict[int, "_Reason"]] = field(default_factory=dict)
 
-    def add(self, row: int, reason: str) -> None:
-        """Note what is wrong with a row; the first reason stands."""
-        self._reasons.setdefault(self.lines.body_of(row), {}).setdefault(row, reason)
+    def add(self, row: int, text: str, code: ErrorCode = ErrorCode.BAD_REQUEST_BODY) -> None:
+        """Add what is wrong with a row; the first reason stays."""
+        reasons = self._reasons.setdefault(self.lines.body_of(row), {})
+        reasons.setdefault(row, _Reason(text, code))
 
     def __contains__(self, body: int) -> bool:
         """Return whether a body has a bad line."""
@@ -32,11 +34,19 @@ class Refusals:
 
     def error(self, body: int) -> LakegateError:
         """Return the error of a body that has a bad line."""
+        listed = sorted(self._reasons[body].items())[:LISTED_LINES]
         violations = tuple(
-            Violation(f"line {self.lines.number(row)}", reason)
-            for row, reason in sorted(self._reasons[body].items())[:LISTED_LINES]
+            Violation(f"line {self.lines.number(row)}", reason.text) for row, reason in listed
         )
         first = violations[0]
+        _, reason = listed[0]
         return LakegateError(
-            ErrorCode.BAD_REQUEST_BODY, f"{first.field}: {first.description}", violations=violations
+            reason.code, f"{first.field}: {first.description}", violations=violations
         )
+
+
+class _Reason(NamedTuple):
+    """What is wrong with a row, and the error that its body gets."""
+
+    text: str
+    code: ErrorCode

@@ -1,17 +1,30 @@
 """The rows of a group, however they were read, put together as columns."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby, islice
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.columns.registry import expectation
+from lakegate.columns.registry import mismatch
 from lakegate.decode.ndjson.blocks import Appearance, Block
 from lakegate.decode.ndjson.evolution import Evolution
 from lakegate.decode.ndjson.refusals import Refusals
-from lakegate.decode.text import shorten
+from lakegate.decode.router import Router
+from lakegate.decode.text import LISTED_LINES, shorten
 from lakegate.decode.values.casts import coerce
 from lakegate.decode.values.json_column import JsonColumn, concatenate
+from lakegate.decode.values.json_text import parse_line
+
+_LONG_LINE = 1024 * 1024  # a longer one is not read again for the name of a field
+
+
+class Members(NamedTuple):
+    """The members that `props` gets for each row; `repeats`: one has a name twice."""
+
+    texts: pa.Array
+    repeats: bool
 
 
 class Rows:
@@ -21,9 +34,10 @@ class Rows:
     from. A row that could not be read is in no block.
     """
 
-    def __init__(self, blocks: Sequence[Block]) -> None:
-        """Put the rows of `blocks` together."""
+    def __init__(self, blocks: Sequence[Block], router: Router) -> None:
+        """Put the rows of `blocks` together, whose fields are routed by `router`."""
         self._blocks = blocks
+        self._router = router
         self._rows = _concatenate([block.rows for block in blocks])
         self._known = [block.known for block in blocks]
 
@@ -58,7 +72,7 @@ class Rows:
         for block in self._blocks:
             yield from block.appearances(evolution)
 
-    def resolve(self, evolution: Evolution) -> tuple[dict[str, pa.Array], pa.Array]:
+    def resolve(self, evolution: Evolution) -> tuple[dict[str, pa.Array], "Members"]:
         """Return the texts of new columns, and for each row the members that `props` gets."""
         resolved = [block.resolve(evolution) for block in self._blocks]
         texts = {
@@ -70,7 +84,8 @@ class Rows:
             )
             for slot in evolution.columns
         }
-        return texts, _concatenate([part.members for part in resolved])
+        members = _concatenate([part.members for part in resolved])
+        return texts, Members(members, any(part.repeats for part in resolved))
 
     def where(self, mask: pa.Array, values: pa.Array) -> Iterator[tuple[int, str]]:
         """Return the rows for which `mask` is true, each with its value."""
@@ -90,6 +105,15 @@ class Rows:
             table = table.take(pc.sort_indices(rows))
         return table
 
+    def _source(self, column: pa.Field, row: int, refusals: Refusals) -> str:
+        """Return the field of a row that a column has its value from."""
+        line = refusals.lines.text[row].as_py()
+        if len(line) > _LONG_LINE:
+            return f'column "{column.name}"'
+        sent = [name for name, value in parse_line(line) if value != "null"]
+        name = self._router.source(column.name, sent)
+        return f'column "{name}"' if name == column.name else f'field "{name}"'
+
     def _convert(self, column: pa.Field, refusals: Refusals) -> pa.Array:
         parts = []
         for block, known in zip(self._blocks, self._known, strict=True):
@@ -100,10 +124,10 @@ class Rows:
             converted = coerce(field, column)
             parts.append(converted.values)
             if converted.misfits is not None:
-                expected = expectation(column)
-                for row, value in _where(block.rows, converted.misfits, field.json()):
-                    reason = f"expected {expected}, got {shorten(value)}"
-                    refusals.add(row, f'column "{column.name}": {reason}')
+                misfits = _where(block.rows, converted.misfits, field.json())
+                for row, value in _first_of_bodies(misfits, refusals):
+                    reason = mismatch(column, shorten(value))
+                    refusals.add(row, f"{self._source(column, row, refusals)}: {reason}")
         return _concatenate(parts)
 
 
@@ -116,6 +140,14 @@ def _where(rows: pa.Array, mask: pa.Array, values: pa.Array) -> Iterator[tuple[i
     """Return the rows for which `mask` is true, each with its value."""
     chosen = pc.indices_nonzero(mask)
     yield from zip(rows.take(chosen).to_pylist(), values.take(chosen).to_pylist(), strict=True)
+
+
+def _first_of_bodies(
+    values: Iterator[tuple[int, str]], refusals: Refusals
+) -> Iterator[tuple[int, str]]:
+    """Return the first rows of each body, as many as an error lists."""
+    for _, of_body in groupby(values, key=lambda value: refusals.lines.body_of(value[0])):
+        yield from islice(of_body, LISTED_LINES)
 
 
 def _concatenate(arrays: Sequence[pa.Array]) -> pa.Array:

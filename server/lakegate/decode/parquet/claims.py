@@ -68,5 +68,5 @@ def _values(header: Struct) -> int:
         raise ValueError("the encoding DELTA_BYTE_ARRAY is not supported: its size is not bounded")
     values: int = page[_NUM_VALUES]
     if values < 0:
-        raise ValueError("a page has fewer values than none")
+        raise ValueError("a page has a negative number of values")
     return values

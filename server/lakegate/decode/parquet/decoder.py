@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lakegate.decode.limits import check_cells
+from lakegate.decode.limits import MAX_WRITTEN_BYTES, check_cells
 from lakegate.decode.parquet.claims import claims
 from lakegate.decode.parquet.footer import Footer, read_footer
 from lakegate.decode.tabular.decoder import TabularDecoder
@@ -27,7 +27,7 @@ class ParquetDecoder(TabularDecoder):
         try:
             footer = read_footer(data)
             self._check(data, footer)
-            # Texts stay in the dictionaries that they came in: plainly they may take any size.
+            # Texts stay in the dictionaries that they came in: expanded, they may take any size.
             paths = [leaf.path for leaf in footer.leaves]
             table = pq.ParquetFile(pa.BufferReader(data), read_dictionary=paths).read()
             table.validate(full=True)
@@ -45,6 +45,8 @@ class ParquetDecoder(TabularDecoder):
             try:
                 footer = read_footer(body.data)
                 size += sum(claim.size for claim in claims(body.data, footer))
+                names = footer.rows * sum(len(leaf.path) for leaf in footer.leaves)
+                size += min(names, MAX_WRITTEN_BYTES)
                 cells += footer.rows * max(columns, len(footer.leaves))
             except _NOT_A_FILE:
                 continue

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from google.protobuf.descriptor import EnumDescriptor
 
+from lakegate.columns.timestamps import FORMS
 from lakegate.errors import ErrorCode, LakegateError, Violation
 from lakegate.v1 import query_events_pb2 as pb
 
@@ -113,7 +114,7 @@ def _event_rules(event: pa.StructArray, timestamps: pa.Array) -> Iterator[_Rule]
     yield _Rule(
         "timestamp",
         pc.and_not(pc.is_null(timestamps), no_timestamp),
-        "must be an ISO 8601 date and time",
+        f"must be {FORMS}",
     )
     yield _Rule("duration_ms", pc.is_null(duration), required)
     yield _Rule(

@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 
 from lakegate.columns.registry import is_dynamic, is_text
 from lakegate.decode import standard_columns as types
-from lakegate.decode.limits import check_cells
+from lakegate.decode.limits import check_cells, check_written
 from lakegate.decode.router import Route, Router, Target
+from lakegate.decode.tabular.keys import check_keys, twice
 from lakegate.decode.text import shorten
 from lakegate.decode.values import json_members as members
 from lakegate.errors import ErrorCode, LakegateError, Violation
@@ -185,8 +186,7 @@ class _Fields:
     def overflow(self, rows: _Rows) -> None:
         """Put what has no column into `props`."""
         fields = [*self._settled, *self._unknown.values(), *self._unnamed]
-        written = [members.write(name, self._to_json(name, values)) for name, values in fields]
-        joined = members.join(written, rows.count)
+        joined = members.join(self._written(fields), rows.count)
         index = self._target.get_field_index(types.PROPS)
         own = self._known.get(types.PROPS)
         if index >= 0:
@@ -198,7 +198,9 @@ class _Fields:
             if not self._evolves or (own is None and joined.null_count == len(joined)):
                 return
             rows.new.append(column)
-        rows.columns[types.PROPS] = self._merge(own, joined, column)
+        merged = self._merge(own, joined, column)
+        check_keys(merged, twice(fields, rows.count) if own is None else merged.is_valid())
+        rows.columns[types.PROPS] = merged
 
     def _take_at(self, rows: _Rows) -> None:
         """Take `at` from the first source that a row has; the others go to `props`."""
@@ -212,7 +214,7 @@ class _Fields:
                 self._settled.append((name, _where(taken, values)))
                 values = _where(pc.invert(taken), values)
             with _naming(name):
-                moments = self._source.fit(values, self._target.field(types.AT))
+                moments = self._source.fit(values, self._target.field(types.AT).with_name(name))
             at = moments if at is None else pc.coalesce(at, moments)
         if at is not None:
             rows.columns[types.AT] = at
@@ -231,6 +233,16 @@ class _Fields:
             if not is_dynamic(column):
                 merged = pc.if_else(joined.is_valid(), merged, self._source.fit(own, column))
         return merged.cast(column.type)
+
+    def _written(self, fields: Sequence[tuple[str, pa.Array]]) -> list[pa.Array]:
+        """Return fields as members of JSON objects."""
+        written, size = [], 0
+        for name, values in fields:
+            texts = self._to_json(name, values)
+            size += members.written_size(name, texts)
+            check_written(size)
+            written.append(members.write(name, texts))
+        return written
 
     def _to_json(self, name: str, values: pa.Array) -> pa.Array:
         with _naming(name):

@@ -6,32 +6,32 @@ import pyarrow.compute as pc
 from lakegate.columns.registry import expectation, is_dynamic, is_text, vector_length
 from lakegate.decode import standard_columns as types
 from lakegate.decode.tabular.normalize import UnsupportedError, entries, list_offsets
-from lakegate.decode.tabular.to_json import to_json
+from lakegate.decode.tabular.to_json import JsonWriter
 from lakegate.decode.text import shorten
 from lakegate.decode.values.casts import coerce
 from lakegate.decode.values.json_column import JsonColumn
 from lakegate.decode.values.json_text import LineError, parse_value
 
 
-def fit(array: pa.Array, column: pa.Field) -> pa.Array:
+def fit(array: pa.Array, column: pa.Field, writer: JsonWriter) -> pa.Array:
     """Return the values of a normalized array in the type of a column.
 
     Raises `UnsupportedError` for a value that it cannot hold as it is.
     """
     if is_dynamic(column):
-        return _to_dynamic(array).cast(column.type)
+        return _to_dynamic(array, writer).cast(column.type)
     if is_text(column.type):
-        return _to_text(array).cast(column.type)
+        return _to_text(array, writer).cast(column.type)
     length = vector_length(column)
     if length is not None:
         _demand_length(array, length)
     return _fit(array, column)
 
 
-def _to_dynamic(array: pa.Array) -> pa.Array:
+def _to_dynamic(array: pa.Array, writer: JsonWriter) -> pa.Array:
     """Return JSON texts: a text has to be one already."""
     if not is_text(array.type):
-        return to_json(array)
+        return writer.to_json(array)
     try:
         return pa.array(
             [None if text is None else parse_value(text) for text in array.to_pylist()], pa.string()
@@ -40,8 +40,8 @@ def _to_dynamic(array: pa.Array) -> pa.Array:
         raise UnsupportedError(f"expected JSON text: {error}") from None
 
 
-def _to_text(array: pa.Array) -> pa.Array:
-    return array if is_text(array.type) else JsonColumn(to_json(array)).text()
+def _to_text(array: pa.Array, writer: JsonWriter) -> pa.Array:
+    return array if is_text(array.type) else JsonColumn(writer.to_json(array)).text()
 
 
 def _demand_length(array: pa.Array, length: int) -> None:

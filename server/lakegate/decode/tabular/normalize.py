@@ -1,7 +1,7 @@
 """Arrow's many types to those that Iceberg tables have.
 
 Iceberg table spec, version 2, "Primitive Types". Dictionaries, views and run-end
-encodings are laid out plainly; how much that takes is found out before it is done.
+encodings are expanded; how much that takes is computed before.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakegate.columns.json_values import FIRST_MOMENT, LAST_MOMENT
+from lakegate.columns.timestamps import FIRST_MOMENT, LAST_MOMENT
 from lakegate.errors import ErrorCode, LakegateError
 
 _MAX_PRECISION = 38
@@ -33,19 +33,27 @@ def _is_list_view(type_: pa.DataType) -> bool:
     return bool(pa.types.is_list_view(type_) or pa.types.is_large_list_view(type_))
 
 
+def _is_view(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_string_view(type_) or pa.types.is_binary_view(type_))
+
+
 class Normalizer:
-    """Lays arrays out in Iceberg's types, in `max_bytes` each at most."""
+    """Converts the arrays of one body to Iceberg's types.
+
+    Dictionaries, views and run-end encodings take at most `max_bytes` once they are expanded.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         """Refuse arrays that would take more than `max_bytes`."""
         self._max_bytes = max_bytes
+        self._expanded = 0
 
     def normalize(self, array: pa.Array) -> pa.Array:
         """Return the same values in a type that Iceberg has.
 
         Raises `UnsupportedError` where there is none.
         """
-        self._demand_room(len(array))
+        self._check_size(len(array))
         for is_type, normalize in self._ENCODED_OR_NESTED:
             if is_type(array.type):
                 return normalize(self, array)
@@ -64,8 +72,8 @@ class Normalizer:
         target = _primitive_type(array.type)
         if array.type == target and not pa.types.is_timestamp(target):
             return array
-        if pa.types.is_string(target) or pa.types.is_binary(target):
-            self._demand_room(pc.sum(_lengths(array)).as_py() or 0)
+        if _is_view(array.type):
+            self._count_expanded(pc.sum(_lengths(array)).as_py() or 0)
         try:
             if pa.types.is_timestamp(target) or pa.types.is_time(target):
                 return _cut(array, target)
@@ -91,24 +99,30 @@ class Normalizer:
         return _as_list(array, self.normalize(array.flatten()))
 
     def _list_view(self, array: pa.Array) -> pa.Array:
-        self._demand_room(pc.sum(pc.list_value_length(array)).as_py() or 0)
+        self._check_size(pc.sum(pc.list_value_length(array)).as_py() or 0)
         positions = type(array).from_arrays(
             array.offsets, array.sizes, pa.arange(0, len(array.values)), mask=array.is_null()
         )
         return _as_list(array, self._gather(array.values, positions.flatten()))
 
     def _gather(self, values: pa.Array, indices: pa.Array) -> pa.Array:
-        """Take values that may be wanted many times each, if there is room for that."""
-        self._demand_room(len(indices))
+        """Take values that may be referenced many times each, up to the limit."""
+        self._check_size(len(indices))
+        if len(values) > len(indices):
+            values, indices = _only_used(values, indices)
         values = self.normalize(values)
-        self._demand_room(pc.sum(_sizes(values).take(indices)).as_py() or 0)
+        self._count_expanded(pc.sum(_sizes(values).take(indices)).as_py() or 0)
         return values.take(indices)
 
-    def _demand_room(self, size: int) -> None:
+    def _count_expanded(self, size: int) -> None:
+        self._expanded += size
+        self._check_size(self._expanded)
+
+    def _check_size(self, size: int) -> None:
         if size > self._max_bytes:
             raise LakegateError(
                 ErrorCode.BODY_TOO_LARGE,
-                f"The body takes more than {self._max_bytes} bytes laid out plainly",
+                f"The body takes more than {self._max_bytes} bytes once its encodings are expanded",
             )
 
     _ENCODED_OR_NESTED: ClassVar = [
@@ -120,6 +134,15 @@ class Normalizer:
         (_is_list_view, _list_view),
         (_is_list, _list),
     ]
+
+
+def _only_used(values: pa.Array, indices: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Leave out values without an index: many small batches may share one large dictionary."""
+    used = pc.unique(indices.drop_null())
+    try:
+        return values.take(used), pc.index_in(indices, value_set=used)
+    except pa.ArrowNotImplementedError:  # for views
+        return values, indices
 
 
 def _as_list(array: pa.Array, items: pa.Array) -> pa.ListArray:
@@ -186,9 +209,7 @@ def _sizes(array: pa.Array) -> pa.Array:
 
 
 def _lengths(array: pa.Array) -> pa.Array:
-    """Return for each text or binary value its length in bytes."""
-    if not (pa.types.is_string_view(array.type) or pa.types.is_binary_view(array.type)):
-        return pc.binary_length(array)
+    """Return for each text or binary value of a view its length in bytes."""
     # Arrow has no kernel for it. A view is 16 bytes; the first four are the length.
     end = array.offset + len(array)
     words = pa.Array.from_buffers(pa.int32(), 4 * end, [None, array.buffers()[1]])

@@ -4,16 +4,17 @@ import pyarrow as pa
 
 from lakegate.decode.tabular.fit import fit
 from lakegate.decode.tabular.normalize import Normalizer
-from lakegate.decode.tabular.to_json import to_json
+from lakegate.decode.tabular.to_json import JsonWriter
 
 
 class ArrowSource:
     """A table whose columns have Arrow types of their own."""
 
     def __init__(self, table: pa.Table, max_bytes: int) -> None:
-        """Take the rows; none of their arrays may take more than `max_bytes` laid out plainly."""
+        """Take the rows; refuse what takes more than `max_bytes` once encodings are expanded."""
         self.table = table
         self._normalizer = Normalizer(max_bytes)
+        self._writer = JsonWriter()
 
     def normalize(self, array: pa.Array) -> pa.Array:
         """Return the values in a type that Iceberg has."""
@@ -21,8 +22,8 @@ class ArrowSource:
 
     def fit(self, array: pa.Array, column: pa.Field) -> pa.Array:
         """Return normalized values in the type of a column."""
-        return fit(array, column)
+        return fit(array, column, self._writer)
 
     def to_json(self, array: pa.Array) -> pa.Array:
         """Return normalized values as JSON texts."""
-        return to_json(array)
+        return self._writer.to_json(array)

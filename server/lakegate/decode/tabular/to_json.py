@@ -3,21 +3,53 @@
 import base64
 import json
 import math
+from collections.abc import Iterator
 from datetime import date, datetime, time
 from decimal import Decimal
 
 import pyarrow as pa
 
+from lakegate.decode.limits import check_written
 
-def to_json(array: pa.Array) -> pa.Array:
-    """Return each value as a JSON text; null stays null.
 
-    Decimals keep their digits; dates and times are ISO 8601 texts; binary is Base64
-    (RFC 4648); a float that is not finite is its name, a text. Maps of texts are objects.
-    """
-    return pa.array(
-        [None if value is None else _write(value) for value in array.to_pylist()], pa.string()
-    )
+class JsonWriter:
+    """Writes the values of one body, up to a limit."""
+
+    def __init__(self) -> None:
+        """Start with nothing written."""
+        self._written = 0
+
+    def to_json(self, array: pa.Array) -> pa.Array:
+        """Return each value as a JSON text; null stays null.
+
+        Decimals keep their digits; dates and times are ISO 8601 texts; binary is Base64
+        (RFC 4648); a float that is not finite is its name, a text. Maps of texts are objects.
+        Raises `TooLargeError`.
+        """
+        self._count(_names_size(array))
+        return pa.array(self._texts(array), pa.string())
+
+    def _texts(self, array: pa.Array) -> Iterator[str | None]:
+        for scalar in array:
+            value = scalar.as_py()
+            text = None if value is None else _write(value)
+            self._count(len(text or ""))
+            yield text
+
+    def _count(self, size: int) -> None:
+        self._written += size
+        check_written(self._written)
+
+
+def _names_size(array: pa.Array) -> int:
+    """Return how many bytes the names of fields take, which each value has as a Python object."""
+    type_ = array.type
+    if pa.types.is_struct(type_):
+        fields = [_names_size(array.field(index)) for index in range(type_.num_fields)]
+        return len(array) * sum(len(field.name) for field in type_) + sum(fields)
+    if pa.types.is_map(type_):
+        return _names_size(array.keys) + _names_size(array.items)
+    return _names_size(array.flatten()) if pa.types.is_list(type_) else 0
 
 
 def _write(value: object) -> str:

@@ -11,17 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakegate.columns.convert import convert_json
-from lakegate.columns.json_values import FIRST_MOMENT, LAST_MOMENT, MisfitError
-from lakegate.columns.registry import TIMESTAMP, is_dynamic, is_text, vector_length
+from lakegate.columns.json_values import MisfitError
+from lakegate.columns.registry import is_dynamic, is_text, vector_length
+from lakegate.columns.timestamps import FIRST_NANOSECONDS
 from lakegate.decode.values.json_column import JsonColumn
 from lakegate.decode.values.timestamps import parse_iso_8601
 
-_RFC_3339 = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?"
-    r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-)
 _PLAIN_DECIMAL = r"^-?[0-9]{1,38}(\.[0-9]{1,38})?$"
-_SHORTEST_RFC_3339 = len("2026-05-02T10:00:00Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,30 +104,15 @@ def _to_timestamp(field: JsonColumn, type_: pa.DataType) -> pa.Array:
         raise _NotPlain
     strings = field.strings()
     if strings.null_count == len(strings):
-        nanoseconds = _bare(field).cast(pa.int64()).cast(pa.timestamp("ns"))
-        return pc.floor_temporal(nanoseconds, unit="microsecond").cast(type_)
-    if not _all_strings(field, strings):
-        raise _NotPlain
-    moments = _parse_rfc_3339(strings)
-    within = pc.min_max(moments.cast(pa.int64()))
-    if not FIRST_MOMENT <= within["min"].as_py() <= within["max"].as_py() <= LAST_MOMENT:
+        nanoseconds = _bare(field).cast(pa.int64())
+        if pc.any(pc.less(nanoseconds, FIRST_NANOSECONDS)).as_py():
+            raise _NotPlain
+        moments = nanoseconds.cast(pa.timestamp("ns"))
+        return pc.floor_temporal(moments, unit="microsecond").cast(type_)
+    moments = parse_iso_8601(strings)
+    if not _all_strings(field, strings) or moments.null_count != strings.null_count:
         raise _NotPlain
     return moments.cast(type_)
-
-
-def _parse_rfc_3339(texts: pa.Array) -> pa.Array:
-    shortest = pc.min(pc.binary_length(texts)).as_py()
-    if shortest >= _SHORTEST_RFC_3339 and pc.all(pc.ends_with(texts, "Z")).as_py():
-        try:
-            return texts.cast(TIMESTAMP)
-        except pa.ArrowInvalid:
-            pass  # digits beyond the microsecond, or none of it
-    if not pc.all(pc.match_substring_regex(texts, _RFC_3339)).as_py():
-        raise _NotPlain
-    moments = parse_iso_8601(texts)
-    if moments.null_count != texts.null_count:
-        raise _NotPlain
-    return moments
 
 
 def _all_strings(field: JsonColumn, strings: pa.Array) -> bool:

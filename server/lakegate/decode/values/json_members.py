@@ -1,5 +1,6 @@
 """Members of JSON objects as columns of text: `"a":1,"b":2`, null for none."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -7,11 +8,19 @@ import pyarrow.compute as pc
 
 from lakegate.decode.standard_columns import PROPS
 from lakegate.decode.values.json_column import write_string
+from lakegate.decode.values.json_text import LineError, parse_line
 
 
 def write(name: str, values: pa.Array) -> pa.Array:
     """Write JSON texts as members, for `join`: each with a comma after it."""
     return pc.binary_join_element_wise(f"{write_string(name)}:", values, ",", "")
+
+
+def written_size(name: str, values: pa.Array) -> int:
+    """Return how many bytes `write` makes of texts at most."""
+    names = (len(write_string(name).encode()) + 2) * (len(values) - values.null_count)
+    texts = pc.sum(pc.binary_length(values)).as_py() or 0
+    return int(names + texts)
 
 
 def join(written: Sequence[pa.Array], length: int) -> pa.Array:
@@ -40,6 +49,17 @@ def merge(own: pa.Array, joined: pa.Array) -> pa.Array:
         _concatenate(f'{{"{PROPS}":', own, ","),
     )
     return pc.coalesce(_concatenate(opened, joined, "}"), own)
+
+
+def repeated_key(text: str) -> str | None:
+    """Return a key that an object has twice; None if there is none."""
+    if not text.startswith("{"):
+        return None
+    try:
+        counts = Counter(name for name, _ in parse_line(text))
+    except LineError:  # a text that only starts like an object
+        return None
+    return next((name for name, count in counts.items() if count > 1), None)
 
 
 def _concatenate(*parts: pa.Array | str) -> pa.Array:

@@ -16,6 +16,7 @@ class AdmissionInterceptor(WrappingInterceptor):
 
     def __init__(self, admission: Admission) -> None:
         """Reserve memory of `admission`."""
+        super().__init__()
         self._admission = admission
 
     def wrap(self, handler: Handler, method: str) -> Handler:

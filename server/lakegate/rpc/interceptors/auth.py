@@ -151,6 +151,7 @@ class AuthInterceptor(WrappingInterceptor):
 
         `open_to_anybody`: whether calls need no token as long as there is none.
         """
+        super().__init__()
         self._keyring = keyring
         self._rates = rates
         self._open_to_anybody = open_to_anybody

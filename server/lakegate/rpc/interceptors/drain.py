@@ -18,6 +18,7 @@ class DrainInterceptor(WrappingInterceptor):
 
     def __init__(self, draining: asyncio.Event) -> None:
         """Refuse calls once `draining` is set."""
+        super().__init__()
         self._draining = draining
         self._under_way = 0
         self._idle = asyncio.Event()

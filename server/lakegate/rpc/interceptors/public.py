@@ -20,6 +20,7 @@ class PublicInterceptor(WrappingInterceptor):
 
     def __init__(self, guard: MemoryGuard) -> None:
         """End these calls first when `guard` finds too much memory."""
+        super().__init__()
         self._guard = guard
         self._calls = PublicCalls()
 

@@ -22,6 +22,11 @@ Wrapper: TypeAlias = Callable[[Any, str], Any]
 class WrappingInterceptor(grpc.aio.ServerInterceptor, ABC):
     """Wraps the handlers of the contract's services, and of others where it overrides that."""
 
+    def __init__(self) -> None:
+        """Wrap no handler yet."""
+        # By method: its handler, which gRPC finds anew for each call, and what replaces it.
+        self._wrapped: dict[str, tuple[Handler, Handler]] = {}
+
     @abstractmethod
     def wrap(self, handler: Handler, method: str) -> Handler:
         """Return what handles a call instead of `handler`; `method` is `Service/Method`."""
@@ -40,9 +45,15 @@ class WrappingInterceptor(grpc.aio.ServerInterceptor, ABC):
         method = handler_call_details.method
         if handler is None:
             return None
-        if not method.startswith(_OUR_SERVICES):
-            return self.wrap_other(handler)
-        return self.wrap(handler, method.removeprefix(_OUR_SERVICES))
+        known = self._wrapped.get(method)
+        if known is not None and known[0] is handler:
+            return known[1]
+        if method.startswith(_OUR_SERVICES):
+            replacement = self.wrap(handler, method.removeprefix(_OUR_SERVICES))
+        else:
+            replacement = self.wrap_other(handler)
+        self._wrapped[method] = handler, replacement
+        return replacement
 
 
 def wrapped(

@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 from lakegate.decode.ndjson.blocks import Appearance, Evolution, Resolved
 from lakegate.decode.ndjson.lines import Lines
 from lakegate.decode.ndjson.mixed.fields import FieldTable, scatter
-from lakegate.decode.ndjson.mixed.placement import changes, place, to_columns
-from lakegate.decode.router import Router
+from lakegate.decode.ndjson.mixed.placement import place, to_columns
+from lakegate.decode.router import Router, changes
 from lakegate.decode.values.json_column import JsonColumn, quote
 
 
@@ -66,7 +66,7 @@ class MixedBlock:
         )
         keeps = evolution.keeps_unknown(self.rows).take(field_table.row)
         overflow = field_table.filter(pc.and_not(pc.or_(keeps, settled), becomes))
-        return Resolved(columns, _members(overflow, len(self.rows)))
+        return Resolved(columns, _members(overflow, len(self.rows)), overflow.repeats())
 
     def _bodies(self, position: pa.Array) -> pa.Array:
         """Return for extras the bodies that they are of."""

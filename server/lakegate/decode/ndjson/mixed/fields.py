@@ -30,6 +30,13 @@ class FieldTable:
         """Return the number of fields."""
         return len(self.row)
 
+    def repeats(self) -> bool:
+        """Return whether a row has a name twice."""
+        names = self.name.dictionary.dictionary_encode()  # so that each is there once
+        codes = names.indices.take(self.name.indices).cast(pa.int64())
+        pairs = pc.add(pc.multiply(self.row.cast(pa.int64()), len(names.dictionary)), codes)
+        return bool(pc.count_distinct(pairs).as_py() < len(self))
+
     def filter(self, mask: pa.Array) -> Self:
         """Leave the fields out for which `mask` is false."""
         return type(self)(self.row.filter(mask), self.name.filter(mask), self.value.filter(mask))

@@ -6,7 +6,7 @@ The proof that a line is an object by RFC 8259 has three parts:
   that are not finite.
 - `_TOKENS` knows the tokens, and not those. It requires a value after a comma. It knows nothing
   of how tokens follow one another otherwise.
-- `_OBJECT` knows how brackets pair, as deep as `_DEPTH`. So it is known that an object or
+- `_OBJECT` knows how brackets pair, as deep as `DEPTH`. So it is known that an object or
   array that `_FIELD` finds ends where it ends in the line.
 
 Then names and values, as sent, alternate in what `_FIELD` finds between the outer braces.
@@ -23,7 +23,7 @@ from lakegate.decode.ndjson.engine import Engine, literal
 from lakegate.decode.ndjson.mixed.fields import FieldTable
 from lakegate.decode.values.json_column import unquote
 
-_DEPTH = 32  # what nests deeper is read one by one
+DEPTH = 32  # what nests deeper is read one by one
 
 _SPACE = r"[ \t\r\n]"
 _BLANK_OBJECT = rf"^{_SPACE}*\{{{_SPACE}*\}}{_SPACE}*$"
@@ -47,7 +47,7 @@ def _nested(depth: int) -> str:
     return pattern
 
 
-_FIELD = rf"{_ANY_SCALAR}|{_nested(_DEPTH)}"
+_FIELD = rf"{_ANY_SCALAR}|{_nested(DEPTH)}"
 _MEMBER = rf"{_SPACE}*{_ANY_STRING}{_SPACE}*:{_SPACE}*(?:{_FIELD}){_SPACE}*"
 _OBJECT = rf"{_SPACE}*\{{{_MEMBER}(?:,{_MEMBER})*\}}{_SPACE}*"
 

@@ -60,6 +60,8 @@ class SingleBlock:
         columns: dict[str, _Sparse] = {}
         overflow: dict[int, list[str]] = {}
         rows = self.rows.to_pylist()
+        names: set[tuple[int, str]] = set()
+        count = 0
         keeps_unknown = evolution.keeps_unknown(self.rows).to_pylist()
         for extra in self._extras():
             first_row = None if extra.slot is None else evolution.first_row(extra.slot)
@@ -68,10 +70,13 @@ class SingleBlock:
             elif keeps_unknown[extra.at] or extra.settled:
                 written = f"{write_string(extra.name)}:{extra.value}"
                 overflow.setdefault(extra.at, []).append(written)
+                names.add((extra.at, extra.name))
+                count += 1
         members = [",".join(overflow[i]) if i in overflow else None for i in range(len(rows))]
         return Resolved(
             {slot: column.field(len(rows)) for slot, column in columns.items()},
             pa.array(members, pa.string()),
+            repeats=len(names) < count,
         )
 
     def _extras(self) -> Iterator[_Extra]:

@@ -1,0 +1,1 @@
+"""Arrow IPC bodies: what a stream claims is checked before it is read."""
