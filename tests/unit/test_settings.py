@@ -81,6 +81,7 @@ def test_an_unknown_variable_is_refused_with_the_nearest_name(
         "LAKEGATE_PORT_8080_TCP_ADDR",
         "LAKEGATE_CATALOG_SERVICE_HOST",
         "LAKEGATE_TEST_ROUNDS",
+        "LAKEGATE_SIMULATION_SECONDS",
     ],
 )
 def test_variables_of_kubernetes_and_of_tests_are_no_settings(

@@ -9,7 +9,7 @@ PREFIX = "LAKEGATE_"
 # The variables of Lakegate's own tests, and those that Kubernetes sets in every container for a
 # Service whose name begins with `lakegate`.
 _OF_OTHERS = re.compile(
-    r"LAKEGATE_(TEST_\w+"
+    r"LAKEGATE_((TEST|SIMULATION)_\w+"
     r"|(\w+_)?SERVICE_HOST|(\w+_)?SERVICE_PORT(_\w+)?"
     r"|(\w+_)?PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
