@@ -1,6 +1,10 @@
 # `make run` and `make test` are all a newcomer needs; both install what they need. `make
 # test-engines` needs Java and Maven on the machine, and no other target does.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -ec
 PYTHON ?= python3
+# Exits with 0 in a Python that runs Lakegate.
+SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -22,9 +26,13 @@ VALIDATE = $(BIN)/python -m lakegate.edge.bootstrap 127.0.0.1:50051 build/envoy 
 install: $(INSTALLED)
 
 $(INSTALLED): requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@$(PYTHON) -c '$(SUPPORTED)' || { echo "Lakegate needs Python 3.11 or newer, and this is \
+	$$($(PYTHON) --version): install one, then run make PYTHON=python3.11" | tr -d '\t' >&2; exit 1; }
+	@$(BIN)/python -c '$(SUPPORTED)' 2> /dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing $$(grep -c '^[a-z].*==' requirements.lock) packages into $(VENV)"
+	@$(BIN)/pip install --progress-bar off --require-hashes -r requirements.lock \
+		| awk '/^Collecting/ { print "  " $$2; fflush() } /^Installing/ { print "Unpacking them" }'
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 run: install  ## The server and Envoy on the embedded catalog, until Ctrl-C

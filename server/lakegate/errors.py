@@ -86,3 +86,19 @@ class LakegateError(Exception):
         self.violations = violations
         self.retry_after_seconds = retry_after_seconds
         self.metadata = metadata
+        self.cause = ""
+
+    def caused_by(self, cause: str) -> "LakegateError":
+        """Set what failed, for the log alone: it may have hosts and paths, and has no rows."""
+        self.cause = cause
+        return self
+
+    def copy(self, message: str | None = None) -> "LakegateError":
+        """Return a copy without the traceback, with another message if one is given."""
+        return LakegateError(
+            self.code,
+            self.message if message is None else message,
+            violations=self.violations,
+            retry_after_seconds=self.retry_after_seconds,
+            metadata=self.metadata,
+        ).caused_by(self.cause)

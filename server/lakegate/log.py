@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from types import TracebackType
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="-")
+# The table of a request, once its name was checked.
+TABLE: ContextVar[str] = ContextVar("table", default="-")
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
 # An id that cannot pass for more of the line; any other is quoted.

@@ -15,3 +15,6 @@ EXPECTED_SIZE_KEY = "lakegate-expected-bytes"  # ends.lua: the Content-Length; 0
 HTTP_STATUS_KEY = "lakegate-http-status"
 ERROR_BODY_KEY = "lakegate-error-body"
 NOT_SENT_KEY = "lakegate-not-sent"  # on errors of requests that were not sent to the server
+
+# On an answer, for the caller.
+WARNING_KEY = "x-lakegate-warning"

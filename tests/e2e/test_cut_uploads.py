@@ -1,6 +1,6 @@
 """An upload that breaks off writes nothing, and the retry with the same key lands whole.
 
-LAKEGATE_CUTS=200 .venv/bin/pytest tests/e2e/test_cut_uploads.py
+LAKEGATE_TEST_CUTS=200 .venv/bin/pytest tests/e2e/test_cut_uploads.py
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import pytest
 from tests.testing.gate.cut_senders import PATH, WAYS, Upload
 from tests.testing.gate.running_gate import RunningGate
 
-CUTS = int(os.environ.get("LAKEGATE_CUTS", "24"))
+CUTS = int(os.environ.get("LAKEGATE_TEST_CUTS", "24"))
 AT_ONCE = 4
 MAX_ROWS = 64
 MAX_PAUSE_SECONDS = 0.005

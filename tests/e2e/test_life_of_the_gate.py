@@ -3,8 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,23 +123,3 @@ async def test_ctrl_c_during_load_loses_nothing_that_was_acknowledged(
     landed = [row["id"] for row in own_gate.rows("interrupted")]
     assert len(landed) == len(set(landed))
     assert acknowledged <= set(landed) <= attempted
-
-
-def test_an_address_in_use_is_said_in_one_line(gate: RunningGate, tmp_path: Path) -> None:
-    environment = {
-        **os.environ,
-        "LAKEGATE_HOME": str(tmp_path),
-        "LAKEGATE_GRPC_ADDR": gate.grpc_addr,
-        "LAKEGATE_HTTP_ADDR": "127.0.0.1:0",
-    }
-    ended = subprocess.run(
-        [Path(sys.executable).with_name("lakegate"), "serve"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert ended.returncode == 1
-    assert f"cannot listen on {gate.grpc_addr}" in ended.stderr
-    assert "Traceback" not in ended.stderr

@@ -10,6 +10,7 @@ import pytest
 from tests.testing.gate.running_gate import RunningGate, lakegate, running_gate
 
 from lakegate.auth.tokens import PREFIX, new_secret
+from lakegate.lake.catalog.open import open_catalog
 from lakegate.v1.ingest_pb2 import IngestRequest
 from lakegate.v1.ingest_pb2_grpc import IngestServiceStub
 
@@ -77,7 +78,20 @@ def test_a_stream_ends_to_be_served_when_its_token_is_revoked(own_gate: RunningG
     assert [row["n"] for row in own_gate.rows("streamed")] == ["1"]
 
 
+def test_the_first_token_says_that_calls_need_one_from_now_on(home: Path) -> None:
+    first, second = (lakegate(home, "token", "create") for _ in range(2))
+    [_, line] = first.stderr.splitlines()
+    assert line == (
+        "This is the first token: from now on every call needs one, add "
+        "-H 'Authorization: Bearer SECRET'. Calls without a token and the development token are "
+        "refused, even if this one is revoked."
+    )
+    assert len(first.stdout.splitlines()) == 1
+    assert len(second.stderr.splitlines()) == 1
+
+
 def test_a_token_that_is_not_there_cannot_be_revoked(home: Path) -> None:
+    made(home)
     ended = lakegate(home, "token", "revoke", "nobody")
     assert (ended.returncode, ended.stderr) == (1, "Error: there is no token nobody\n")
 
@@ -154,8 +168,8 @@ def test_the_development_token_ends_with_the_first_token_given_out(own_gate: Run
 
 
 def test_a_home_that_is_made_is_for_its_owner_alone(home: Path) -> None:
-    lakegate(home, "token", "list")
-    lakegate(home.with_name("other"), "tables")
+    made(home)
+    open_catalog("lakegate", home.with_name("other")).close()
     assert {each.stat().st_mode & 0o777 for each in (home, home.with_name("other"))} == {0o700}
 
 

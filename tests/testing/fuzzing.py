@@ -1,6 +1,6 @@
 """How long to fuzz: a fixed number of inputs, always the same ones, or for as long as is set.
 
-`LAKEGATE_FUZZ_SECONDS=600 pytest tests/fuzz` spends ten minutes on new inputs.
+`LAKEGATE_TEST_FUZZ_SECONDS=600 pytest tests/fuzz` spends ten minutes on new inputs.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.testing.mutations import Mutations
 
-SECONDS = float(os.environ.get("LAKEGATE_FUZZ_SECONDS", "0"))
+SECONDS = float(os.environ.get("LAKEGATE_TEST_FUZZ_SECONDS", "0"))
 INPUTS = 7_000  # of each decoder: together more than 20,000
 CORPUS = Path(__file__).parents[1] / "fuzz/corpus"
 

@@ -37,6 +37,60 @@ def test_an_invalid_address_is_refused_with_the_name_of_its_variable(
         read_settings()
 
 
+@pytest.mark.parametrize("given", ["8080", ":8080"])
+def test_a_port_without_a_host_is_answered_with_an_example(
+    given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKEGATE_HTTP_ADDR", given)
+    with pytest.raises(LakegateError) as refused:
+        read_settings()
+    assert (
+        refused.value.message
+        == f"LAKEGATE_HTTP_ADDR: '{given}' is not host:port, as 127.0.0.1:8080 is"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        (
+            "LAKEGATE_HTTP_ADRR",
+            "LAKEGATE_HTTP_ADRR is not a setting: did you mean LAKEGATE_HTTP_ADDR?",
+        ),
+        (
+            "LAKEGATE_COLOUR_OF_MOON",
+            "LAKEGATE_COLOUR_OF_MOON is not a setting: docs/operations.md lists them all",
+        ),
+    ],
+)
+def test_an_unknown_variable_is_refused_with_the_nearest_name(
+    name: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "a secret, perhaps")
+    with pytest.raises(LakegateError) as refused:
+        read_settings()
+    assert refused.value.message == line
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "LAKEGATE_SERVICE_HOST",
+        "LAKEGATE_SERVICE_PORT_HTTP",
+        "LAKEGATE_PORT",
+        "LAKEGATE_PORT_8080_TCP_ADDR",
+        "LAKEGATE_CATALOG_SERVICE_HOST",
+        "LAKEGATE_TEST_ROUNDS",
+        "LAKEGATE_SIMULATION_SECONDS",
+    ],
+)
+def test_variables_of_kubernetes_and_of_tests_are_no_settings(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "tcp://10.0.0.1:8080")
+    read_settings()
+
+
 def test_the_log_level_is_case_insensitive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKEGATE_LOG_LEVEL", "warning")
     assert read_settings().log_level == "WARNING"

@@ -13,6 +13,7 @@ from lakegate import gateway
 from lakegate.cli import sql
 from lakegate.cli.backup import backup_command, restore_command
 from lakegate.cli.maintain import maintain
+from lakegate.cli.preconditions import check_addresses, check_catalog_exists, check_home
 from lakegate.cli.token import token
 from lakegate.concurrency.memory import return_large_blocks
 from lakegate.errors import LakegateError
@@ -52,7 +53,7 @@ Ctrl-C stops it.
 
 
 class _Commands(click.Group):
-    """Prints a `LakegateError` of any command as one line."""
+    """Prints a `LakegateError` or an error of the file system as one line, in any command."""
 
     @override
     def invoke(self, ctx: click.Context) -> object:
@@ -60,6 +61,11 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except LakegateError as error:
             raise click.ClickException(error.message) from error
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}") from error
 
 
 @click.group(cls=_Commands)
@@ -78,6 +84,8 @@ main.add_command(restore_command)
 def up() -> None:
     """Run the server with Envoy in front, until Ctrl-C."""
     settings = read_settings()
+    check_addresses(settings, ("http_addr", "grpc_addr"))
+    check_home(settings)
     _run(settings, gateway.up(settings, lambda gate: click.echo(_banner(settings, gate))))
 
 
@@ -85,6 +93,8 @@ def up() -> None:
 def serve() -> None:
     """Run the gRPC server alone, until Ctrl-C."""
     settings = read_settings()
+    check_addresses(settings, ("grpc_addr",))
+    check_home(settings)
     _run(settings, gateway.serve(settings, lambda address: click.echo(f"gRPC on {address}")))
 
 
@@ -93,8 +103,11 @@ def serve() -> None:
 def sql_command(statement: str) -> None:
     """Run a SELECT with DuckDB's Iceberg reader."""
     settings = read_settings()
+    check_catalog_exists(settings)
     try:
         sql.query(open_catalog(settings.catalog, settings.home), statement).show()
+    except duckdb.IOException as error:
+        raise click.ClickException(str(error).partition("\n")[0]) from error
     except duckdb.Error as error:
         raise click.ClickException(str(error)) from error
 
@@ -103,6 +116,7 @@ def sql_command(statement: str) -> None:
 def tables() -> None:
     """List the tables, with their rows, data files and columns."""
     settings = read_settings()
+    check_catalog_exists(settings)
     for table in describe_all(open_catalog(settings.catalog, settings.home)):
         columns = ", ".join(column.name for column in table.columns)
         click.echo(f"{table.name}  {table.rows} rows  {table.data_files} files  ({columns})")

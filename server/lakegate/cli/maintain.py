@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from lakegate.cli.preconditions import check_catalog_exists
 from lakegate.lake.catalog.open import open_catalog
 from lakegate.lake.failures import CATALOG_FAILURES
 from lakegate.lake.maintenance.maintain import Maintenance, Progress, Summary
@@ -18,6 +19,7 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 def maintain() -> None:
     """Merge small files, expire snapshots and delete orphan files of all managed tables."""
     settings = read_settings()
+    check_catalog_exists(settings)
     bars = _Bars()
     try:
         with open_catalog(settings.catalog, settings.home) as catalog:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from lakegate import clock
-from lakegate.database.postgres import CONNECT_ARGUMENTS, CONNECT_SECONDS
+from lakegate.database.postgres import CONNECT_ARGUMENTS, CONNECT_SECONDS, with_driver
 from lakegate.database.sqlite import BUSY_SECONDS, prepare_connection
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.home import make_private
@@ -34,10 +34,10 @@ def open_engine(url: str) -> Engine:
     Raises `LakegateError` (invalid_argument) for a URL that is not supported.
     """
     try:
-        parsed = make_url(url)
+        parsed = make_url(with_driver(url))
     except (ArgumentError, ValueError):  # the latter for a port that is not a number
         raise _unsupported() from None  # the URL may have a password
-    if parsed.drivername in {"postgresql", "postgresql+psycopg"}:
+    if parsed.drivername == "postgresql+psycopg":
         return create_engine(
             parsed,
             pool_pre_ping=True,
@@ -77,7 +77,7 @@ def exclusive_transaction(engine: Engine) -> Iterator[Connection]:
 def _unsupported() -> LakegateError:
     return LakegateError(
         ErrorCode.INVALID_ARGUMENT,
-        "LAKEGATE_LEDGER_URL must be sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE",
+        "LAKEGATE_LEDGER_URL must be sqlite:///FILE or postgresql://USER@HOST/DATABASE",
     )
 
 

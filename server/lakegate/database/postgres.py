@@ -15,3 +15,11 @@ CONNECT_ARGUMENTS: dict[str, Any] = {
     "options": f"-c statement_timeout={STATEMENT_SECONDS}s"
     f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s",
 }
+
+
+def with_driver(url: str) -> str:
+    """Return an SQLAlchemy URL with the installed driver, where it names PostgreSQL without one."""
+    scheme, separator, rest = url.partition("://")
+    if scheme in {"postgres", "postgresql"}:
+        scheme = "postgresql+psycopg"
+    return f"{scheme}{separator}{rest}"

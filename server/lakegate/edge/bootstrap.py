@@ -23,7 +23,7 @@ from lakegate.edge.refusals import local_reply_config
 from lakegate.edge.routes import routes
 from lakegate.edge.tls import tls_values
 from lakegate.edge.transcoder import transcoder
-from lakegate.settings import Settings
+from lakegate.settings import Settings, read_settings
 
 # The admin interface of Envoy, in the folder of its configuration.
 ADMIN_SOCKET = "admin.sock"
@@ -91,4 +91,4 @@ def _write(path: Path, text: str) -> str:
 
 
 if __name__ == "__main__":
-    write_configuration(Settings(), sys.argv[1], Path(sys.argv[2]).absolute())
+    write_configuration(read_settings(), sys.argv[1], Path(sys.argv[2]).absolute())

@@ -118,15 +118,17 @@ def as_lakegate_error(error: BaseException, table: TableName, attempts: int = 1)
                 ErrorCode.UNAVAILABLE,
                 f"The {what} cannot be reached.",
                 retry_after_seconds=1,
-            )
+            ).caused_by(described(error))
         case OSError():
             log.warning("%s: storage failed: %s", table, described(error))
-            return LakegateError(ErrorCode.INGEST_FAILED, f"Storage failed: {table}.")
+            refusal = LakegateError(ErrorCode.INGEST_FAILED, f"Storage failed: {table}.")
+            return refusal.caused_by(described(error))
         case _:
             log.warning("%s: failed: %s", table, type(error).__name__)
             return LakegateError(
-                ErrorCode.INGEST_FAILED, f"The commit to {table} failed; the log has the cause."
-            )
+                ErrorCode.INGEST_FAILED,
+                f"The commit to {table} failed; the log has the cause.",
+            ).caused_by(type(error).__name__)  # its message may quote rows
 
 
 def described(error: BaseException) -> str:

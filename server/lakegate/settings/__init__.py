@@ -1,5 +1,6 @@
 """The settings: their names, defaults and units, read from the variables `LAKEGATE_*`."""
 
+import os
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -12,12 +13,13 @@ from lakegate.errors import ErrorCode, LakegateError
 from lakegate.settings.addresses import is_loopback
 from lakegate.settings.lake import LakeSettings
 from lakegate.settings.server import ServerSettings
+from lakegate.settings.unknown import PREFIX, unknown_settings
 
 
 class Settings(LakeSettings, ServerSettings, BaseSettings):
     """The settings of one process; one environment variable `LAKEGATE_<NAME>` for each."""
 
-    model_config = SettingsConfigDict(env_prefix="LAKEGATE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
     @property
     def listens_beyond_loopback(self) -> str | None:
@@ -51,13 +53,22 @@ class Settings(LakeSettings, ServerSettings, BaseSettings):
 
 def read_settings() -> Settings:
     """Read the settings from the environment. Raises `LakegateError` (invalid_argument)."""
+    unknown = unknown_settings(os.environ, map(_variable, Settings.model_fields))
+    if unknown:
+        raise LakegateError(ErrorCode.INVALID_ARGUMENT, "; ".join(unknown))
     try:
         return Settings()
     except ValidationError as error:
         # Without the values, which may be tokens.
-        faults = (f"{_where(each)}{each['msg']}" for each in error.errors(include_input=False))
+        faults = map(_sentence, error.errors(include_input=False))
         raise LakegateError(ErrorCode.INVALID_ARGUMENT, "; ".join(faults)) from None
 
 
-def _where(fault: ErrorDetails) -> str:
-    return "".join(f"LAKEGATE_{str(name).upper()}: " for name in fault["loc"])
+def _sentence(fault: ErrorDetails) -> str:
+    where = "".join(f"{_variable(str(name))}: " for name in fault["loc"])
+    return f"{where}{fault['msg'].removeprefix('Value error, ')}"
+
+
+def _variable(name: str) -> str:
+    """Return the name of the environment variable of a setting."""
+    return f"{PREFIX}{name.upper()}"

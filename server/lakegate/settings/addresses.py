@@ -9,11 +9,16 @@ from pydantic import AfterValidator
 def _normalized(addr: str) -> str:
     """Check an address. Raises `ValueError`. An IPv6 address is in brackets."""
     host, _, port = addr.rpartition(":")
+    if not host:
+        raise ValueError(f"{addr!r} is not host:port, as 127.0.0.1:8080 is")
     if host == "localhost":
         host = "127.0.0.1"
     elif ":" in host and not host.startswith("["):
-        raise ValueError(f"{addr!r} is not host:port")
-    _ip_of(host)
+        raise ValueError(f"{addr!r} is not host:port; an IPv6 address is in brackets: [::1]:8080")
+    try:
+        _ip_of(host)
+    except ValueError:
+        raise ValueError(f"{host!r} is not an IP address, and not localhost") from None
     if not (port.isdecimal() and int(port) < 2**16):
         raise ValueError(f"{port!r} is not a port")
     return f"{host}:{port}"

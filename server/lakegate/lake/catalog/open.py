@@ -13,10 +13,10 @@ from pyiceberg.exceptions import NamespaceAlreadyExistsError
 from pyiceberg.io import PY_IO_IMPL
 from pyiceberg.utils.config import Config
 from sqlalchemy import URL, event
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
 
 from lakegate.concurrency.retry import CATALOG_OPEN
-from lakegate.database.postgres import CONNECT_ARGUMENTS
+from lakegate.database.postgres import CONNECT_ARGUMENTS, with_driver
 from lakegate.database.sqlite import BUSY_SECONDS, prepare_connection
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.home import make_private
@@ -39,8 +39,8 @@ def open_catalog(name: str, home: Path, *, fsync: bool = True) -> Catalog:
     catalog is SQLite in `home/catalog.db`, with files in `home/warehouse`, which are synced before
     the commit that references them, unless `fsync` is false. The settings of file access are the
     catalog's, never a table's: see `pin_storage`. Raises `LakegateError`: invalid_argument for a
-    home that cannot be part of a URI, or whose catalog belongs to another home; unavailable if the
-    catalog does not answer.
+    wrong configuration, a home that cannot be part of a URI, or one whose catalog belongs to
+    another home; unavailable if the catalog does not answer.
     """
     try:
         catalog = _open(name, home, fsync=fsync)
@@ -48,13 +48,27 @@ def open_catalog(name: str, home: Path, *, fsync: bool = True) -> Catalog:
         raise LakegateError(
             ErrorCode.UNAVAILABLE, f"The catalog {name} cannot be opened: {described(error)}"
         ) from error
+    except (ArgumentError, ImportError, ValueError) as error:  # their messages quote the URI
+        raise LakegateError(
+            ErrorCode.INVALID_ARGUMENT,
+            f"The catalog {name} is not configured correctly ({type(error).__name__}): check the "
+            f"variables PYICEBERG_CATALOG__{name.upper()}__… and PyIceberg's file.",
+        ) from None
     pin_storage(catalog)
     return catalog
 
 
+def is_embedded(name: str) -> bool:
+    """Whether `name` is the embedded catalog: no other catalog of that name is configured."""
+    return not Config().get_catalog_config(name)
+
+
 def _open(name: str, home: Path, *, fsync: bool) -> Catalog:
     if properties := Config().get_catalog_config(name):
-        catalog = _opened_together(lambda: load_catalog(name, **_flat(properties)))
+        flat = {key: str(value) for key, value in properties.items()}
+        if "uri" in flat:
+            flat["uri"] = with_driver(flat["uri"])
+        catalog = _opened_together(lambda: load_catalog(name, **flat))
         if isinstance(catalog, RestCatalog):
             bound_requests(catalog)
         if type(catalog) is not SqlCatalog:
@@ -127,7 +141,3 @@ def _opened_together(open_: Callable[[], C]) -> C:
 
 def _connected(connection: sqlite3.Connection, _record: object) -> None:
     prepare_connection(connection)
-
-
-def _flat(properties: dict[str, Any]) -> dict[str, str]:
-    return {key: str(value) for key, value in properties.items()}

@@ -64,7 +64,8 @@ class QueuedBatch:
             self.in_flight.in_doubt = True
         self.abandon()
         if self.unanswered:
-            self.answer.set_exception(_copy(error))
+            # Each `raise` adds to the traceback of an error.
+            self.answer.set_exception(error.copy())
 
     def abandon(self) -> None:
         """End the batch without an outcome, so that a retry can be accepted."""
@@ -95,14 +96,3 @@ def keyed(batches: Iterable[QueuedBatch]) -> list[QueuedBatch]:
 def unkeyed(batches: Iterable[QueuedBatch]) -> list[QueuedBatch]:
     """Return the batches without either: a retry of them is a new batch."""
     return [queued for queued in batches if queued.in_flight is None]
-
-
-def _copy(error: LakegateError) -> LakegateError:
-    """Return a copy for one sender: each `raise` adds to the traceback of an error."""
-    return LakegateError(
-        error.code,
-        error.message,
-        violations=error.violations,
-        retry_after_seconds=error.retry_after_seconds,
-        metadata=error.metadata,
-    )

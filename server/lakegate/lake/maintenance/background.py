@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
 from pyiceberg.catalog import Catalog
@@ -16,7 +16,7 @@ from lakegate import clock
 from lakegate.concurrency.periodic import Periodic
 from lakegate.lake.commit.committer import TableCommitter
 from lakegate.lake.failures import TableMissingError, TableReplacedError
-from lakegate.lake.maintenance.maintain import Maintenance, Progress
+from lakegate.lake.maintenance.maintain import Maintenance, Progress, Summary
 from lakegate.lake.maintenance.managed import UnmanagedTableError
 from lakegate.lake.maintenance.plan import FAN_IN, SmallFiles
 from lakegate.lake.maintenance.policy import MaintenancePolicy
@@ -95,7 +95,7 @@ class BackgroundMaintenance:
     def _compact(
         self, table: CachedTable, progress: _TableProgress, loop: asyncio.AbstractEventLoop
     ) -> None:
-        with self._failures_logged(table.name):
+        with self._failures_logged(table.name), self._results_logged(table.name):
             self._maintenance.compact(
                 table.name,
                 commit_lock=lambda: _commit_lock(table, loop),
@@ -104,9 +104,20 @@ class BackgroundMaintenance:
             )
 
     def _clean_up(self, table: CachedTable, loop: asyncio.AbstractEventLoop) -> None:
-        with self._failures_logged(table.name):
+        with self._failures_logged(table.name), self._results_logged(table.name):
             self._maintenance.expire(table.name)
             self._maintenance.sweep(table.name, commit_lock=lambda: _commit_lock(table, loop))
+
+    @contextlib.contextmanager
+    def _results_logged(self, name: TableName) -> Iterator[None]:
+        """Log what the block did to a table, as one line, if it did anything."""
+        before = replace(self._maintenance.summary)
+        try:
+            yield
+        finally:
+            done = self._maintenance.summary.since(before)
+            if done != Summary():
+                log.info("%s: maintenance: %s", name, done)
 
     @contextlib.contextmanager
     def _failures_logged(self, name: TableName) -> Iterator[None]:

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 
 from pyiceberg.catalog import Catalog
@@ -61,6 +61,21 @@ class Summary:
         self.orphans_deleted += swept.files
         self.orphan_bytes += swept.bytes
         self.orphans_waiting += swept.waiting
+
+    def since(self, before: "Summary") -> "Summary":
+        """Return what was added since `before`, an earlier copy of this summary."""
+        now, then = asdict(self), asdict(before)
+        return Summary(**{name: now[name] - then[name] for name in now})
+
+    def __str__(self) -> str:
+        """Return the results as one line."""
+        return (
+            f"{self.files_merged} files ({self.bytes_merged} bytes) merged into "
+            f"{self.files_written} ({self.bytes_written} bytes), "
+            f"{self.snapshots_expired} snapshots expired, "
+            f"{self.orphans_deleted} orphan files ({self.orphan_bytes} bytes) deleted, "
+            f"{self.orphans_waiting} kept for now"
+        )
 
 
 # The assumed size of rows in memory, as a multiple of the size of their files. Of files that

@@ -13,6 +13,7 @@ import grpc.aio
 
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.log import REQUEST_ID
+from lakegate.rpc.interceptors.refusals import log_refusal
 from lakegate.rpc.interceptors.wrapping import Handler, WrappingInterceptor, wrapped
 from lakegate.rpc.request.headers import Context
 from lakegate.rpc.status import error_metadata, grpc_status_code, shortened_message
@@ -97,10 +98,7 @@ def _request_id(context: Context) -> str:
 
 
 async def _refuse(context: Context, error: LakegateError, request_id: str) -> None:
-    _log.warning("refused: %s", error.code.value.name)
-    # What is wrong with a request may quote it; what cannot be reached does not.
-    level = logging.WARNING if error.code is ErrorCode.UNAVAILABLE else logging.DEBUG
-    _log.log(level, "because %s", shortened_message(error))
+    log_refusal(error)
     # The frames of the traceback hold the body, and are part of a cycle.
     error.__traceback__ = None
     await context.abort(

@@ -1,13 +1,15 @@
 """IngestService: rows for any table, as a REST body, as one message, as a stream."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Protocol
 
 from google.api.httpbody_pb2 import HttpBody
 
 from lakegate.concurrency.budget import Reservation
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.log import TABLE
 from lakegate.model import DEFAULT_DATABASE, Batch, Body, StreamPosition, TableName
 from lakegate.rpc.flow.admission import Admission
 from lakegate.rpc.interceptors.auth import CALLER
@@ -21,6 +23,7 @@ from lakegate.rpc.request.headers import (
     stream_id,
     table_name,
 )
+from lakegate.rpc.request.hints import Head
 from lakegate.rpc.services.append import Append, append
 from lakegate.rpc.services.bodies import BodyReader
 from lakegate.rpc.services.streams import answer_in_order, result_of
@@ -32,6 +35,9 @@ from lakegate.v1.ingest_pb2 import (
     IngestRequest,
     IngestStreamResponse,
 )
+from lakegate.wire import BODY_END_KEY, WARNING_KEY
+
+_log = logging.getLogger("lakegate.rpc")
 
 
 class Streams(Append, Protocol):
@@ -62,12 +68,14 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         headers = headers_of(context)
         # Everything that can be refused is, before the body is read.
         table = table_name(headers.get("x-database", ""), headers.get("x-table", ""))
+        TABLE.set(str(table))
         key, key_binds_body = idempotency(headers)
         auto_create = boolean(headers, "X-Auto-Create", default=True)
         schema_evolve = boolean(headers, "X-Schema-Evolve", default=True)
         owner = CALLER.get().owner(table.database, table.table)
         async with self._bodies.reserved(owner, context) as reading:
             content_type, data = await reading.read(chunks, self._formats.of_media_type)
+            head = Head(data)
             batch = Batch(
                 table=table,
                 body=Body(data, schema_evolve),
@@ -77,7 +85,10 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
                 key_binds_body=key_binds_body,
             )
             del data
-            return await append(self._lake, batch)
+            done = await _append_or_hint(self._lake, batch, head, content_type)
+        if done.rows_ingested == 0:
+            await _warn_of_no_rows(context, table, headers)
+        return done
 
     async def Ingest(self, request: IngestRequest, context: Context) -> Acknowledgement:
         """Append one batch."""
@@ -124,15 +135,37 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         rows = request.WhichOneof("rows")
         decoder = self._formats.of_field(rows)
         data: bytes = getattr(request, rows)
+        table = table_name(request.database, request.table)
+        TABLE.set(str(table))
         self._admission.check_size(len(data))
         return Batch(
-            table=table_name(request.database, request.table),
+            table=table,
             body=Body(data, not request.HasField("schema_evolve") or request.schema_evolve),
             decoder=decoder,
             auto_create=not request.HasField("auto_create") or request.auto_create,
             idempotency_key=idempotency_key(request.idempotency_key),
             position=_position(request),
         )
+
+
+async def _append_or_hint(
+    lake: Append, batch: Batch, head: Head, content_type: str
+) -> Acknowledgement:
+    """Append a body. The refusal of one that was sent by mistake begins with a hint."""
+    try:
+        return await append(lake, batch)
+    except LakegateError as error:
+        hint = head.hint(content_type) if error.code is ErrorCode.BAD_REQUEST_BODY else ""
+        if not hint:
+            raise
+        raise error.copy(f"{hint} ({error.message})") from None
+
+
+async def _warn_of_no_rows(context: Context, table: TableName, headers: Mapping[str, str]) -> None:
+    """Log a warning, and send it in a header over REST: curl sends this for a missing file."""
+    _log.warning("%s: the body has no rows", table)
+    if headers.get(BODY_END_KEY, "").startswith("mark"):  # else the headers are sent already
+        await context.send_initial_metadata(((WARNING_KEY, "the body has no rows"),))
 
 
 def _position(request: IngestRequest) -> StreamPosition | None:

@@ -10,6 +10,7 @@ import grpc.aio
 from google.api.httpbody_pb2 import HttpBody
 
 from lakegate.concurrency.budget import Reservation
+from lakegate.log import TABLE
 from lakegate.model import Batch, Body, Decoder, TableName
 from lakegate.rpc.flow.admission import Admission
 from lakegate.rpc.interceptors.auth import CALLER
@@ -54,7 +55,7 @@ class QueryEventServicer:
     ) -> Acknowledgement:
         """Append the body of `POST /ingest/push/queries`, whatever its media type."""
         key, key_binds_body = idempotency(headers_of(context))
-        table = TableName(CALLER.get().database, QUERY_EVENTS_TABLE)
+        table = _table(CALLER.get().database)
         owner = CALLER.get().owner(table.database, table.table)
         async with self._bodies.reserved(owner, context) as reading:
             _, data = await reading.read(chunks)
@@ -100,10 +101,16 @@ class QueryEventServicer:
 
     def _batch(self, request: bytes, database: str) -> Batch:
         return Batch(
-            table=TableName(database, QUERY_EVENTS_TABLE),
+            table=_table(database),
             body=Body(request),
             decoder=self._decoders.messages,
         )
+
+
+def _table(database: str) -> TableName:
+    table = TableName(database, QUERY_EVENTS_TABLE)
+    TABLE.set(str(table))
+    return table
 
 
 def add_query_event_servicer(servicer: QueryEventServicer, server: grpc.aio.Server) -> None:

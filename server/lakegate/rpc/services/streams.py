@@ -11,6 +11,7 @@ from lakegate.concurrency.budget import Reservation
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.log import REQUEST_ID
 from lakegate.rpc.interceptors.calls import unexpected
+from lakegate.rpc.interceptors.refusals import log_refusal
 from lakegate.rpc.status import rich_status
 from lakegate.v1.acknowledgement_pb2 import Acknowledgement
 
@@ -92,6 +93,8 @@ async def result_of(
 
 
 def _status(error: LakegateError) -> status_pb2.Status:
+    """Log the refusal of a batch, and return it as a status."""
+    log_refusal(error)
     # The frames of the traceback hold the batch, and are part of a cycle.
     error.__traceback__ = None
     return rich_status(error, REQUEST_ID.get())

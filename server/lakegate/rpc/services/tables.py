@@ -17,6 +17,7 @@ from lakegate.columns.registry import name_of
 from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.table.definition import TableDefinition, check_column_count
 from lakegate.lake.table.description import TableDescription
+from lakegate.log import TABLE
 from lakegate.model import DEFAULT_DATABASE, TableName
 from lakegate.rpc.flow.admission import Admission
 from lakegate.rpc.interceptors.auth import CALLER
@@ -209,7 +210,9 @@ def _parsed(body: bytes) -> EnsureTableRequest:
 
 def _name(context: Context, database: str, table: str) -> TableName:
     _check_path(context, database=database, table=table)
-    return TableName(identifier(database, "database"), identifier(table, "table"))
+    name = TableName(identifier(database, "database"), identifier(table, "table"))
+    TABLE.set(str(name))
+    return name
 
 
 def _check_path(context: Context, **names: str) -> None:

@@ -64,7 +64,8 @@ def test_files_that_one_run_finds_unreferenced_a_later_one_deletes(
     assert not orphan.exists()
 
 
-def test_a_catalog_without_tables_is_no_failure(runner: CliRunner) -> None:
+def test_a_catalog_without_tables_is_no_failure(runner: CliRunner, catalog: Catalog) -> None:
+    assert catalog.list_namespaces() == []
     result = runner.invoke(main, ["maintain"])
     assert result.exit_code == 0
     assert "Tables maintained    0" in result.stdout

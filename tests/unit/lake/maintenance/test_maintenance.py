@@ -1,6 +1,8 @@
 """Compaction: fewer files, the same rows."""
 
 import asyncio
+import logging
+import re
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -156,8 +158,9 @@ async def test_rows_deleted_during_a_compaction_stay_deleted(
 
 
 async def test_ingest_continues_while_tables_are_compacted_in_the_background(
-    settings: Settings, catalog: Catalog
+    settings: Settings, catalog: Catalog, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     often = settings.model_copy(update={"maintenance_interval_seconds": 0.05})
     lake = Lake(open_catalog(settings.catalog, settings.home), often)
     names = [f"{number:03d}" for number in range(150)]
@@ -168,6 +171,12 @@ async def test_ingest_continues_while_tables_are_compacted_in_the_background(
             names.append(names[0])
     await lake.close()
     assert labels(catalog) == duckdb_rows(catalog) == sorted(names)
+    line, *_ = [text for text in caplog.messages if text.startswith("default.orders: maint")]
+    assert re.match(
+        r"default\.orders: maintenance: \d\d+ files \(\d+ bytes\) merged into \d+ \(\d+ bytes\), "
+        r"0 snapshots expired, 0 orphan files \(0 bytes\) deleted, 0 kept for now$",
+        line,
+    )
 
 
 async def test_in_the_background_no_more_is_merged_at_once_than_memory_allows(
