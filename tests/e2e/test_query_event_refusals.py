@@ -145,6 +145,15 @@ def test_a_long_value_is_not_repeated(gate: RunningGate) -> None:
     assert message == "queries[0].duration_ms must be a number"
 
 
+@pytest.mark.parametrize("body", [b'{"query":1%b}', b'{"query":"x","tags":1,"x":1%b}'])
+def test_numbers_of_any_length_are_refused_where_they_are_wrong(
+    gate: RunningGate, body: bytes
+) -> None:
+    status, code, message = refused(gate, body % (b"0" * 5_000))
+    assert (status, code) == (400, "invalid_query_event")
+    assert len(message) < 100
+
+
 @pytest.mark.parametrize(
     ("encoding", "body"),
     [

@@ -1,5 +1,6 @@
 """EnsureTable from outside: what is too large is refused quickly, and nothing is created."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,7 +30,8 @@ def columns(count: int, prefix: str = "c") -> list[dict[str, str]]:
 
 def ensure(gate: RunningGate, database: str, body: object) -> httpx.Response:
     path = f"/v1/admin/databases/{database}/tables/t"
-    return httpx.post(gate.url + path, json=body, timeout=60)
+    content = json.dumps(body, separators=(",", ":"))
+    return httpx.post(gate.url + path, content=content, timeout=60)
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str, str]:
@@ -111,6 +113,16 @@ def test_json_that_is_nested_deeply_is_refused(gate: RunningGate) -> None:
     )
     assert refusal(answer)[:2] == (400, "bad_request_body")
     assert not has(gate, "deep")
+
+
+@pytest.mark.parametrize("body", [[], None, 0, "columns", [{"columns": []}]], ids=json.dumps)
+def test_a_definition_that_is_no_object_is_refused(gate: RunningGate, body: object) -> None:
+    assert refusal(ensure(gate, "shapes", body)) == (
+        400,
+        "bad_request_body",
+        "the definition of a table is a JSON object",
+    )
+    assert not has(gate, "shapes")
 
 
 @pytest.mark.parametrize("term", ["day(" + " " * 500_000, "a" * 500_000])

@@ -27,6 +27,7 @@ def create_table(gate: RunningGate, table: str, **headers: str) -> httpx.Respons
     [
         {"Origin": EVIL},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Origin": "http://localhost:3000"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},

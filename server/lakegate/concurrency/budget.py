@@ -10,6 +10,8 @@ from lakegate.concurrency.shares import Owner, Share, Shares
 from lakegate.errors import ErrorCode, LakegateError
 
 RETRY_AFTER_SECONDS = 1.0
+# The largest of the small reservations, as a part of what is set aside for them.
+_SMALL_PART = 16
 
 
 @dataclass(eq=False, slots=True)
@@ -21,6 +23,7 @@ class Reservation:
     number: int
     size: int = 0
     announced: int = 0
+    is_spare: bool = False  # of what is set aside for small ones
 
     async def grow(self, size: int, patience: float | None = None) -> None:
         """Reserve at least `size` bytes; wait for them up to `patience` seconds.
@@ -63,12 +66,20 @@ class Budget:
     a group holds waits to grow, its youngest reservation is refused, until the oldest can be
     completed: a reservation that is alone in its group may have whatever is free. Those that
     begin take turns: next is the group that has the least.
+
+    Bodies of many owners that stop halfway would hold everything. So a part may be set aside for
+    small reservations that announce all they need: they do not wait for the others to end.
     """
 
-    def __init__(self, size: int) -> None:
-        """Distribute `size` bytes. A reservation may be larger; it is alone then."""
+    def __init__(self, size: int, spare: int = 0) -> None:
+        """Distribute `size` bytes, of which `spare` are set aside for small reservations.
+
+        A reservation may be larger than the rest; it is alone there then.
+        """
         self.size = size
         self.used = 0
+        self._spare = spare
+        self._spare_used = 0
         self._shares = Shares()
         self._made = 0
         self._beginning: OrderedDict[Owner, deque[_Request]] = OrderedDict()
@@ -138,6 +149,8 @@ class Budget:
     def _resize(self, reservation: Reservation, size: int, announced: int) -> None:
         announced = max(size, announced)
         self.used += size - reservation.size
+        if reservation.is_spare:
+            self._spare_used += size - reservation.size
         self._shares.add(
             reservation.owner,
             size - reservation.size,
@@ -176,13 +189,21 @@ class Budget:
         """Grant what there is memory for."""
         if self._growing:
             self._serve_growing()
-        if not self._beginning or any(self._blocking(each) is None for each in self._growing):
-            return  # what is released next is for those that grow
-        while (owner := self._next_owner()) is not None:
-            queue = self._beginning.pop(owner)
-            self._grant(queue.popleft())
-            if queue:
-                self._beginning[owner] = queue  # behind the others
+        # What is released next is for those that grow, where there are some.
+        if self._beginning and all(self._blocking(each) is not None for each in self._growing):
+            while (owner := self._next_owner()) is not None:
+                self._grant(self._pop_next(owner))
+        if self._beginning and self._spare:
+            while (owner := self._next_small_owner()) is not None:
+                self._grant(self._pop_next(owner), is_spare=True)
+
+    def _pop_next(self, owner: Owner) -> _Request:
+        """Remove and return the next request of an owner, whose others are then behind all."""
+        queue = self._beginning.pop(owner)
+        request = queue.popleft()
+        if queue:
+            self._beginning[owner] = queue
+        return request
 
     def _serve_growing(self) -> None:
         for request in list(self._growing):
@@ -191,9 +212,12 @@ class Budget:
                 self._grant(request)
         self._refuse_one_that_is_stuck()
 
-    def _grant(self, request: _Request) -> None:
+    def _grant(self, request: _Request, *, is_spare: bool = False) -> None:
         reservation = request.reservation
         if not request.granted.done():
+            if reservation.is_spare:
+                self._spare_used -= reservation.size
+            reservation.is_spare = is_spare
             announced = max(reservation.announced, request.announced)
             self._resize(reservation, reservation.size + request.more, announced)
             request.granted.set_result(None)
@@ -204,7 +228,10 @@ class Budget:
             if group is not None and group.is_stuck:
                 self._refuse_youngest(group)
                 return
-        if self._growing and sum(each.reservation.size for each in self._growing) == self.used:
+        if (
+            self._growing
+            and sum(each.reservation.size for each in self._growing) == self._main_used
+        ):
             self._refuse_youngest(None)
 
     def _refuse_youngest(self, group: Share | None) -> None:
@@ -234,6 +261,16 @@ class Budget:
                 return owner if self._fits(request) else None
         return None
 
+    def _next_small_owner(self) -> Owner | None:
+        """Return the owner whose turn it is to get some of what is set aside."""
+        for owner in sorted(self._beginning, key=self._shares.reserved):
+            request = self._beginning[owner][0]
+            is_small = request.announced == request.more <= self._spare // _SMALL_PART
+            fits = self._spare_used + request.more <= self._spare
+            if is_small and fits and self._may_begin(request):
+                return owner
+        return None
+
     def _may_begin(self, request: _Request) -> bool:
         free = self.size - self.used
         outermost, *inner = self._shares.of(request.reservation.owner)
@@ -243,8 +280,14 @@ class Budget:
         ) and all(share.allows_announced(announced, self.size) for share in inner)
 
     def _fits(self, request: _Request) -> bool:
-        alone = self.used == request.reservation.size
-        return alone or self.used + request.more <= self.size
+        reservation = request.reservation
+        others = self._main_used - (0 if reservation.is_spare else reservation.size)
+        return not others or others + reservation.size + request.more <= self.size - self._spare
+
+    @property
+    def _main_used(self) -> int:
+        """The bytes that are reserved of what is not set aside."""
+        return self.used - self._spare_used
 
 
 def overloaded() -> LakegateError:

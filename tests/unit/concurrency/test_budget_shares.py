@@ -168,6 +168,41 @@ async def test_a_body_that_waits_for_its_share_holds_up_nobody_else() -> None:
         growing.cancel()
 
 
+async def test_small_bodies_are_received_while_others_of_many_databases_hold_the_rest() -> None:
+    budget = Budget(SIZE, spare=SIZE // 10)
+    halves = [
+        asyncio.create_task(grown(budget, (f"db{i}", "token", "t"), 1, 300)) for i in range(20)
+    ]
+    for _ in range(SIZE):
+        await settle()
+    with pytest.raises(LakegateError):  # of a size that is not known
+        await budget.reserve(OTHERS["another database"], 5, AT_ONCE)
+    for _ in range(100):
+        async with budget.reserving(OTHERS["another database"], 5, AT_ONCE, announced=5) as small:
+            assert small.size == 5
+    for half in halves:
+        half.cancel()
+    await asyncio.gather(*halves, return_exceptions=True)
+
+
+async def test_small_bodies_do_not_hold_up_a_large_one() -> None:
+    budget = Budget(SIZE, spare=SIZE // 10)
+    large = await budget.reserve(TABLE, 10, announced=SIZE)
+    other = await budget.reserve(OTHERS["another database"], SIZE // 2)
+    growing = asyncio.create_task(large.grow(SIZE))
+    await settle()
+    async with AsyncExitStack() as small:
+        for number in range(20):
+            owner = (f"db{number}", "token", "t")
+            await small.enter_async_context(budget.reserving(owner, 5, AT_ONCE, announced=5))
+        with pytest.raises(LakegateError):  # all that is set aside is reserved
+            await budget.reserve(("next", "token", "t"), 5, AT_ONCE, announced=5)
+        other.release()
+        await growing
+    large.release()
+    assert (budget.used, budget._spare_used) == (0, 0)
+
+
 async def test_the_database_that_has_least_is_next() -> None:
     budget = Budget(100)
     full = await budget.reserve(("a", "t", "t"), 60)
@@ -206,11 +241,12 @@ def reservations(budget: Budget) -> int:
         max_size=30,
     ),
     chunk=st.integers(1, 40),
+    spare=st.sampled_from([0, 48]),
 )
 async def test_however_bodies_arrive_everybody_is_answered_and_nothing_is_left(
-    bodies: list[tuple[Owner, int, bool]], chunk: int
+    bodies: list[tuple[Owner, int, bool]], chunk: int, spare: int
 ) -> None:
-    budget = Budget(100)
+    budget = Budget(100, spare)
 
     async def receive(owner: Owner, size: int, *, is_announced: bool) -> bool:
         try:
@@ -218,7 +254,8 @@ async def test_however_bodies_arrive_everybody_is_answered_and_nothing_is_left(
             async with budget.reserving(owner, min(size, chunk), announced=announced) as body:
                 for more in range(chunk, size, chunk):
                     await body.grow(min(size, more + chunk))
-                    assert budget.used <= 100 or reservations(budget) == 1
+                    assert budget.used <= 100 or reservations(budget) == 1 or spare
+                    assert budget._spare_used <= spare
                     await asyncio.sleep(0)
         except LakegateError:
             return False
@@ -230,4 +267,5 @@ async def test_however_bodies_arrive_everybody_is_answered_and_nothing_is_left(
         )
     assert not bodies or any(answers)
     assert budget.used == 0
+    assert budget._spare_used == 0
     assert budget._shares._shares == {}

@@ -112,3 +112,21 @@ def test_of_many_faults_the_first_are_listed() -> None:
             "queries[0].context",
             "queries[0].query",
         ]
+
+
+def test_json_of_any_depth_is_refused_and_fails_no_other_body() -> None:
+    good = json.dumps(an_event(random.Random(1), 0)).encode()  # noqa: S311 - no secret
+    for depth in range(800, 1000):  # the parsers of Python nest about 1,000 levels
+        nested = b"[" * depth + b"]" * depth
+        bodies = [b'{"query":%b}' % nested, good, b'{"query":1,"x":%b}' % nested]
+        group = JSON.decode([Body(body) for body in bodies], pa.schema([]))
+        assert [isinstance(each, LakegateError) for each in group.outcomes] == [True, False, True]
+        assert len(group.rows) == 1
+
+
+@pytest.mark.parametrize("failure", [FAILURES[0], FAILURES])
+def test_an_escaped_name_of_a_field_is_the_same_name(failure: object) -> None:
+    event = an_event(random.Random(1), 0) | {"failureInfo": failure}  # noqa: S311 - no secret
+    body = json.dumps(event).encode()
+    escaped = body.replace(b"failureInfo", b"failure\\u0049nfo")
+    assert decoded(JSON, [escaped]) == decoded(JSON, [body])

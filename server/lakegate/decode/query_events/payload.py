@@ -4,11 +4,10 @@ pyarrow reads the objects of a body in columns, by types made from the messages.
 doubled key or an element that is null is refused with its path.
 """
 
-import json
 import re
 import struct
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 import pyarrow as pa
@@ -17,7 +16,7 @@ import pyarrow.json as pj
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from lakegate.decode.limits import check_lines
-from lakegate.decode.query_events.faults import ONE_OR_MANY, fault_of
+from lakegate.decode.query_events.faults import ONE_OR_MANY, fault_of, value_of
 from lakegate.decode.text import BYTE_ORDER_MARK, WHITESPACE, count
 from lakegate.errors import ErrorCode, LakegateError, Violation
 from lakegate.v1 import query_events_pb2 as pb
@@ -64,7 +63,7 @@ def events_of(body: bytes) -> pa.StructArray:
         raise _malformed(error) from None
     if array is not text and len(objects) != 1:
         raise LakegateError(ErrorCode.BAD_REQUEST_BODY, "the body has more than one JSON value")
-    if b"failureInfo" not in text:
+    if b"failureInfo" not in text and b"\\u" not in text:
         return _read(objects, range(len(objects)), _type_of(_EVENT))
     one = [i for i, event in enumerate(shallow) if bytes(event.failure_info)[:1] == b"{"]
     many = sorted(set(range(len(objects))) - set(one))
@@ -192,14 +191,15 @@ def _numbers(words: pa.Array, enum: EnumDescriptor) -> pa.Array:
 def _refusal(index: int, event: msgspec.Raw, reason: str) -> LakegateError:
     """Return what is wrong with the JSON of an event."""
     path = f"queries[{index}]"
-    value: Any = json.loads(bytes(event))
     if twice := _TWICE.fullmatch(reason):
-        violation = Violation(
-            path + twice["path"].replace("/[]", "[]").replace("/", "."), "is given twice"
+        return _invalid(
+            Violation(path + twice["path"].replace("/[]", "[]").replace("/", "."), "is given twice")
         )
-    else:
-        violation = fault_of(value, _EVENT, path) or Violation(path, f"cannot be read: {reason}")
-    return _invalid(violation)
+    try:
+        fault = fault_of(value_of(bytes(event)), _EVENT, path)
+    except RecursionError as error:
+        return _malformed(error)
+    return _invalid(fault or Violation(path, f"cannot be read: {reason}"))
 
 
 def _no_object(message: str) -> LakegateError:

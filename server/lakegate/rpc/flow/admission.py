@@ -15,6 +15,8 @@ from lakegate.rpc.flow.memory_guard import Kind, MemoryGuard, watermark
 from lakegate.rpc.flow.pace import Pace
 from lakegate.settings import Settings
 
+# Of the memory for bodies, the part that is set aside for small ones.
+SPARE_PART = 16
 # A message is a body and what surrounds it: names, keys, tags.
 MESSAGE_OVERHEAD_BYTES = 64 * 1024
 
@@ -38,8 +40,9 @@ class Admission:
     @classmethod
     def of(cls, settings: Settings) -> "Admission":
         """Take half of the memory budget for bodies; the other half is for decoding them."""
+        size = settings.memory_budget // 2
         return cls(
-            Budget(settings.memory_budget // 2),
+            Budget(size, spare=size // SPARE_PART),
             settings.max_body_bytes,
             settings.admission_wait_seconds,
             settings.read_timeout_seconds,

@@ -25,10 +25,17 @@ def check_origin(headers: Mapping[str, str]) -> None:
     origin = headers.get("origin")
     if not _is_loopback(host):
         raise _refusal(f"the host {host[:_SHOWN_CHARACTERS]!r} is not a loopback name or address")
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and not _is_of(origin, host):
         raise _refusal(f"the request is from the web page {origin[:_SHOWN_CHARACTERS]!r}")
     if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         raise _refusal("the request is from a web page of another site")
+
+
+def _is_of(origin: str, host: str) -> bool:
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

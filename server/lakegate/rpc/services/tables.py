@@ -195,8 +195,13 @@ def _complete(request: EnsureTableRequest, part: str, name: str) -> None:
 
 def _parsed(body: bytes) -> EnsureTableRequest:
     """Parse the JSON of a definition. Blocks. Raises `LakegateError`."""
+    text = body.strip()
+    if text and not text.startswith(b"{"):  # protobuf's parser takes an empty array, too
+        raise LakegateError(
+            ErrorCode.BAD_REQUEST_BODY, "the definition of a table is a JSON object"
+        )
     try:
-        return json_format.Parse(body or b"{}", EnsureTableRequest())
+        return json_format.Parse(text or b"{}", EnsureTableRequest())
     except json_format.ParseError as error:
         reason = str(error).partition("\n")[0]
         raise LakegateError(

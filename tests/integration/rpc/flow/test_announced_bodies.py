@@ -1,14 +1,16 @@
 """Over a real socket: memory is reserved for what has arrived, not for what is announced."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeAlias
 
 import grpc
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 from tests.testing.gate.admitting_gate import (
     MIB,
+    PATIENT,
     Gate,
     Times,
     chunks,
@@ -23,6 +25,8 @@ from lakegate.concurrency.budget import Budget
 from lakegate.rpc.flow.pace import Pace
 from lakegate.wire import EXPECTED_SIZE_KEY
 
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+
 BUDGET = 64 * MIB
 BODY = 8 * MIB
 TOKENS = [token("greedy"), token("modest"), token("elsewhere", "sales")]
@@ -30,14 +34,17 @@ AT_ONCE = Times(patience=0)
 PACE = Pace(bytes_per_second=1e9, window_seconds=0.2)
 
 
-def announced(sender: str, table: str, size: int) -> tuple[tuple[str, str], ...]:
+def announced(sender: str, table: str, size: int) -> Headers:
     database = "sales" if sender == "elsewhere" else "default"
     return (
         *sent_by(sender),
         ("x-database", database),
-        ("x-table", table),
-        (EXPECTED_SIZE_KEY, str(size)),
+        *to_receive(table, size),
     )
+
+
+def to_receive(table: str, size: int) -> Headers:
+    return (("x-table", table), (EXPECTED_SIZE_KEY, str(size)))
 
 
 async def unfinished(size: int) -> AsyncIterator[HttpBody]:
@@ -46,14 +53,17 @@ async def unfinished(size: int) -> AsyncIterator[HttpBody]:
     await asyncio.Event().wait()
 
 
-@asynccontextmanager
-async def greedy(gate: Gate, bodies: int, sent: int) -> AsyncIterator[None]:
+def greedy(gate: Gate, bodies: int, sent: int) -> AbstractAsyncContextManager[None]:
     """Begin bodies of one token, each for a table of its own, of which only a part is sent."""
+    return half_sent(gate, [announced("greedy", f"t{i}", BODY) for i in range(bodies)], sent)
+
+
+@asynccontextmanager
+async def half_sent(gate: Gate, bodies: Sequence[Headers], sent: int) -> AsyncIterator[None]:
     calls = [
-        gate.stub.IngestBody(unfinished(sent), metadata=announced("greedy", f"t{i}", BODY))
-        for i in range(bodies)
+        asyncio.ensure_future(gate.stub.IngestBody(unfinished(sent), metadata=body))
+        for body in bodies
     ]
-    calls = [asyncio.ensure_future(call) for call in calls]
     used = -1
     while used != gate.budget.used:  # until nothing more arrives
         used = gate.budget.used
@@ -120,6 +130,29 @@ async def test_bodies_of_many_tokens_that_do_not_fit_are_completed_or_refused() 
         assert len(refused) + len(gate.lake.batches) == 16
         assert len(gate.lake.batches) >= 4
         assert gate.budget.used == 0
+
+
+async def test_small_bodies_are_received_while_half_sent_ones_of_many_databases_hold_the_rest() -> (
+    None
+):
+    tokens = [token(f"secret {i}", f"d{i}") for i in range(16)]
+    bodies = [
+        (*sent_by(f"secret {i}"), ("x-database", f"d{i}"), *to_receive("t", BODY))
+        for i in range(16)
+    ]
+    budget = Budget(BUDGET, spare=BUDGET // 16)
+    async with (
+        running(budget, tokens=[*TOKENS, *tokens]) as gate,
+        half_sent(gate, bodies, sent=BODY - MIB),
+    ):
+        for _ in range(10):
+            small = announced("elsewhere", "orders", 1)
+            await gate.stub.IngestBody(row(), metadata=small, timeout=PATIENT.patience / 3)
+        assert len(gate.lake.batches) == 10
+
+
+async def row() -> AsyncIterator[HttpBody]:
+    yield HttpBody(data=b"\n")
 
 
 async def test_a_body_that_stops_arriving_is_ended_and_releases_its_memory() -> None:
