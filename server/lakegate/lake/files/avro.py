@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from pyiceberg.avro.codecs import (
     AVRO_CODEC_KEY,
-    CODEC_MAPPING_ICEBERG_TO_AVRO,
     KNOWN_CODECS,
+    AvroCompressionCodec,
 )
 from pyiceberg.avro.encoder import BinaryEncoder
 from pyiceberg.avro.file import MAGIC, META_SCHEMA, SYNC_SIZE, AvroFileHeader
@@ -80,16 +80,13 @@ def write_file(
     output: OutputFile,
     layout: Layout,
     metadata: Mapping[str, str],
-    codec: str,
+    codec: AvroCompressionCodec,
     records: Iterable[bytes],
 ) -> int:
     """Write a file of encoded records; return its length in bytes.
 
-    `metadata`: of its header, beside the layout's. `codec`: the name in Iceberg.
+    `metadata`: of its header, beside the layout's. `codec`: its name in Avro.
     """
-    codec = CODEC_MAPPING_ICEBERG_TO_AVRO.get(codec) or codec
-    if codec not in KNOWN_CODECS:
-        raise ValueError(f"The Avro codec {codec!r} is not supported")
     encoded = list(records)
     sync = os.urandom(SYNC_SIZE)
     encoder = _Encoder()
