@@ -207,7 +207,8 @@ def source_column(rows: pa.Table, name: str) -> pa.Array | None:
 
 
 def _codes(values: pa.Array) -> pa.Array:
-    encoded = pc.dictionary_encode(values, null_encoding="encode")
+    storage = values.storage if isinstance(values, pa.ExtensionArray) else values
+    encoded = pc.dictionary_encode(storage, null_encoding="encode")
     return encoded.indices.cast(pa.int64())
 
 
