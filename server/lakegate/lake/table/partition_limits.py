@@ -7,9 +7,12 @@ limits is refused. Batches that only together exceed them are left for the next 
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from decimal import Context, Decimal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyiceberg.transforms import Transform, TruncateTransform
 
 from lakegate.errors import ErrorCode, LakegateError, Violation
 from lakegate.lake.table.partitions import Placement, place, source_column
@@ -42,7 +45,7 @@ def fitting(state: TableState, decoded: DecodedGroup) -> tuple[DecodedGroup, Pla
     if spec.is_unpartitioned():
         return decoded, None
     while len(decoded.rows):
-        if refusals := _outside_calendar(state, decoded):
+        if refusals := _outside_range(state, decoded):
             decoded = _without(decoded, refusals)
             continue
         placement = place(decoded.rows, spec, schema)
@@ -57,15 +60,20 @@ def fitting(state: TableState, decoded: DecodedGroup) -> tuple[DecodedGroup, Pla
     return decoded, None
 
 
-def _outside_calendar(state: TableState, decoded: DecodedGroup) -> Refusals:
-    """Refuse the bodies with a time outside of the calendar in a partition column."""
+def _outside_range(state: TableState, decoded: DecodedGroup) -> Refusals:
+    """Refuse the bodies with a value in a partition column that has no partition value."""
     schema = state.metadata.schema()
     refusals: dict[int, LakegateError] = {}
     for field in state.metadata.spec().fields:
         name = schema.find_column_name(field.source_id) or ""
         column = source_column(decoded.rows, name)
-        if column is not None and (bad := _invalid_times(column)) is not None:
+        if column is None:
+            continue
+        if (bad := _invalid_times(column)) is not None:
             reason = f"column {name} is not a date of the years 1 to 9999"
+            refusals |= _refusals(decoded, bad, reason)
+        if (bad := _too_low_to_truncate(column, field.transform)) is not None:
+            reason = f"column {name} has more than {column.type.precision} digits if truncated"
             refusals |= _refusals(decoded, bad, reason)
     return refusals
 
@@ -83,6 +91,16 @@ def _invalid_times(column: pa.Array) -> pa.Array | None:
     else:
         return None
     return pc.or_(pc.less(numbers, first), pc.greater(numbers, last))
+
+
+def _too_low_to_truncate(column: pa.Array, transform: Transform[Any, Any]) -> pa.Array | None:
+    """Return which decimals have more digits than their type after they were truncated down."""
+    if not (isinstance(transform, TruncateTransform) and pa.types.is_decimal(column.type)):
+        return None
+    greatest = 10**column.type.precision - 1
+    lowest = -(greatest // transform.width * transform.width)
+    scaled = Decimal(lowest).scaleb(-column.type.scale, Context(prec=column.type.precision))
+    return pc.less(column, pa.scalar(scaled, column.type))
 
 
 def _in_too_many_partitions(decoded: DecodedGroup, placement: Placement) -> Refusals:

@@ -1,4 +1,4 @@
-"""Manifests of tables with several partition columns of one type of fixed length."""
+"""Partition columns of types that only other engines use."""
 
 import json
 import uuid
@@ -13,8 +13,8 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.manifest import ManifestEntry
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
-from pyiceberg.transforms import IdentityTransform, VoidTransform
-from pyiceberg.types import DecimalType, NestedField, PrimitiveType, UUIDType
+from pyiceberg.transforms import BucketTransform, IdentityTransform, VoidTransform
+from pyiceberg.types import DecimalType, NestedField, PrimitiveType, TimeType, UUIDType
 from tests.testing.lines import ORDERS
 from tests.testing.reading import duckdb_rows, load
 
@@ -64,6 +64,16 @@ async def test_a_dropped_partition_column_of_uuids_has_one_partition(
     catalog.create_table("default.orders", schema, partition_spec=spec)
     await lake.append(arrow_batch(pa.table({"a": UUIDS})))
     assert file_counts(catalog) == [1]
+
+
+async def test_times_are_placed_by_bucket(lake: Lake, catalog: Catalog) -> None:
+    schema = Schema(NestedField(1, "a", TimeType(), required=False))
+    spec = PartitionSpec(PartitionField(1, 1000, BucketTransform(1), "a_bucket"))
+    catalog.create_namespace("default")
+    catalog.create_table("default.orders", schema, partition_spec=spec)
+    times = pa.array([0, 86_399_999_999, None], pa.time64("us"))
+    await lake.append(arrow_batch(pa.table({"a": times})))
+    assert file_counts(catalog) == [1, 2]
 
 
 def create(catalog: Catalog, type_: PrimitiveType) -> None:
