@@ -37,7 +37,7 @@ test: lint  ## Everything that must hold
 	$(BIN)/pytest -q $(PARALLEL) --dist loadfile --no-loadscope-reorder
 
 coverage: install  ## What no test runs, of those that run in one process
-	$(BIN)/pytest -q $(PARALLEL) --dist loadfile --cov tests/unit tests/integration tests/contract
+	$(BIN)/pytest -q $(PARALLEL) --dist loadfile --cov=lakegate tests/unit tests/integration tests/contract
 
 test-engines: install  ## What needs Java and Maven beside: real catalogs, real engines
 	LAKEGATE_TEST_BATCHES=$${LAKEGATE_TEST_BATCHES:-2000} \

@@ -253,7 +253,7 @@ def test_half_a_setting_of_tls_is_refused_at_the_start(
     tmp_path: Path, given: dict[str, str]
 ) -> None:
     with (
-        pytest.raises(AssertionError, match="these go together: LAKEGATE_"),
+        pytest.raises(AssertionError, match="must be set together: LAKEGATE_"),
         running_gate(tmp_path / "home", given),
     ):
         pass

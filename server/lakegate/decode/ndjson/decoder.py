@@ -56,7 +56,8 @@ class NdjsonDecoder:
         """Count lines, fields and items: a row takes a cell, and one for each of the columns."""
         rows = sum(count(body.data, b"\n") + 1 for body in bodies)
         fields = sum(count(body.data, b":") for body in bodies)
-        items = sum(count(body.data, b",") for body in bodies)
+        # Commas separate items only where there is an array.
+        items = sum(count(body.data, b",") for body in bodies if b"[" in body.data)
         size = sum(len(body.data) for body in bodies)
         cells = rows * (columns + 1) + _CELLS_OF_FIELD * fields + _CELLS_OF_ITEM * items
         return MemoryEstimate(size, cells)

@@ -188,10 +188,8 @@ async def test_a_partitioning_that_changes_between_two_formats_of_a_group_is_tha
 
 
 async def test_a_tag_of_another_engine_keeps_its_snapshot(
-    settings: Settings, catalog: Catalog, decoder: LinesDecoder, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, catalog: Catalog, decoder: LinesDecoder
 ) -> None:
-    # On a busy machine the state that a commit is based on may be older than that.
-    monkeypatch.setattr(removable, "FRESH_SECONDS", 600.0)
     few = settings.model_copy(update={"snapshots_kept": 1, "snapshots_kept_seconds": 0.0})
     lake = Lake(open_catalog(settings.catalog, settings.home), few)
     with passing_clock() as time:
