@@ -1,5 +1,6 @@
-"""Limits of partitioned tables: which batches of a group one commit can write.
+"""Limits of tables: which batches of a group one commit can write.
 
+A row has a value in each column that another engine has made required.
 A file is written for each partition, with the partition's values in its path. So a commit writes
 to a limited number of partitions, and the values must make a valid path. A batch beyond these
 limits is refused. Batches that only together exceed them are left for the next commit.
@@ -41,6 +42,8 @@ def fitting(state: TableState, decoded: DecodedGroup) -> tuple[DecodedGroup, Pla
     than in `decoded`, the bodies at the end have to wait. The placement of an unpartitioned table
     is None.
     """
+    while refusals := _nulls_in_required_columns(state, decoded):
+        decoded = _without(decoded, refusals)
     spec, schema = state.metadata.spec(), state.metadata.schema()
     if spec.is_unpartitioned():
         return decoded, None
@@ -58,6 +61,17 @@ def fitting(state: TableState, decoded: DecodedGroup) -> tuple[DecodedGroup, Pla
         else:
             return decoded, placement
     return decoded, None
+
+
+def _nulls_in_required_columns(state: TableState, decoded: DecodedGroup) -> Refusals:
+    """Refuse the bodies with a row that lacks a required column: engines cannot read its file."""
+    refusals: dict[int, LakegateError] = {}
+    for field in state.metadata.schema().fields:
+        if field.required and len(decoded.rows):
+            column = source_column(decoded.rows, field.name)
+            column = pa.nulls(len(decoded.rows)) if column is None else column
+            refusals |= _refusals(decoded, column.is_null(), f"column {field.name} is required")
+    return refusals
 
 
 def _outside_range(state: TableState, decoded: DecodedGroup) -> Refusals:
