@@ -37,7 +37,7 @@ MIB = 1024 * 1024
 
 def floods(seconds: float) -> None:
     """Measure beside floods of another table."""
-    with serving("gate") as address:
+    with serving("gate") as (address, _):
         ask(address, 1)  # makes the table
         for flood in FLOODS:
             report(str(flood), [flooded_turn(address, flood, seconds) for _ in range(TURNS)])

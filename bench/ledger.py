@@ -42,8 +42,8 @@ def main() -> None:
     print(f"{'load':34} {'plain req/s':>12} {'keyed req/s':>12} {'ratio':>6}")
     for load in LOADS:
         report(f"lake {load}", uvloop.run(in_process(load, seconds)))
-        with serving("gate") as address:
-            report(f"gate {load}", uvloop.run(through_envoy(address, load, seconds)))
+        with serving("gate") as served:
+            report(f"gate {load}", uvloop.run(through_envoy(served.address, load, seconds)))
 
 
 def report(name: str, rates: tuple[float, float]) -> None:
