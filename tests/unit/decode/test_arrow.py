@@ -19,6 +19,32 @@ VECTOR = pa.field("c", pa.list_(pa.float32()), metadata={"lakegate:type": "vecto
 MOMENT_WITHOUT_ZONE = datetime(1970, 1, 1, 0, 0, 0, 1)  # noqa: DTZ001  # as it says
 
 
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array([None, None], pa.float64()),
+        pa.array([None], pa.float32()),
+        pa.array([], pa.float64()),
+        pa.array([None, []], pa.list_(pa.float32())),
+        pa.array([[None]], pa.list_(pa.float64())),
+    ],
+    ids=lambda array: f"{array.type} {array.to_pylist()}",
+)
+def test_a_column_of_reals_may_have_no_number(array: pa.Array) -> None:
+    table = pa.table({"c": array})
+    group = decode(stream(table), schema=table.schema)
+    assert group.outcomes == [len(array)]
+    assert group.rows["c"].to_pylist() == array.to_pylist()
+
+
+@pytest.mark.parametrize("size", [-1, 2])
+def test_a_column_of_vectors_may_have_no_vector(size: int) -> None:
+    table = pa.table({"c": pa.array([None, None], pa.list_(pa.float32(), size))})
+    group = decode(stream(table), schema=pa.schema([VECTOR]))
+    assert group.outcomes == [2]
+    assert group.rows["c"].to_pylist() == [None, None]
+
+
 @pytest.mark.parametrize("compression", [None, "zstd", "lz4"])
 def test_rows_land_with_new_columns_of_their_own_type(compression: str | None) -> None:
     table = pa.table({"label": ["a", "b"], "amount": pa.array([1, 2], pa.int64())})

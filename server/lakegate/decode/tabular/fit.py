@@ -47,7 +47,7 @@ def _to_text(array: pa.Array, writer: JsonWriter) -> pa.Array:
 def _demand_length(array: pa.Array, length: int) -> None:
     if not types.is_list(array.type):
         return
-    if not pc.all(pc.equal(pc.list_value_length(array), length)).as_py():
+    if pc.any(pc.not_equal(pc.list_value_length(array), length)).as_py():
         raise UnsupportedError(f"expected lists of {length} numbers")
     if array.flatten().null_count:
         raise UnsupportedError("expected numbers, got a null in a list")
@@ -82,7 +82,7 @@ def _fit_numbers(array: pa.Array, target: pa.DataType) -> pa.Array:
         lossless = converted.cast(array.type).equals(array)
     except pa.ArrowInvalid as error:
         raise UnsupportedError(str(error)) from None
-    if pa.types.is_floating(array.type) and not pc.all(pc.is_finite(array)).as_py():
+    if pa.types.is_floating(array.type) and pc.any(pc.invert(pc.is_finite(array))).as_py():
         raise UnsupportedError("expected finite numbers, got NaN or Infinity")
     if not lossless:
         raise UnsupportedError(f"{array.type} does not fit in {target} without loss")

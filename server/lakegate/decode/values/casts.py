@@ -69,14 +69,14 @@ def _cast(field: JsonColumn, type_: pa.DataType) -> pa.Array:
 def _to_decimal(field: JsonColumn, type_: pa.DataType) -> pa.Array:
     """Return decimals; Arrow refuses what it would have to round, and crashes at some exponents."""
     values = _bare(field)
-    if not pc.all(pc.match_substring_regex(values, _PLAIN_DECIMAL)).as_py():
+    if not pc.all(pc.match_substring_regex(values, _PLAIN_DECIMAL), min_count=0).as_py():
         raise _NotPlain
     return values.cast(type_)
 
 
 def _to_real(field: JsonColumn, type_: pa.DataType) -> pa.Array:
     numbers = _bare(field).cast(pa.float64()).cast(type_, safe=False)
-    if not pc.all(pc.is_finite(numbers)).as_py():
+    if not pc.all(pc.is_finite(numbers), min_count=0).as_py():
         raise _NotPlain
     return numbers
 
@@ -86,10 +86,10 @@ def _to_vector(field: JsonColumn, type_: pa.DataType, length: int) -> pa.Array:
     bracketed = pc.and_(pc.starts_with(values, "["), pc.ends_with(values, "]"))
     items = pc.split_pattern(pc.utf8_slice_codeunits(values, 1, -1), ",")
     right_length = pc.equal(pc.list_value_length(items), length)
-    if not pc.all(pc.and_(bracketed, right_length)).as_py() or length == 0:
+    if not pc.all(pc.and_(bracketed, right_length), min_count=0).as_py() or length == 0:
         raise _NotPlain
     numbers = items.flatten().cast(pa.float64()).cast(type_.value_type, safe=False)
-    if not pc.all(pc.is_finite(numbers)).as_py():
+    if not pc.all(pc.is_finite(numbers), min_count=0).as_py():
         raise _NotPlain
     offsets = pa.array(range(0, (len(items) - items.null_count + 1) * length, length), pa.int32())
     packed = pa.ListArray.from_arrays(offsets, numbers, type=pa.list_(type_.value_field))

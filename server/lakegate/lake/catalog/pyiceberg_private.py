@@ -30,7 +30,7 @@ from pyiceberg.table.update import (
 from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
 
 from lakegate import clock
-from lakegate.lake.catalog.numeric_properties import readable
+from lakegate.lake.catalog.usable_properties import usable
 
 # The timeouts to connect, and to read the next bytes of an answer.
 REQUEST_SECONDS = (5.0, 60.0)
@@ -47,7 +47,7 @@ def updated_metadata(table: Table, updates: tuple[TableUpdate, ...]) -> TableMet
         metadata = _apply_table_update(update, metadata, context)
     before_ms = table.metadata.last_updated_ms
     properties = metadata.properties
-    metadata = metadata.model_copy(update={"properties": readable(properties)})
+    metadata = metadata.model_copy(update={"properties": usable(properties)})
     metadata = _update_table_metadata_log(metadata, table.metadata_location, before_ms)
     metadata = metadata.model_copy(update={"properties": properties})
     if metadata.last_updated_ms == before_ms:

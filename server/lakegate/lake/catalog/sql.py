@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from lakegate.lake.catalog.metadata_file import MetadataWriter
 from lakegate.lake.catalog.pyiceberg_private import next_metadata_version, updated_metadata
+from lakegate.lake.catalog.usable_properties import usable
 
 # Made once: building a statement costs more than executing it.
 _SWAP = (
@@ -66,7 +67,7 @@ class LeanSqlCatalog(SqlCatalog):
         for requirement in requirements:
             requirement.validate(table.metadata)
         metadata = updated_metadata(table, updates)
-        locations = load_location_provider(metadata.location, metadata.properties)
+        locations = load_location_provider(metadata.location, usable(metadata.properties))
         location = locations.new_table_metadata_file_location(next_metadata_version(table))
         self._metadata_writer.write(metadata, table.io.new_output(location))
         self._swap(table, location)

@@ -82,9 +82,9 @@ class PreparedGroup:
             queued.acknowledge(result.acknowledgement(rows))
 
 
-def _columns(metadata: TableMetadata) -> set[tuple[int, str, str]]:
-    """Return id, name and type of each column."""
+def _columns(metadata: TableMetadata) -> set[tuple[int, str, str, bool]]:
+    """Return id, name and type of each column, and whether it is required."""
     return {
-        (column.field_id, column.name, str(column.field_type))
+        (column.field_id, column.name, str(column.field_type), column.required)
         for column in metadata.schema().fields
     }

@@ -5,6 +5,7 @@ Iceberg schema, which takes longer than the few records of a commit. Here they a
 `Layout`, and all records are one block. The encoding is PyIceberg's.
 """
 
+import itertools
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 
 from pyiceberg.avro.codecs import (
     AVRO_CODEC_KEY,
-    CODEC_MAPPING_ICEBERG_TO_AVRO,
     KNOWN_CODECS,
+    AvroCompressionCodec,
 )
 from pyiceberg.avro.encoder import BinaryEncoder
 from pyiceberg.avro.file import MAGIC, META_SCHEMA, SYNC_SIZE, AvroFileHeader
@@ -64,6 +65,7 @@ class Layout:
         `name`: of the Avro record.
         """
         schema = AvroSchemaConversion().iceberg_to_avro(file, schema_name=name)
+        _make_names_unique(schema, set())
         return cls(
             resolve_writer(record_schema=record, file_schema=file),
             {**metadata, _SCHEMA_KEY: json.dumps(schema)},
@@ -80,16 +82,13 @@ def write_file(
     output: OutputFile,
     layout: Layout,
     metadata: Mapping[str, str],
-    codec: str,
+    codec: AvroCompressionCodec,
     records: Iterable[bytes],
 ) -> int:
     """Write a file of encoded records; return its length in bytes.
 
-    `metadata`: of its header, beside the layout's. `codec`: the name in Iceberg.
+    `metadata`: of its header, beside the layout's. `codec`: its name in Avro.
     """
-    codec = CODEC_MAPPING_ICEBERG_TO_AVRO.get(codec) or codec
-    if codec not in KNOWN_CODECS:
-        raise ValueError(f"The Avro codec {codec!r} is not supported")
     encoded = list(records)
     sync = os.urandom(SYNC_SIZE)
     encoder = _Encoder()
@@ -105,3 +104,23 @@ def write_file(
     with output.create(overwrite=True) as stream:
         stream.write(bytes(encoder.data))
     return len(encoder.data)
+
+
+def _make_names_unique(schema: object, used: set[str]) -> None:
+    """Rename the types of fixed length that have the name of an earlier one.
+
+    PyIceberg names them by their type, such as `decimal_9_2`: a file with two such columns has
+    the name twice, which Avro libraries other than PyIceberg's refuse to read.
+    """
+    if isinstance(schema, list):
+        for each in schema:
+            _make_names_unique(each, used)
+    elif isinstance(schema, dict):
+        if schema.get("type") == "fixed":
+            name = schema["name"]
+            numbered = (f"{name}_{number}" for number in itertools.count(2))
+            schema["name"] = (
+                name if name not in used else next(n for n in numbered if n not in used)
+            )
+            used.add(schema["name"])
+        _make_names_unique(list(schema.values()), used)

@@ -11,10 +11,13 @@ from pyiceberg.partitioning import PartitionKey
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.typedef import Record
 
+from lakegate.errors import ErrorCode, LakegateError
 from lakegate.lake.files.names import own_name
 from lakegate.lake.files.parquet import parquet_layout
 from lakegate.lake.table.partitions import Placement, place, split
 from lakegate.lake.table.state import TableState
+
+LAST_FORMAT_VERSION = 2
 
 
 def write_data_files(
@@ -23,8 +26,10 @@ def write_data_files(
     """Write `rows` to the table's storage, one file for each partition.
 
     Every column of `rows` is a column of the table. `placement`: the partitions of the rows, if
-    they are known. Raises `OSError` if storage fails.
+    they are known. Raises `OSError` if storage fails, and `LakegateError` (invalid_argument) for a
+    format version whose manifests cannot be written.
     """
+    _check_format_version(state.metadata)
     schema, spec = state.metadata.schema(), state.metadata.spec()
     plain = _as_file_columns(rows, state.metadata)
     if placement is None and not spec.is_unpartitioned():
@@ -34,6 +39,19 @@ def write_data_files(
         _write_data_file(state, partition, key, own_name(f"{number:05d}-{write_id}.parquet"))
         for number, (key, partition) in enumerate(split(plain, placement))
     ]
+
+
+def _check_format_version(metadata: TableMetadata) -> None:
+    """Refuse version 3: its snapshots need row ids, which a catalog may not check.
+
+    Raises `LakegateError` (invalid_argument).
+    """
+    if metadata.format_version > LAST_FORMAT_VERSION:
+        raise LakegateError(
+            ErrorCode.INVALID_ARGUMENT,
+            f"The table has Iceberg's format version {metadata.format_version}; rows can be added "
+            f"up to version {LAST_FORMAT_VERSION}.",
+        )
 
 
 def _as_file_columns(rows: pa.Table, metadata: TableMetadata) -> pa.Table:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 from pydantic_core import to_json
@@ -21,10 +21,10 @@ from pyiceberg.manifest import (
 )
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
-from pyiceberg.table import TableProperties
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.typedef import TableVersion
 
+from lakegate.lake.catalog.usable_properties import avro_codec
 from lakegate.lake.files.avro import Layout, write_file
 from lakegate.lake.files.per_schema import PerSchema
 
@@ -49,7 +49,7 @@ def write_manifest(
         lambda schema, spec: _manifest_layout(schema, spec, metadata.format_version),
     )
     records = (layout.encode(entry) for entry in entries)
-    length = write_file(output, layout, {}, _codec(metadata), records)
+    length = write_file(output, layout, {}, avro_codec(metadata.properties), records)
     added, existing, deleted = (
         [entry.data_file for entry in entries if entry.status == status]
         for status in (
@@ -100,7 +100,7 @@ def write_manifest_list(
     if version > 1:
         header["sequence-number"] = str(metadata.next_sequence_number())
     records = (_records.encoded(manifest, version) for manifest in manifests)
-    write_file(output, _list_layout(version), header, _codec(metadata), records)
+    write_file(output, _list_layout(version), header, avro_codec(metadata.properties), records)
 
 
 class _Records:
@@ -159,9 +159,3 @@ def _min_sequence_number(entries: Sequence[ManifestEntry]) -> int:
         if entry.status != ManifestEntryStatus.DELETED and entry.sequence_number is not None
     ]
     return min(numbers, default=UNASSIGNED_SEQ)
-
-
-def _codec(metadata: TableMetadata) -> str:
-    properties: Mapping[str, str] = metadata.properties
-    default = TableProperties.WRITE_AVRO_COMPRESSION_DEFAULT
-    return properties.get(TableProperties.WRITE_AVRO_COMPRESSION, default)

@@ -30,7 +30,7 @@ def merged(state: TableState, commit_id: str, write: WriteEntries) -> tuple[Mani
     dropped, and those of dropped partition columns are kept.
     """
     enabled = state.metadata.properties.get(TableProperties.MANIFEST_MERGE_ENABLED, "true")
-    manifests = tuple(manifest for manifest in state.manifests if _entries(manifest))
+    manifests = tuple(manifest for manifest in state.manifests if _may_have_entries(manifest))
     if enabled.lower() == "false" or len(manifests) < FAN_IN:
         return manifests
     writable = [each for each in manifests if is_writable(state.metadata, each.partition_spec_id)]
@@ -59,7 +59,7 @@ def _mergeable(manifests: Sequence[ManifestFile]) -> list[list[ManifestFile]]:
     """Return groups of manifests of one partition spec and about the same size."""
     similar: dict[tuple[int, int], list[ManifestFile]] = defaultdict(list)
     for manifest in manifests:
-        if manifest.content == ManifestContent.DATA:
+        if manifest.content == ManifestContent.DATA and _entries(manifest):
             similar[manifest.partition_spec_id, _magnitude(manifest)].append(manifest)
     chosen = (_smallest(group) for group in similar.values() if len(group) >= FAN_IN)
     return [group for group in chosen if len(group) > 1]
@@ -72,7 +72,16 @@ def _smallest(manifests: Sequence[ManifestFile]) -> list[ManifestFile]:
     return [each for each, total in zip(by_size, running, strict=True) if total <= LARGEST_MERGE]
 
 
+def _may_have_entries(manifest: ManifestFile) -> bool:
+    """Whether the manifest has entries that are not deleted.
+
+    In tables of version 1 the counts may be missing (Iceberg table spec, "Manifest Lists").
+    """
+    return manifest.has_added_files() or manifest.has_existing_files()
+
+
 def _entries(manifest: ManifestFile) -> int:
+    """Return the number of entries that are not deleted, as far as they are counted."""
     return (manifest.added_files_count or 0) + (manifest.existing_files_count or 0)
 
 

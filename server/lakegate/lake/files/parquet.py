@@ -20,8 +20,8 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.typedef import Properties
 from pyiceberg.utils.properties import property_as_int
 
-from lakegate.lake.catalog.numeric_properties import readable
 from lakegate.lake.catalog.pyiceberg_private import parquet_options
+from lakegate.lake.catalog.usable_properties import METRICS_OF_COLUMN, usable
 from lakegate.lake.files.per_schema import PerSchema
 from lakegate.lake.table.schema import file_schema
 
@@ -61,10 +61,12 @@ def parquet_layout(
 ) -> ParquetLayout:
     """Return the layout of `columns` of a table, in the order of the table.
 
-    `metrics`: the metrics mode, if it differs from the table's (`write.metadata.metrics.default`).
+    `metrics`: the metrics mode of all columns, if it is not that of the table's properties.
     """
-    properties = readable(metadata.properties)
+    properties = usable(metadata.properties)
     if metrics is not None:
+        for key in [key for key in properties if key.startswith(METRICS_OF_COLUMN)]:
+            del properties[key]
         properties[TableProperties.DEFAULT_WRITE_METRICS_MODE] = metrics
     return _layouts.get(
         metadata,

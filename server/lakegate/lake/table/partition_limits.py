@@ -1,5 +1,6 @@
-"""Limits of partitioned tables: which batches of a group one commit can write.
+"""Limits of tables: which batches of a group one commit can write.
 
+A row has a value in each column that another engine has made required.
 A file is written for each partition, with the partition's values in its path. So a commit writes
 to a limited number of partitions, and the values must make a valid path. A batch beyond these
 limits is refused. Batches that only together exceed them are left for the next commit.
@@ -7,9 +8,12 @@ limits is refused. Batches that only together exceed them are left for the next 
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from decimal import Context, Decimal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyiceberg.transforms import Transform, TruncateTransform
 
 from lakegate.errors import ErrorCode, LakegateError, Violation
 from lakegate.lake.table.partitions import Placement, place, source_column
@@ -38,11 +42,13 @@ def fitting(state: TableState, decoded: DecodedGroup) -> tuple[DecodedGroup, Pla
     than in `decoded`, the bodies at the end have to wait. The placement of an unpartitioned table
     is None.
     """
+    while refusals := _nulls_in_required_columns(state, decoded):
+        decoded = _without(decoded, refusals)
     spec, schema = state.metadata.spec(), state.metadata.schema()
     if spec.is_unpartitioned():
         return decoded, None
     while len(decoded.rows):
-        if refusals := _outside_calendar(state, decoded):
+        if refusals := _outside_range(state, decoded):
             decoded = _without(decoded, refusals)
             continue
         placement = place(decoded.rows, spec, schema)
@@ -57,15 +63,31 @@ def fitting(state: TableState, decoded: DecodedGroup) -> tuple[DecodedGroup, Pla
     return decoded, None
 
 
-def _outside_calendar(state: TableState, decoded: DecodedGroup) -> Refusals:
-    """Refuse the bodies with a time outside of the calendar in a partition column."""
+def _nulls_in_required_columns(state: TableState, decoded: DecodedGroup) -> Refusals:
+    """Refuse the bodies with a row that lacks a required column: engines cannot read its file."""
+    refusals: dict[int, LakegateError] = {}
+    for field in state.metadata.schema().fields:
+        if field.required and len(decoded.rows):
+            column = source_column(decoded.rows, field.name)
+            column = pa.nulls(len(decoded.rows)) if column is None else column
+            refusals |= _refusals(decoded, column.is_null(), f"column {field.name} is required")
+    return refusals
+
+
+def _outside_range(state: TableState, decoded: DecodedGroup) -> Refusals:
+    """Refuse the bodies with a value in a partition column that has no partition value."""
     schema = state.metadata.schema()
     refusals: dict[int, LakegateError] = {}
     for field in state.metadata.spec().fields:
         name = schema.find_column_name(field.source_id) or ""
         column = source_column(decoded.rows, name)
-        if column is not None and (bad := _invalid_times(column)) is not None:
+        if column is None:
+            continue
+        if (bad := _invalid_times(column)) is not None:
             reason = f"column {name} is not a date of the years 1 to 9999"
+            refusals |= _refusals(decoded, bad, reason)
+        if (bad := _too_low_to_truncate(column, field.transform)) is not None:
+            reason = f"column {name} has more than {column.type.precision} digits if truncated"
             refusals |= _refusals(decoded, bad, reason)
     return refusals
 
@@ -83,6 +105,16 @@ def _invalid_times(column: pa.Array) -> pa.Array | None:
     else:
         return None
     return pc.or_(pc.less(numbers, first), pc.greater(numbers, last))
+
+
+def _too_low_to_truncate(column: pa.Array, transform: Transform[Any, Any]) -> pa.Array | None:
+    """Return which decimals have more digits than their type after they were truncated down."""
+    if not (isinstance(transform, TruncateTransform) and pa.types.is_decimal(column.type)):
+        return None
+    greatest = 10**column.type.precision - 1
+    lowest = -(greatest // transform.width * transform.width)
+    scaled = Decimal(lowest).scaleb(-column.type.scale, Context(prec=column.type.precision))
+    return pc.less(column, pa.scalar(scaled, column.type))
 
 
 def _in_too_many_partitions(decoded: DecodedGroup, placement: Placement) -> Refusals:

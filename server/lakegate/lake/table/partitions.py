@@ -16,7 +16,7 @@ from pyiceberg.partitioning import (
     partition_record_value,
 )
 from pyiceberg.schema import Schema
-from pyiceberg.transforms import IdentityTransform, Transform, parse_transform
+from pyiceberg.transforms import BucketTransform, IdentityTransform, Transform, parse_transform
 from pyiceberg.typedef import Record
 from typing_extensions import override
 
@@ -117,17 +117,19 @@ class Placement:
 
 
 class _Key(PartitionKey):
-    """PyIceberg's key, which also supports several fields of one column."""
+    """PyIceberg's key, which also supports several fields of one column, and buckets of times."""
 
     @cached_property
     @override
     def partition(self) -> Record:
-        return Record(
-            *(
-                partition_record_value(each.field, each.value, self.schema)
-                for each in self.field_values
-            )
-        )
+        return Record(*(_record_value(each, self.schema) for each in self.field_values))
+
+
+def _record_value(each: PartitionFieldValue, schema: Schema) -> object:
+    """Return the value in manifests: the number of a bucket, or a number of days."""
+    if isinstance(each.field.transform, BucketTransform):
+        return each.value
+    return partition_record_value(each.field, each.value, schema)
 
 
 def place(rows: pa.Table, spec: PartitionSpec, schema: Schema) -> Placement:
@@ -207,7 +209,8 @@ def source_column(rows: pa.Table, name: str) -> pa.Array | None:
 
 
 def _codes(values: pa.Array) -> pa.Array:
-    encoded = pc.dictionary_encode(values, null_encoding="encode")
+    storage = values.storage if isinstance(values, pa.ExtensionArray) else values
+    encoded = pc.dictionary_encode(storage, null_encoding="encode")
     return encoded.indices.cast(pa.int64())
 
 

@@ -20,6 +20,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
 from lakegate import clock
+from lakegate.lake.catalog.usable_properties import usable
 from lakegate.lake.failures import TableMissingError, TableReplacedError
 from lakegate.lake.table.schema import arrow_schema
 from lakegate.model import TableName
@@ -126,7 +127,7 @@ class TableState:
     @cached_property
     def locations(self) -> LocationProvider:
         """The locations of new files."""
-        return load_location_provider(self.metadata.location, self.metadata.properties)
+        return load_location_provider(self.metadata.location, usable(self.metadata.properties))
 
     @cached_property
     def arrow_schema(self) -> pa.Schema:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from decimal import Context, Decimal
 
 import pyarrow as pa
 import pytest
@@ -32,6 +33,18 @@ class DaysDecoder(StubDecoder):
         days = [[int(day) for day in body.data.split()] for body in bodies]
         column = pa.array([day for each in days for day in each], pa.int32()).cast(pa.date32())
         return DecodedGroup(pa.table({"d": column}), [len(each) for each in days])
+
+
+class DecimalsDecoder(StubDecoder):
+    """Reads a body as decimals."""
+
+    def __init__(self, columns: pa.Schema) -> None:
+        self.default_schema = columns
+
+    def decode(self, bodies: Sequence[Body], schema: pa.Schema) -> DecodedGroup:
+        numbers = [list(map(Decimal, body.data.decode().split())) for body in bodies]
+        column = pa.array([number for each in numbers for number in each], schema.field("d").type)
+        return DecodedGroup(pa.table({"d": column}), [len(each) for each in numbers])
 
 
 async def together(lake: Lake, *batches: Batch) -> list[LakegateError | int]:
@@ -152,3 +165,23 @@ async def test_a_column_may_have_several_fields_of_the_partitioning(
     await lake.ensure_table(ORDERS, COLUMNS, shape)
     await lake.append(batch(decoder, {"label": "a"}, {"label": "b"}))
     assert duckdb_rows(catalog) == ["a", "b"]
+
+
+@pytest.mark.parametrize("type_", [pa.decimal128(9, 2), pa.decimal128(38, 0)], ids=str)
+async def test_a_decimal_that_truncates_to_too_many_digits_is_refused(
+    type_: pa.DataType, lake: Lake, catalog: Catalog
+) -> None:
+    columns = pa.schema([("d", type_)])
+    await lake.ensure_table(ORDERS, columns, TableDefinition(partition_by=["truncate(10, d)"]))
+    most = Decimal(10**type_.precision - 1).scaleb(-type_.scale, Context(prec=type_.precision))
+    lowest = str(most)[:-1] + "0"
+    bodies = [f"1 {most}", f"1 -{most}", f"-{lowest}"]
+    decoder = DecimalsDecoder(columns)
+    first, refusal, last = await together(
+        lake, *(Batch(ORDERS, Body(body.encode()), decoder) for body in bodies)
+    )
+    assert (first, last) == (2, 1)
+    assert isinstance(refusal, LakegateError)
+    assert refusal.code is ErrorCode.BAD_REQUEST_BODY
+    assert "row 2: column d" in refusal.message
+    assert sum(file_rows(catalog)["record_count"].to_pylist()) == 3
