@@ -52,7 +52,7 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     async with _running_server(settings) as (server, _):
         ready(server.address)
         await stop.wait()
-        await _stop_server(server)
+        await _drain(server)
 
 
 async def up(settings: Settings, ready: Callable[[Gate], None]) -> None:
@@ -64,8 +64,9 @@ async def up(settings: Settings, ready: Callable[[Gate], None]) -> None:
     async with AsyncExitStack() as stack:
         server, token = await stack.enter_async_context(_running_server(settings))
         envoy = await stack.enter_async_context(running_envoy(settings, server.address))
-        # Before Envoy stops, so that callers get the answers of the draining server.
-        stack.push_async_callback(_stop_server, server)
+        # Before Envoy stops, so that callers get the answers of the draining server. It listens
+        # until Envoy is gone: a request on its way to a closed port has an unknown outcome.
+        stack.push_async_callback(_drain, server)
         tls = settings.tls_cert is not None
         ready(Gate(envoy.http_addr, server.address, token, tls))
         await _first_of(stop.wait(), envoy.wait())
@@ -150,9 +151,10 @@ def _formats(settings: Settings) -> Formats:
     )
 
 
-async def _stop_server(server: Server) -> None:
+async def _drain(server: Server) -> None:
     with _timed("answered the requests under way"):
-        await server.stop()
+        if not await server.drain():
+            await server.stop()
 
 
 @contextmanager

@@ -114,11 +114,10 @@ class Server:
             return self._server.add_insecure_port(self._settings.grpc_addr)
         return self._server.add_secure_port(self._settings.grpc_addr, credentials)
 
-    async def stop(self) -> None:
-        """Refuse new calls, answer those under way, then close.
+    async def drain(self) -> bool:
+        """Refuse new calls, and return whether those under way have ended within `drain_seconds`.
 
-        After `drain_seconds` the lake answers the batches that it has. Calls that are under way
-        after that never reached the lake, and are cut off.
+        After that the lake answers the batches that it has.
         """
         await self._status.periodic.stop()
         await self._health.enter_graceful_shutdown()
@@ -128,6 +127,16 @@ class Server:
                 await self._calls.ended()
         except TimeoutError:
             self._lake.abort()
+            return False
+        return True
+
+    async def stop(self) -> None:
+        """Drain, if that was not done, and close.
+
+        Calls that are under way after that never reached the lake, and are cut off.
+        """
+        if not self._draining.is_set():
+            await self.drain()
         await self._server.stop(_ANSWER_SECONDS)
 
 
