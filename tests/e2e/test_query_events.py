@@ -15,12 +15,12 @@ def pushed(gate: RunningGate, *query_ids: str) -> list[dict[str, Any]]:
 
 
 def test_a_single_object_is_taken(gate: RunningGate) -> None:
-    answer = gate.push(SINGLE)
+    answer = gate.push(SINGLE | {"queryId": "a-single-object"})
     assert (answer.status_code, answer.json()["rows_ingested"]) == (200, 1)
-    [row] = pushed(gate, "test-001")
+    [row] = pushed(gate, "a-single-object")
     assert row.pop("ingested_at").tzinfo is not None
     assert row == {
-        "query_id": "test-001",
+        "query_id": "a-single-object",
         "query": "SELECT * FROM gold.my_table",
         "query_state": "FINISHED",
         "timestamp": datetime(2026, 3, 10, 12, tzinfo=UTC),
