@@ -22,7 +22,7 @@ WAIT_SECONDS = 30
 
 
 def put(certificate: trustme.LeafCert, folder: Path, name: str) -> tuple[Path, Path]:
-    """Put a certificate and its key in their place, each by one move."""
+    """Replace a certificate and its key, each by one rename."""
     folder.mkdir(exist_ok=True)
     paths = folder / f"{name}.crt", folder / f"{name}.key"
     chain = b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
@@ -123,7 +123,7 @@ def test_a_new_certificate_is_taken_without_a_restart(
 
 
 def put_mutual(authority: trustme.CA, folder: Path) -> Mapping[str, Path]:
-    """Put certificates for both sides of an authority, and its own; give the settings."""
+    """Write an authority's certificate and those of both sides; return the settings."""
     server = put(authority.issue_cert("lakegate"), folder, "server")
     envoy = put(authority.issue_cert("envoy"), folder, "envoy")
     new, ca = folder / "ca.new", folder / "ca.crt"
@@ -151,7 +151,7 @@ def behind(
 
 
 def health(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.StatusCode:
-    """Ask the server itself, as somebody who can reach its port."""
+    """Call the server itself, as anybody can who reaches its port."""
     options = (("grpc.ssl_target_name_override", "lakegate"),)
     channel = (
         grpc.secure_channel(address, credentials, options)

@@ -97,7 +97,7 @@ async def test_a_server_that_cancels_its_calls_leaves_rest_callers_in_doubt(
 
 
 def calls(channel: grpc.aio.Channel) -> Iterator[Awaitable[Any]]:
-    """Begin each call of gRPC that brings rows."""
+    """Start each gRPC call that sends rows."""
     ingest, events = IngestServiceStub(channel), QueryEventServiceStub(channel)
     yield ingest.Ingest(IngestRequest(table="t"), metadata=WAITS)
     yield events.PushQueries(PushQueriesRequest(), metadata=WAITS)

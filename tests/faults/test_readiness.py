@@ -86,7 +86,7 @@ def test_a_replaced_ledger_is_named_and_calls_that_do_not_need_it_are_served(
 
 @contextmanager
 def disk_full(gate: RunningGate) -> Iterator[None]:
-    """Let the server write no byte to any file."""
+    """Prevent the server from writing to any file."""
     before = resource.prlimit(gate.process.pid, resource.RLIMIT_FSIZE, (0, -1))
     try:
         yield

@@ -55,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(lambda path, _: self.catalog.drop_table((path[1], path[3])))
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _get(self, path: list[str], _: Any) -> Any:
         match path:

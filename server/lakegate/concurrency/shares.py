@@ -48,7 +48,7 @@ class Shares:
     """The shares of all groups that have reserved something."""
 
     def __init__(self) -> None:
-        """Begin without any."""
+        """Start without reservations."""
         self._shares: dict[Owner, Share] = {}
 
     def of(self, owner: Owner) -> list[Share]:

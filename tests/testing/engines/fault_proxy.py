@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(answer)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _forward(self) -> httpx.Response:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -109,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, *_: object) -> None:
-        """Let go of servers that were killed."""
+        """Close the connections to servers that were killed."""
 
 
 @contextmanager

@@ -133,7 +133,7 @@ async def dictionary_bombs(target: Target) -> None:
 
 
 async def wide_tables(target: Target) -> None:
-    """Ask for tables with 30,000 columns."""
+    """Request tables with 30,000 columns."""
     path = f"/v1/admin/databases/{target.database}/tables/wide_{next(_numbers)}"
     await _post(target, path, _wide_table(), target.headers)
 

@@ -35,7 +35,7 @@ class Rows:
     """
 
     def __init__(self, blocks: Sequence[Block], router: Router) -> None:
-        """Put the rows of `blocks` together, whose fields are routed by `router`."""
+        """Combine the rows of `blocks`; `router` has routed their fields."""
         self._blocks = blocks
         self._router = router
         self._rows = _concatenate([block.rows for block in blocks])
@@ -96,7 +96,7 @@ class Rows:
         return evolution.keeps_unknown(self._rows)
 
     def sort(self, table: pa.Table, keep: pa.Array | None) -> pa.Table:
-        """Put rows in the order in which they came; leave out those that `keep` has false for."""
+        """Return the rows in the order of arrival, without those whose `keep` is false."""
         rows = self._rows
         if keep is not None:
             kept = keep.take(rows)

@@ -26,7 +26,7 @@ class Reader:
     """Reads values one after the other."""
 
     def __init__(self, data: bytes, position: int = 0) -> None:
-        """Begin at a position. Reading raises `ValueError` or `IndexError` where data is bad."""
+        """Start at a position. Reading raises `ValueError` or `IndexError` where data is bad."""
         self._data = data
         self.position = position
 

@@ -184,7 +184,7 @@ class _Fields:
             rows.new.append(column)
 
     def overflow(self, rows: _Rows) -> None:
-        """Put what has no column into `props`."""
+        """Add the fields without a column to `props`."""
         fields = [*self._settled, *self._unknown.values(), *self._unnamed]
         joined = members.join(self._written(fields), rows.count)
         index = self._target.get_field_index(types.PROPS)
@@ -268,7 +268,7 @@ def _naming(name: str) -> Iterator[None]:
 
 
 def _concatenate(decoded: Sequence[_Rows], target: pa.Schema) -> pa.Table:
-    """Put the rows of bodies after one another; columns that a body lacks are null."""
+    """Concatenate the rows of bodies; columns that a body lacks are null."""
     occurring = {name for rows in decoded for name in rows.columns}
     fields = [field for field in target if field.name in occurring]
     if not fields:  # rows without any field still are rows

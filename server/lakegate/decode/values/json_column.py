@@ -64,7 +64,7 @@ class JsonColumn:
 
 
 def concatenate(fields: Sequence[JsonColumn]) -> JsonColumn:
-    """Put the values of rows after one another."""
+    """Concatenate columns."""
     if len(fields) == 1:
         return fields[0]
     return JsonColumn(pa.concat_arrays([field.json() for field in fields]))

@@ -74,7 +74,7 @@ class GroupCommit:
         self._aborted = False
 
     def abort(self) -> None:
-        """Begin no further attempt."""
+        """Start no further attempt."""
         self._aborted = True
 
     async def run(self) -> Sequence[QueuedBatch]:

@@ -19,7 +19,7 @@ class Interruptible:
         self._ended = False
 
     def __enter__(self) -> Self:
-        """Begin to wait in the current task."""
+        """Start the wait of the current task."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("only a task can be ended")

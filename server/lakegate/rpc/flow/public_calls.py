@@ -24,7 +24,7 @@ class PublicCalls:
     """Counts the calls that anybody may make. Used from one event loop."""
 
     def __init__(self) -> None:
-        """Begin without any."""
+        """Start without calls."""
         self._readers: dict[Interruptible, None] = {}
         self._streams: Counter[str] = Counter()
 

@@ -19,7 +19,7 @@ NAMES = 10_000
 
 
 def memory_after(lake: Lake, names: range) -> int:
-    """Ask for tables, and return what is still in memory since `tracemalloc` was started."""
+    """Request tables, and return what is still in memory since `tracemalloc` was started."""
     for number in names:
         lake._committer(TableName("default", f"t{number}"))
     gc.collect()

@@ -43,7 +43,7 @@ class FieldTable:
 
 
 def scatter(values: pa.Array, indices: pa.Array, length: int) -> pa.Array:
-    """Put each of `values` at its index among `length`; what is left out is null."""
+    """Return `length` values: each of `values` at its index, null elsewhere."""
     if len(values) == length:
         return values  # indices ascend, and none is there twice
     return values.take(pc.inverse_permutation(indices, max_index=length - 1))

@@ -159,7 +159,7 @@ def _parse(line: str) -> list[tuple[str, str]]:
 
 
 def _merge(order: list[str], names: list[str]) -> bool:
-    """Put the names of a row into an order; return whether the row follows it."""
+    """Merge the names of a row into an order; return whether the row follows it."""
     if names == order:
         return True
     if len(set(names)) < len(names):
