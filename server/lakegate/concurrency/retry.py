@@ -32,7 +32,7 @@ class RetryPolicy:
     """The limits of a retry loop.
 
     `most_attempts`: how many attempts are made at most; the first is always made.
-    `deadline_seconds`: after this time no further attempt begins.
+    `deadline_seconds`: after this time no further backoff and attempt begin.
     `backoff`: whether to wait between attempts.
     """
 

@@ -87,7 +87,7 @@ def conflict(table: TableName, attempts: int) -> LakegateError:
     """Return the refusal after conflicts in all attempts at a commit."""
     return LakegateError(
         ErrorCode.COMMIT_CONFLICT,
-        f"Conflict: other writers committed to {table} first, {attempts} times in a row.",
+        f"Conflict: other writers committed to {table} first, up to {attempts} times in a row.",
         retry_after_seconds=1,
     )
 

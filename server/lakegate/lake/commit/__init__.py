@@ -21,16 +21,18 @@ What `group_commit` does after a failed attempt:
                                         or the deadline are used up: `commit_conflict`
     the data files no longer fit        the batches are queued and prepared again
     the table, or are too old
-    another server has claimed or       the batches are queued again; those that were applied
-    applied a batch                     are replayed, the others prepared again
+    a claim was lost: another server    the batches are queued again; those that were applied
+    has claimed or applied a batch      are replayed, the others prepared again
     the ledger does not answer          keyed batches are refused: `unavailable`; the others are
                                         queued again
-    the catalog does not answer         the attempt is in doubt. The table is read again: with the
-                                        snapshot, the group is committed; without it, the next
-                                        attempt has the same snapshot id; if neither can be shown,
-                                        `outcome_unknown`
+    the catalog cannot be read          further attempts, then `unavailable`
+    the catalog does not answer the     the attempt is in doubt. The table is read again. It has the
+    commit                              snapshot: the group is committed. Its history proves that it
+                                        does not: the next attempt has the same snapshot id.
+                                        Otherwise: `outcome_unknown`
     any other error                     a few attempts, then `ingest_failed`
 
-Before each attempt the claims are made or renewed. Why that is enough for exactly once is proven
-in `docs/exactly-once.md`.
+Once an attempt is in doubt, every refusal of the group is `outcome_unknown`. Before each attempt
+that calls the catalog the claims are made or renewed. Why that is enough for exactly once is
+proven in `docs/exactly-once.md`.
 """

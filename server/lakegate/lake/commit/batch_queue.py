@@ -36,7 +36,7 @@ class BatchQueue:
     def take_group(self, max_bytes: int) -> list[QueuedBatch]:
         """Remove and return the first batches, up to `max_bytes` but at least one.
 
-        Batches whose sender has left are abandoned.
+        Batches whose sender has left are abandoned, so there may be none.
         """
         group: list[QueuedBatch] = []
         size = 0

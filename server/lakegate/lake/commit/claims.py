@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class ClaimsLostError(Exception):
-    """Another server has claimed or applied batches of the group: it has to be prepared again."""
+    """Batches of the group are claimed or applied by now, or follow none: prepare it again."""
 
 
 class Claims:
@@ -44,7 +44,7 @@ class Claims:
         """Claim the batches, or renew the claims, for a commit that is based on `state`.
 
         Must be called after `state` was read and before each attempt that is based on it: rules
-        (a) and (b) in `docs/exactly-once.md`. A missing table, None, has no rows to claim.
+        (a) and (b) in `docs/exactly-once.md`. Does nothing for a missing table, None.
         Raises `ClaimsLostError` and `LedgerUnavailableError`.
         """
         if not self._claims or state is None:

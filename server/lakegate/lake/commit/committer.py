@@ -117,7 +117,7 @@ class TableCommitter:
         return prepared
 
     async def _pace(self) -> None:
-        """Keep shared commits `_interval` apart; a lone sender is never delayed."""
+        """Keep groups `_interval` apart after a shared commit; a lone sender is not delayed."""
         if self._busy:
             await asyncio.sleep(self._last_commit + self._interval() - clock.monotonic())
             await self.table.workers.priority.yield_turn()

@@ -54,7 +54,7 @@ class Baseline:
 
     @classmethod
     def of(cls, metadata: TableMetadata) -> "Baseline":
-        """Return the baseline of files that are begun now."""
+        """Return the baseline of files that are written for a table with this metadata."""
         return cls(fence_of(metadata), metadata.current_snapshot_id)
 
 

@@ -175,7 +175,7 @@ class GroupCommit:
         return self.snapshot_id is not None
 
     async def _attempt(self) -> int:
-        """Make one attempt, holding the lock of the table; return the snapshot with the rows."""
+        """Make one attempt; return the id of the snapshot with the rows. Needs the lock."""
         state = await self._table.locked_state()
         if self._append is None or not state.has_snapshot(self._append.snapshot_id):
             await self._claims.acquire(state)

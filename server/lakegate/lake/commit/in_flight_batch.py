@@ -13,7 +13,7 @@ class InFlightBatch:
     """A keyed batch from its arrival to its outcome, whether its sender still waits or not.
 
     `outcome`: the acknowledgement, or None if the batch was refused or abandoned.
-    `predecessor`: the batch before it in its stream, if that is in flight too.
+    `predecessor`: the batch before it in its stream, if that was in flight when this one arrived.
     `displaces`: the ledger's record of earlier claimants, whose lease is over.
     `lease_wait`: while the batch waits for another server's lease, the end of that wait.
     `lease_checks`: how often it has waited.
@@ -34,7 +34,7 @@ class InFlightBatch:
 
     @property
     def failed(self) -> bool:
-        """Whether it has ended without being applied."""
+        """Whether it has ended without an acknowledgement."""
         return self.outcome.done() and self.outcome.result() is None
 
     @property

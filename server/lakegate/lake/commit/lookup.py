@@ -40,7 +40,7 @@ class BatchLookup:
         self._in_flight = in_flight
 
     async def look_up(self, entries: Sequence[Entry]) -> Lookup:
-        """Return what is known of the entries; commits that were not settled are settled."""
+        """Return what is known of the entries. Settles unsettled commits first."""
         found = await self._read(entries)
         replays = any(record.replay for record in found.records.values())
         # Before a batch is replayed or refused: the rows of a replaced table are gone.
@@ -68,7 +68,7 @@ class BatchLookup:
         return (await run(self._ledger.next_offsets, table, [stream_id]))[stream_id]
 
     def _gaps(self, entries: Sequence[Entry], found: Lookup) -> list[str]:
-        """Return the streams that have a batch ahead of them whose predecessor is not in flight."""
+        """Return the streams with a batch past the next offset, and no predecessor in flight."""
         return [
             entry.position.stream_id
             for entry in entries

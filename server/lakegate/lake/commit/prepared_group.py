@@ -21,7 +21,7 @@ class PreparedGroup:
 
     `table`: the state that the files were written for.
     `rows`: the batches, with their numbers of rows.
-    `deferred`: batches that exceed a limit of this commit, and go to a later one.
+    `deferred`: batches for a later commit: they exceed a limit of this one, or the table changed.
     `baseline`: the table before the first file was begun; see `lakegate.lake.commit.fence`.
     """
 

@@ -8,7 +8,7 @@ from lakegate.lake.ledger.pending_snapshots import PendingSnapshots
 from lakegate.lake.table.retention import Retention
 from lakegate.lake.table.state import TableState
 
-# More than a table has snapshots that retention still keeps.
+# Far more than retention keeps in a table.
 OWN_SNAPSHOTS = 10_000
 # The greatest age of the state, if the catalog does not compare all of it at a commit.
 FRESH_SECONDS = 1.0

@@ -68,7 +68,7 @@ class Append:
     def commit(self, state: TableState, expired: Sequence[int]) -> TableState:
         """Make one attempt to add the files to `state` and to remove the snapshots `expired`.
 
-        Raises as `change_table`.
+        Raises as `change_table` and `check_fence`.
         """
         written = {manifest.manifest_path: self._existing(state) for manifest in self.manifests}
 
@@ -186,9 +186,9 @@ def commit_snapshot(
     more: Sequence[TableUpdate] = (),
     written: Mapping[str, Sequence[ManifestEntry]] = MappingProxyType({}),
 ) -> TableState:
-    """Make `snapshot` the current one of `main`, if the table has not changed since `state`.
+    """Make `snapshot` the current one of `main`, if the table still matches `state`.
 
-    Its current snapshot is compared, and the schema and the partition spec that the data files
+    Compared are the current snapshot, and the schema and the partition spec that the data files
     were written for. `more`: updates in the same commit. `written`: the entries of the manifests
     that were written for it, by path. Raises as `change_table`.
     """
