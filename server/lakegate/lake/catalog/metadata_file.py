@@ -83,9 +83,9 @@ class MetadataWriter:
             before = _Written(version)
 
         def dump(snapshot: Snapshot) -> str:
-            # Tables of version 1 have no sequence numbers (Iceberg table spec, "Snapshots").
-            unnumbered = {"sequence_number": None} if version == 1 else {}
-            return self._dumped(snapshot.model_copy(update=unnumbered))
+            if version == 1:  # has no sequence numbers (Iceberg table spec, "Snapshots")
+                snapshot = snapshot.model_copy(update={"sequence_number": None})
+            return self._dumped(snapshot)
 
         return _Written(
             version,

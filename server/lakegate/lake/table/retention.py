@@ -19,9 +19,9 @@ from lakegate.lake.catalog.numeric_properties import number
 from lakegate.lake.table.lineage import lineage
 from lakegate.lake.table.ownership import is_managed, may_collect_garbage
 
-# Each snapshot in the metadata adds 700 bytes and 10 µs of processor time to a commit on the
-# embedded catalog, and 45 µs on a REST catalog, whose answers have all snapshots. With this pause
-# between commits that is a fifth of a core, or somewhat less than one.
+# Each snapshot in the metadata adds 700 bytes and a microsecond of processor time to a commit on
+# the embedded catalog, and 45 µs on a REST catalog, whose answers have all snapshots. With this
+# pause between commits that is a fiftieth of a core, or somewhat less than one.
 SECONDS_PER_SNAPSHOT = 50e-6
 
 

@@ -155,13 +155,21 @@ class TableState:
         columns = len(response.metadata.schema().fields)
         cached = self.cached_manifests if manifests is None else manifests.bounded(columns)
         after = TableState(table, cached, self.loaded_at)
-        before, metadata = self.metadata, after.metadata
-        if metadata.properties == before.properties:
-            if metadata.location == before.location:
-                after.__dict__["locations"] = self.locations
-            if metadata.schema() == before.schema():
-                after.__dict__["arrow_schema"] = self.arrow_schema
+        if _describes_same(self.metadata, after.metadata):
+            # What was computed of these holds for the new state too.
+            computed = self.__dict__.keys() & {"locations", "arrow_schema"}
+            after.__dict__.update({name: self.__dict__[name] for name in computed})
         return after
+
+
+def _describes_same(one: TableMetadata, other: TableMetadata) -> bool:
+    """Whether location, properties and columns are the same. Lists compare by identity first."""
+    return (
+        one.location == other.location
+        and one.properties == other.properties
+        and one.current_schema_id == other.current_schema_id
+        and one.schemas == other.schemas
+    )
 
 
 def load_state(catalog: Catalog, name: TableName) -> TableState:
