@@ -6,11 +6,11 @@ Most of a table's metadata is its snapshots, and a snapshot never changes (Icebe
 
 import threading
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from cachetools import LRUCache
 from pyiceberg.io import OutputFile
 from pyiceberg.serializers import Compressor
 from pyiceberg.table.metadata import TableMetadata
@@ -58,7 +58,7 @@ class MetadataWriter:
         """Start with an empty cache."""
         # As in PyIceberg: with the legacy setting, a missing current snapshot is written as -1.
         self._exclude_none = not Config().get_bool("legacy-current-snapshot-id")
-        self._tables: OrderedDict[uuid.UUID, _Written] = OrderedDict()
+        self._tables: LRUCache[uuid.UUID, _Written] = LRUCache(KEPT_TABLES)
         self._lock = threading.Lock()
 
     def write(self, metadata: TableMetadata, output: OutputFile) -> None:
@@ -70,7 +70,8 @@ class MetadataWriter:
 
     def _json(self, metadata: TableMetadata) -> str:
         written = self._following(metadata)
-        self._keep(metadata.table_uuid, written)
+        with self._lock:
+            self._tables[metadata.table_uuid] = written
         json = self._dumped(metadata.model_copy(update={"snapshots": [], "snapshot_log": []}))
         json = _with_items(json, "snapshot-log", written.log)
         return _with_items(json, "snapshots", written.snapshots)
@@ -95,13 +96,6 @@ class MetadataWriter:
 
     def _dumped(self, model: TableMetadata | Snapshot) -> str:
         return model.model_dump_json(exclude_none=self._exclude_none)
-
-    def _keep(self, table: uuid.UUID, written: _Written) -> None:
-        with self._lock:
-            self._tables[table] = written
-            self._tables.move_to_end(table)
-            if len(self._tables) > KEPT_TABLES:
-                self._tables.popitem(last=False)
 
 
 def _log_entry_json(entry: SnapshotLogEntry) -> str:

@@ -1,6 +1,6 @@
 """The snapshots that the next commit to a table removes from its metadata."""
 
-from collections import deque
+from cachetools import FIFOCache
 
 from lakegate import clock
 from lakegate.lake.catalog.sql import compares_all_metadata
@@ -21,11 +21,11 @@ class RemovableSnapshots:
         """Apply `retention`, and keep the snapshots that `pending` keeps."""
         self._retention = retention
         self._pending = pending
-        self._own: deque[int] = deque(maxlen=OWN_SNAPSHOTS)
+        self._own: FIFOCache[int, None] = FIFOCache(OWN_SNAPSHOTS)
 
     def add_own(self, snapshot_id: int) -> None:
         """Add a snapshot that this process has committed."""
-        self._own.append(snapshot_id)
+        self._own[snapshot_id] = None
 
     def of(self, state: TableState) -> list[int]:
         """Return the snapshots to remove. Blocks.

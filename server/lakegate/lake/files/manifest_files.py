@@ -1,10 +1,10 @@
 """Manifests and manifest lists as files (Iceberg table spec, "Manifests", "Manifest Lists")."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cache
 
+from cachetools import LRUCache
 from pydantic_core import to_json
 from pyiceberg.io import OutputFile
 from pyiceberg.manifest import (
@@ -107,7 +107,9 @@ class _Records:
     """A cache of the records of manifests in manifest lists. Thread-safe."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, tuple[ManifestFile, TableVersion, bytes]] = OrderedDict()
+        self._kept: LRUCache[str, tuple[ManifestFile, TableVersion, bytes]] = LRUCache(
+            MAX_CACHED_RECORDS
+        )
         self._lock = threading.Lock()
 
     def encoded(self, manifest: ManifestFile, version: TableVersion) -> bytes:
@@ -119,8 +121,6 @@ class _Records:
         record = _list_layout(version).encode(manifest)
         with self._lock:
             self._kept[manifest.manifest_path] = manifest, version, record
-            if len(self._kept) > MAX_CACHED_RECORDS:
-                self._kept.popitem(last=False)
         return record
 
 

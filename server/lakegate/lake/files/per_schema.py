@@ -1,10 +1,10 @@
 """A cache of values that depend only on a table's schema and partition spec."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+from cachetools import LRUCache
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
@@ -20,8 +20,9 @@ class PerSchema(Generic[Value]):
 
     def __init__(self) -> None:
         """Start with an empty cache."""
-        self._kept: OrderedDict[Hashable, tuple[Schema, PartitionSpec, Value]] = OrderedDict()
-        self._columns = 0
+        self._kept: LRUCache[Hashable, tuple[Schema, PartitionSpec, Value]] = LRUCache(
+            MAX_CACHED_COLUMNS, getsizeof=_columns
+        )
         self._lock = threading.Lock()
 
     def get(
@@ -44,16 +45,8 @@ class PerSchema(Generic[Value]):
             return kept[2]
         value = make(schema, spec)
         with self._lock:
-            self._keep(key, (schema, spec, value))
+            self._kept[key] = schema, spec, value
         return value
-
-    def _keep(self, key: Hashable, kept: tuple[Schema, PartitionSpec, Value]) -> None:
-        replaced = self._kept.pop(key, None)
-        self._kept[key] = kept
-        self._columns += _columns(kept) - (_columns(replaced) if replaced else 0)
-        while self._columns > MAX_CACHED_COLUMNS and len(self._kept) > 1:
-            _, evicted = self._kept.popitem(last=False)
-            self._columns -= _columns(evicted)
 
 
 def _same(one: Schema | PartitionSpec, other: Schema | PartitionSpec) -> bool:
@@ -62,4 +55,4 @@ def _same(one: Schema | PartitionSpec, other: Schema | PartitionSpec) -> bool:
 
 
 def _columns(kept: tuple[Schema, PartitionSpec, object]) -> int:
-    return len(kept[0].fields)
+    return min(len(kept[0].fields), MAX_CACHED_COLUMNS)

@@ -1,9 +1,10 @@
 """Limits the requests and bytes of a token per second, each by a token bucket."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from cachetools import LRUCache
 
 from lakegate.errors import ErrorCode, LakegateError
 
@@ -36,7 +37,7 @@ class Rates:
         """Limit the requests and bytes per second of each token."""
         self._rates = (requests_per_second, bytes_per_second)
         self._clock = clock
-        self._buckets: OrderedDict[str, tuple[_Bucket, _Bucket]] = OrderedDict()
+        self._buckets: LRUCache[str, tuple[_Bucket, _Bucket]] = LRUCache(_MAX_TOKENS)
 
     def begin(self, token_id: str) -> None:
         """Count a request. Raises as `check` does."""
@@ -74,9 +75,6 @@ class Rates:
                 _Bucket(self._rates[0], self._rates[0], now),
                 _Bucket(self._rates[1], self._rates[1], now),
             )
-            if len(self._buckets) > _MAX_TOKENS:
-                self._buckets.popitem(last=False)
-        self._buckets.move_to_end(token_id)
         for bucket, amount in zip(buckets, (requests, sent), strict=True):
             bucket.spend(amount, now)
         return buckets
