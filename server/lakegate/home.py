@@ -5,6 +5,9 @@ import stat
 from pathlib import Path
 
 PRIVATE = 0o700
+# The databases in a home, unless others are configured.
+CATALOG = "catalog.db"
+LEDGER = "ledger.db"
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from pyiceberg.catalog import WAREHOUSE_LOCATION
 from pyiceberg.utils.config import Config
 
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.lake.backup.databases import CATALOG
+from lakegate.home import CATALOG
 from lakegate.lake.backup.restore import restore
 from lakegate.lake.backup.save import save
 from lakegate.lake.catalog.embedded import local_path

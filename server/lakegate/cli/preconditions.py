@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lakegate.edge.addresses import split_address
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.home import CATALOG, LEDGER
 from lakegate.lake.catalog.open import is_embedded
 from lakegate.settings import Settings
 
@@ -25,13 +26,13 @@ _REASONS = {
 def check_catalog_exists(settings: Settings) -> None:
     """Raise if the embedded catalog is configured and was not created yet, or cannot be read."""
     if is_embedded(settings.catalog):
-        _check_exists(settings, "catalog.db")
+        _check_exists(settings, CATALOG)
 
 
 def check_ledger_exists(settings: Settings) -> None:
     """Raise if the embedded ledger is configured and was not created yet, or cannot be read."""
     if not settings.ledger_url:
-        _check_exists(settings, "ledger.db")
+        _check_exists(settings, LEDGER)
 
 
 def check_home(settings: Settings) -> None:

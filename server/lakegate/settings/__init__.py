@@ -10,6 +10,7 @@ from sqlalchemy import URL
 
 from lakegate.concurrency.memory import memory_limit
 from lakegate.errors import ErrorCode, LakegateError
+from lakegate.home import LEDGER
 from lakegate.settings.addresses import is_loopback
 from lakegate.settings.lake import LakeSettings
 from lakegate.settings.server import ServerSettings
@@ -42,7 +43,7 @@ class Settings(LakeSettings, ServerSettings, BaseSettings):
         """The SQLAlchemy URL of the ledger."""
         if self.ledger_url:
             return self.ledger_url
-        embedded = URL.create("sqlite", database=str((self.home / "ledger.db").absolute()))
+        embedded = URL.create("sqlite", database=str((self.home / LEDGER).absolute()))
         return embedded.render_as_string()
 
     @property

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pyiceberg.avro.codecs import AVRO_CODEC_KEY, KNOWN_CODECS
+from pyiceberg.avro.file import MAGIC, SYNC_SIZE
 
-_MAGIC = b"Obj\x01"
-_SYNC_BYTES = 16
+from lakegate.lake.files.avro import SCHEMA_KEY, MemoryEncoder
+
 _CODECS: Mapping[str, Any] = dict(KNOWN_CODECS.items())
 _FIXED_BYTES = {"null": 0, "boolean": 1, "float": 4, "double": 8}
 
@@ -22,13 +23,13 @@ Edits = Mapping[tuple[str, ...], Callable[[Any], Any]]
 
 def edited(data: bytes, edits: Edits) -> bytes:
     """Return an Avro file with the edited fields. Raises `ValueError` for another file."""
-    if not data.startswith(_MAGIC):
+    if not data.startswith(MAGIC):
         raise ValueError("This is not an Avro file")
-    cursor = _Cursor(data, len(_MAGIC))
+    cursor = _Cursor(data, len(MAGIC))
     header = _header(cursor)
-    schema = json.loads(header["avro.schema"])
+    schema = json.loads(header[SCHEMA_KEY])
     codec = _CODECS[header.get(AVRO_CODEC_KEY, b"null").decode()]
-    sync = cursor.take(_SYNC_BYTES)
+    sync = cursor.take(SYNC_SIZE)
     parts = [data[: cursor.at]]
     while cursor.at < len(data):
         count = cursor.integer()
@@ -36,7 +37,7 @@ def edited(data: bytes, edits: Edits) -> bytes:
         block = _edited_block(codec.decompress(block) if codec else block, schema, count, edits)
         if codec:
             block, _ = codec.compress(block)
-        parts += [_encoded(count), _encoded(len(block)), block, cursor.take(_SYNC_BYTES)]
+        parts += [_encoded(count), _encoded(len(block)), block, cursor.take(SYNC_SIZE)]
         if parts[-1] != sync:
             raise ValueError("A block of the Avro file is damaged")
     return b"".join(parts)
@@ -159,11 +160,6 @@ class _Editor:
 
 
 def _encoded(integer: int) -> bytes:
-    """Return the encoding of an integer of up to 64 bits."""
-    zigzag = (integer << 1) ^ (integer >> 63)
-    data = bytearray()
-    while zigzag & ~0x7F:
-        data.append((zigzag & 0x7F) | 0x80)
-        zigzag >>= 7
-    data.append(zigzag)
-    return bytes(data)
+    encoder = MemoryEncoder()
+    encoder.write_int(integer)
+    return bytes(encoder.data)

@@ -18,9 +18,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from lakegate.database.sqlite import BUSY_SECONDS
-
-CATALOG = "catalog.db"
-LEDGER = "ledger.db"
+from lakegate.home import CATALOG, LEDGER
 
 
 def copy_databases(home: Path, catalog: Path, ledger: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from sqlalchemy import URL, create_engine
 
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.home import make_private
-from lakegate.lake.backup.databases import CATALOG, LEDGER, copy_database
+from lakegate.home import CATALOG, LEDGER, make_private
+from lakegate.lake.backup.databases import copy_database
 from lakegate.lake.backup.files import link_or_copy, metadata_locations
 from lakegate.lake.backup.relocation import Relocation
 from lakegate.lake.backup.save import DEVELOPMENT_TOKEN, check_empty

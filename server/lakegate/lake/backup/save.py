@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.home import make_private
-from lakegate.lake.backup.databases import CATALOG, LEDGER, copy_databases
+from lakegate.home import CATALOG, LEDGER, make_private
+from lakegate.lake.backup.databases import copy_databases
 from lakegate.lake.backup.files import files_of_table, link_or_copy, metadata_locations
 from lakegate.lake.catalog.embedded import WAREHOUSE, is_below, local_path
 

@@ -19,7 +19,7 @@ from lakegate.concurrency.retry import CATALOG_OPEN
 from lakegate.database.postgres import CONNECT_ARGUMENTS, with_driver
 from lakegate.database.sqlite import BUSY_SECONDS, prepare_connection
 from lakegate.errors import ErrorCode, LakegateError
-from lakegate.home import make_private
+from lakegate.home import CATALOG, make_private
 from lakegate.lake.catalog.durable_file_io import DurableFileIO
 from lakegate.lake.catalog.embedded import SCHEME, WAREHOUSE, EmbeddedCatalog, HomeFileIO
 from lakegate.lake.catalog.pyiceberg_private import bound_requests, pin_storage
@@ -109,7 +109,7 @@ def _open_embedded(name: str, home: Path, *, fsync: bool) -> Catalog:
     warehouse = home / WAREHOUSE
     make_private(home)
     warehouse.mkdir(exist_ok=True)
-    database = str(home / "catalog.db")
+    database = str(home / CATALOG)
     url = URL.create("sqlite", database=database, query={"timeout": str(BUSY_SECONDS)})
     uri = url.render_as_string()
     # Iceberg's locations are URIs without escapes: engines use the path verbatim.

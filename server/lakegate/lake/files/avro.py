@@ -26,23 +26,26 @@ from pyiceberg.typedef import Record
 from pyiceberg.utils.schema_conversion import AvroSchemaConversion
 from typing_extensions import override
 
-_SCHEMA_KEY = "avro.schema"
+SCHEMA_KEY = "avro.schema"
 _LOW_BITS = 0x7F
 _HEADER_WRITER = construct_writer(META_SCHEMA)
 
 
-class _Encoder(BinaryEncoder):
+class MemoryEncoder(BinaryEncoder):
     """PyIceberg's encoder into memory, without an object for each byte of an integer."""
 
     def __init__(self) -> None:
+        """Start with no data."""
         self.data = bytearray()
 
     @override
     def write(self, b: bytes) -> None:
+        """Append bytes as they are."""
         self.data += b
 
     @override
     def write_int(self, integer: int) -> None:
+        """Append an integer of up to 64 bits."""
         data = self.data
         zigzag = (integer << 1) ^ (integer >> 63)
         while zigzag & ~_LOW_BITS:
@@ -68,12 +71,12 @@ class Layout:
         _make_names_unique(schema, set())
         return cls(
             resolve_writer(record_schema=record, file_schema=file),
-            {**metadata, _SCHEMA_KEY: json.dumps(schema)},
+            {**metadata, SCHEMA_KEY: json.dumps(schema)},
         )
 
     def encode(self, record: Record) -> bytes:
         """Return the encoding of a record, before compression."""
-        encoder = _Encoder()
+        encoder = MemoryEncoder()
         self.writer.write(encoder, record)
         return bytes(encoder.data)
 
@@ -91,7 +94,7 @@ def write_file(
     """
     encoded = list(records)
     sync = os.urandom(SYNC_SIZE)
-    encoder = _Encoder()
+    encoder = MemoryEncoder()
     meta = {**layout.metadata, **metadata, AVRO_CODEC_KEY: codec}
     _HEADER_WRITER.write(encoder, AvroFileHeader(MAGIC, meta, sync))
     if encoded:
